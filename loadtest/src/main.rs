@@ -1,0 +1,3 @@
+//! `ringpost-load`: load tester for WebSocket servers.
+
+fn main() {}

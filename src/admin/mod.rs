@@ -1,0 +1,1 @@
+//! Health and the other endpoints for operators.

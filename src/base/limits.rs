@@ -1,0 +1,171 @@
+//! Every bound and timer of the server in one place, related to each other at compile time.
+//!
+//! A peer that meets a bound gets an error that names it; nothing a stranger sends grows beyond one.
+
+/// 2^10 bytes.
+pub const KIB: usize = 1 << 10;
+/// 2^20 bytes.
+pub const MIB: usize = 1 << 20;
+
+// --- HTTP ----------------------------------------------------------------------------------------
+
+/// Request line and headers together, bytes. Beyond: 431.
+pub const HTTP_HEAD_BYTES_MAX: usize = 16 * KIB;
+/// Header fields of one request. Beyond: 431.
+pub const HTTP_HEADERS_MAX: usize = 100;
+/// Request target, bytes. Beyond: 414.
+pub const HTTP_TARGET_BYTES_MAX: usize = 8 * KIB;
+/// Trailer section of a chunked body, bytes. Beyond: 431.
+pub const HTTP_TRAILER_BYTES_MAX: usize = 8 * KIB;
+/// One chunk-size line with its extensions, bytes. Beyond: 400.
+pub const HTTP_CHUNK_LINE_BYTES_MAX: usize = 256;
+/// Body of a webhook: Meta sends at most 3 MB ("Webhooks overview"). Beyond: 413.
+pub const HTTP_WEBHOOK_BODY_BYTES_MAX: usize = 3 * 1_000_000 + 64 * KIB;
+/// Body of any other request. Beyond: 413.
+pub const HTTP_BODY_BYTES_MAX: usize = MIB;
+/// From accept (or the previous response) to the end of the head.
+pub const HTTP_HEAD_TIMEOUT_MS: u64 = 10_000;
+/// From the end of the head to the end of the body.
+pub const HTTP_BODY_TIMEOUT_MS: u64 = 30_000;
+/// Idle keep-alive connection.
+pub const HTTP_IDLE_TIMEOUT_MS: u64 = 60_000;
+
+// --- WebSocket -----------------------------------------------------------------------------------
+
+/// A message of the chat protocol, bytes after inflating. Beyond: close 1009.
+pub const WS_MESSAGE_BYTES_MAX: usize = 64 * KIB;
+/// A message on `/echo`, bytes after inflating. Beyond: close 1009.
+pub const WS_ECHO_MESSAGE_BYTES_MAX: usize = 16 * MIB;
+/// Frames of one chat message. Beyond: close 1008.
+pub const WS_FRAGMENTS_MAX: u32 = 1_024;
+/// Frames of one message on `/echo`: public suites send 4 MiB in 64-byte fragments.
+pub const WS_ECHO_FRAGMENTS_MAX: u32 = 128 * 1_024;
+/// Control frame payload (RFC 6455 §5.5).
+pub const WS_CONTROL_BYTES_MAX: usize = 125;
+/// From our close frame to the peer's, or to the end of the socket.
+pub const WS_CLOSE_TIMEOUT_MS: u64 = 2_000;
+
+// --- Connections ---------------------------------------------------------------------------------
+
+/// Bytes queued to one connection before it is cut or set to lag mode.
+pub const SEND_QUEUE_BYTES_MAX: usize = MIB;
+/// From here on the droppable class (typing, presence, receipts) is not queued.
+pub const SEND_QUEUE_SHED_BYTES: usize = SEND_QUEUE_BYTES_MAX / 4;
+/// From here on a chat connection is in lag mode: it gets no live messages, one cursor per room.
+pub const SEND_QUEUE_LAG_BYTES: usize = SEND_QUEUE_BYTES_MAX / 2;
+/// Below this a lagging connection is fed from history again.
+pub const SEND_QUEUE_RESUME_BYTES: usize = SEND_QUEUE_BYTES_MAX / 10;
+/// One slice of history fed to a lagging connection, bytes.
+pub const LAG_SLICE_BYTES: usize = 64 * KIB;
+/// A connection further behind than this skips to the top and is told with a `gap` event.
+pub const LAG_EVENTS_MAX: u64 = 10_000;
+/// Bytes are queued and the peer has taken none for this long: cut.
+pub const WRITE_STALL_TIMEOUT_MS: u64 = 5_000;
+/// Completions of one turn before the loop flushes, so that a flood cannot starve sends.
+pub const TURN_COMPLETIONS_MAX: usize = 8_192;
+/// Items waiting in one shard-to-shard channel.
+pub const MAILBOX_ITEMS_MAX: usize = 8_192;
+
+// --- Sessions (all told to the client in the reply to `hello`) -----------------------------------
+
+/// From the WebSocket handshake to `hello`. Beyond: close 4502.
+pub const HELLO_TIMEOUT_MS: u64 = 10_000;
+/// A quiet connection is pinged after this long.
+pub const PING_INTERVAL_MS: u64 = 25_000;
+/// A pinged connection that says nothing for this long is closed with 4102.
+pub const PONG_TIMEOUT_MS: u64 = 8_000;
+/// An abruptly lost user is shown as gone after this long; back within it, nobody is told.
+pub const LEAVE_GRACE_MS: u64 = 15_000;
+/// How long `resume` takes a session over. Positions themselves never expire.
+pub const RESUME_WINDOW_MS: u64 = 120_000;
+/// Sessions of one user at a time. Beyond: close 4505.
+pub const SESSIONS_PER_USER_MAX: usize = 10;
+/// Rooms of one session. Beyond: `err 413`.
+pub const ROOMS_PER_SESSION_MAX: usize = 128;
+/// Frames from one connection: rate and burst. Beyond: close 4129.
+pub const FRAMES_PER_S: u32 = 50;
+/// See [`FRAMES_PER_S`].
+pub const FRAMES_BURST: u32 = 200;
+/// `send`, `edit`, `delete` of one session: rate and burst. Beyond: `err 429`.
+pub const SENDS_PER_S: u32 = 10;
+/// See [`SENDS_PER_S`].
+pub const SENDS_BURST: u32 = 30;
+/// `send`, `edit`, `delete` of one user in one room: rate and burst. Beyond: `err 429`.
+pub const ROOM_SENDS_PER_S: u32 = 5;
+/// See [`ROOM_SENDS_PER_S`].
+pub const ROOM_SENDS_BURST: u32 = 20;
+
+// --- Names and texts -----------------------------------------------------------------------------
+
+/// A user or device name, bytes.
+pub const USER_NAME_BYTES_MAX: usize = 160;
+/// A room name, bytes: fits `wa:` with two platform ids.
+pub const ROOM_NAME_BYTES_MAX: usize = 240;
+/// The client's own message id, bytes.
+pub const CID_BYTES_MAX: usize = 64;
+/// A message text, bytes.
+pub const TEXT_BYTES_MAX: usize = 32 * KIB;
+/// A room topic, bytes.
+pub const TOPIC_BYTES_MAX: usize = 1 * KIB;
+/// A user's status text, bytes.
+pub const STATUS_BYTES_MAX: usize = 256;
+
+// --- Rooms ---------------------------------------------------------------------------------------
+
+/// How long a `cid` is remembered.
+pub const CID_WINDOW_MS: u64 = 300_000;
+/// How many `cid`s one room remembers.
+pub const CIDS_PER_ROOM_MAX: usize = 4_096;
+/// Events one resume replays per room. Beyond: `recovered:false`, and the client pages history.
+pub const RESUME_EVENTS_MAX: u64 = 300;
+/// Bytes one resume replays over all rooms.
+pub const RESUME_BYTES_MAX: usize = MIB;
+/// Messages in a history page.
+pub const HISTORY_LIMIT_MAX: u32 = 300;
+/// Messages in a history page when the client names no limit.
+pub const HISTORY_LIMIT_DEFAULT: u32 = 50;
+/// Events of a room that its owner keeps in memory; older ones are read from the log.
+pub const ROOM_TAIL_EVENTS_MAX: usize = 512;
+/// Bytes of a room's tail in memory.
+pub const ROOM_TAIL_BYTES_MAX: usize = 512 * KIB;
+/// Presence and receipts of a room are sent at most this often.
+pub const PRESENCE_TICK_MS: u64 = 1_000;
+/// From this many present users on, only their number is announced.
+pub const PRESENCE_NAMES_MAX: usize = 200;
+/// How often the number alone is announced.
+pub const PRESENCE_COUNT_TICK_MS: u64 = 5_000;
+/// A user's `typing` in a room is relayed at most this often.
+pub const TYPING_THROTTLE_MS: u64 = 5_000;
+/// Clients forget a `typing` after this long.
+pub const TYPING_TTL_MS: u64 = 8_000;
+/// Users in one page of `who`.
+pub const WHO_LIMIT_MAX: usize = 500;
+/// Platform message ids remembered per shard for duplicate webhooks, and for how long: Meta retries
+/// for 7 days.
+pub const INBOUND_IDS_MAX: usize = 1 << 20;
+/// See [`INBOUND_IDS_MAX`].
+pub const INBOUND_WINDOW_MS: i64 = 7 * 24 * 3_600 * 1_000;
+
+// --- Log -----------------------------------------------------------------------------------------
+
+/// A segment file.
+pub const SEGMENT_BYTES: usize = 64 * MIB;
+/// One batch: what a random read must check before it may trust a record.
+pub const BATCH_BYTES_MAX: usize = 64 * KIB;
+/// One record with its header. Larger bodies (raw webhooks) are split by their writer.
+pub const RECORD_BYTES_MAX: usize = 48 * KIB;
+/// A shard's ring to the log thread.
+pub const LOG_RING_BYTES: usize = 8 * MIB;
+
+const _: () = assert!(WS_MESSAGE_BYTES_MAX > TEXT_BYTES_MAX, "a longest text must fit a message");
+const _: () =
+    assert!(TEXT_BYTES_MAX + 4 * KIB <= RECORD_BYTES_MAX, "a longest text must be logged");
+const _: () = assert!(RECORD_BYTES_MAX + KIB <= BATCH_BYTES_MAX, "a record must fit a batch");
+const _: () = assert!(BATCH_BYTES_MAX * 64 <= SEGMENT_BYTES, "rotation must waste little");
+const _: () = assert!(BATCH_BYTES_MAX * 16 <= LOG_RING_BYTES, "the ring must outlast a sync");
+const _: () = assert!(SEND_QUEUE_RESUME_BYTES + LAG_SLICE_BYTES < SEND_QUEUE_LAG_BYTES);
+const _: () = assert!(SEND_QUEUE_SHED_BYTES < SEND_QUEUE_LAG_BYTES);
+const _: () = assert!(ROOM_TAIL_EVENTS_MAX as u64 >= RESUME_EVENTS_MAX);
+const _: () = assert!(ROOM_TAIL_EVENTS_MAX >= HISTORY_LIMIT_MAX as usize);
+const _: () =
+    assert!(PING_INTERVAL_MS + PONG_TIMEOUT_MS < 60_000, "proxies cut at 60 s of silence");

@@ -1,0 +1,17 @@
+//! Ids, bounds, clock, containers and the closed lists of codes that every layer shares.
+//!
+//! **Never:** input or output, a system clock, randomness. Everything here is a value.
+
+pub mod ids;
+
+pub mod limits;
+
+pub mod clock;
+
+pub mod hash;
+
+pub mod slab;
+
+pub mod wheel;
+
+pub mod codes;

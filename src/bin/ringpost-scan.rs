@@ -1,0 +1,3 @@
+//! `ringpost-scan`: asks the log.
+
+fn main() {}

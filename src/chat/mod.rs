@@ -1,0 +1,1 @@
+//! The pure domain: sessions, rooms, presence, receipts, history; events in, effects out.

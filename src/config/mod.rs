@@ -1,0 +1,1 @@
+//! One table of settings, from which file, environment, flags and documents are made.

@@ -1,0 +1,46 @@
+//! ringpost: a self-hosted messaging server that joins WhatsApp with WebSocket rooms.
+//!
+//! The modules below stand in reading order, which is dependency order: a module may import only
+//! what stands above it, and `tests/it/tidy.rs` proves that.
+
+/// Ids, bounds, clock, containers and the closed lists of codes that every layer shares.
+pub mod base;
+
+/// Counters and latency histograms of the running server, and their snapshots.
+pub mod metrics;
+
+/// Pure codecs between bytes and protocol: HTTP/1.1 and WebSocket.
+pub mod wire;
+
+/// The append-only log: its format, ring, writer thread, recovery and memory-mapped readers.
+pub mod log;
+
+/// The pure domain: sessions, rooms, presence, receipts, history; events in, effects out.
+pub mod chat;
+
+/// The pure side of WhatsApp: webhook model, signature, conversation of a message.
+pub mod whatsapp;
+
+/// Reports over the log: tail, summary, verify.
+pub mod scan;
+
+/// One table of settings, from which file, environment, flags and documents are made.
+pub mod config;
+
+/// The sockets of a shard on its own io_uring: listener, connections, send queues, bells.
+pub mod net;
+
+/// The event loop of a shard: the only place where net, wire, chat and log meet.
+pub mod shard;
+
+/// Health and the other endpoints for operators.
+pub mod admin;
+
+/// The console page and the client module for browsers, embedded.
+pub mod web;
+
+/// N shards, the log thread and signals: start and stop in order.
+pub mod node;
+
+/// The terminal client.
+pub mod terminal;

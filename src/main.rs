@@ -1,0 +1,3 @@
+//! `ringpost`: the server and its companions.
+
+fn main() {}

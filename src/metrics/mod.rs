@@ -1,0 +1,1 @@
+//! Counters and latency histograms of the running server, and their snapshots.

@@ -1,0 +1,1 @@
+//! N shards, the log thread and signals: start and stop in order.

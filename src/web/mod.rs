@@ -1,0 +1,1 @@
+//! The console page and the client module for browsers, embedded.

@@ -1,0 +1,1 @@
+//! The pure side of WhatsApp: webhook model, signature, conversation of a message.

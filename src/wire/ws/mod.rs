@@ -1,0 +1,1 @@
+//! WebSocket: handshake, frames, messages, compression, close (RFC 6455, RFC 7692).

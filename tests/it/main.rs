@@ -1,0 +1,1 @@
+//! The one integration binary: every module is a behaviour of the running programs or of the tree.
