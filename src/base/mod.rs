@@ -15,3 +15,5 @@ pub mod slab;
 pub mod wheel;
 
 pub mod codes;
+
+pub mod secret;

@@ -1,1 +1,46 @@
 //! One table of settings, from which file, environment, flags and documents are made.
+//!
+//! A setting is described once, in [`SETTINGS`]. Its place in the file, its environment variable,
+//! its flag, the text of `--help`, the file that `ringpost config default` prints and the table in
+//! `docs/OPERATING.md` all come from there. Precedence, strongest first: flags, environment,
+//! file, default.
+//!
+//! ```text
+//! file ─┐
+//! env  ─┼─▶ layers: one Value and one Source per setting ─▶ typed: Config, checked as a whole
+//! args ─┘
+//! ```
+//!
+//! **Never:** reads a file, the environment or the command line by itself; `main` hands all three
+//! in with [`Inputs`]. So every rule here is tested with plain values.
+
+mod settings;
+pub use settings::{Preset, SETTINGS, Setting};
+
+mod value;
+pub use value::{Kind, Value};
+
+mod error;
+pub use error::{ConfigError, Place};
+
+mod file;
+
+mod layers;
+pub use layers::Source;
+
+mod typed;
+pub use typed::{
+    AckPolicy, AuthConfig, Config, Fanout, LimitsConfig, LogConfig, Rate, ServerConfig,
+    WhatsappConfig,
+};
+
+mod cli;
+pub use cli::{ChatOptions, Command, Inputs, load};
+
+mod docs;
+pub use docs::{default_file, settings_table};
+
+pub use crate::base::secret::Secret;
+
+#[cfg(test)]
+mod tests;

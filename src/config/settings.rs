@@ -1,0 +1,257 @@
+//! The table. To add a setting: a row here, a field in `typed.rs`, and the document's table again
+//! from `ringpost config docs`.
+
+use super::value::Kind;
+use crate::base::limits;
+
+/// One thing an operator can set.
+#[derive(Debug)]
+pub struct Setting {
+    /// `section.name`, as in the file and for `--set`.
+    pub key: &'static str,
+    /// What a value must look like.
+    pub kind: Kind,
+    /// The value when nobody sets one.
+    pub preset: Preset,
+    /// The flag without dashes, for the few settings that people type.
+    pub flag: Option<&'static str>,
+    /// Whether a changed value can be taken up without a restart.
+    pub reloadable: bool,
+    /// One sentence for help and documents.
+    pub help: &'static str,
+}
+
+/// A default.
+#[derive(Clone, Copy, Debug)]
+pub enum Preset {
+    /// Not set: the feature is off, or the help says what happens.
+    Nothing,
+    /// True exactly when no config file is given: a first try needs no file, and a file means that
+    /// somebody has decided.
+    TrueWithoutFile,
+    /// This boolean.
+    Bool(bool),
+    /// This number.
+    Integer(u64),
+    /// This text.
+    Text(&'static str),
+}
+
+impl Setting {
+    /// The environment variable: `server.listen` is `RINGPOST_SERVER_LISTEN`.
+    pub fn env(&self) -> String {
+        format!("{ENV_PREFIX}{}", self.key.replace('.', "_").to_ascii_uppercase())
+    }
+
+    /// Whether the value must stay out of logs, command lines and reports.
+    pub const fn is_secret(&self) -> bool {
+        matches!(self.kind, Kind::Secret { .. } | Kind::Secrets)
+    }
+
+    /// The row with this key.
+    pub fn find(key: &str) -> Option<&'static Self> {
+        SETTINGS.iter().find(|setting| setting.key == key)
+    }
+}
+
+/// Begins every environment variable of the server.
+pub(super) const ENV_PREFIX: &str = "RINGPOST_";
+
+/// Bounds of `log.segment_mib`: small enough to rotate in a test, small enough for 32-bit offsets.
+const SEGMENT_MIB: Kind = Kind::Integer { min: 4, max: 1_024 };
+/// Any count whose 0 means "no bound".
+const COUNT: Kind = Kind::Integer { min: 0, max: u32::MAX as u64 };
+const _: () = assert!(limits::BATCH_BYTES_MAX * 64 <= 4 * limits::MIB, "smallest segment");
+const _: () = assert!(limits::SEGMENT_BYTES % limits::MIB == 0, "log.segment_mib is exact");
+
+/// A signing key shorter than its hash is refused (RFC 7518 §3.2, for HS256).
+const AUTH_SECRET: Kind = Kind::Secret { bytes_min: 32 };
+
+/// Every setting, in the order of the documents.
+pub const SETTINGS: &[Setting] = &[
+    Setting {
+        key: "server.listen",
+        kind: Kind::Address,
+        preset: Preset::Text("127.0.0.1:8080"),
+        flag: Some("listen"),
+        reloadable: false,
+        help: "Address and port to listen on; port 0 takes a free one.",
+    },
+    Setting {
+        key: "server.data",
+        kind: Kind::Path,
+        preset: Preset::Text("./ringpost-data"),
+        flag: Some("data"),
+        reloadable: false,
+        help: "Directory of the log; made when missing.",
+    },
+    Setting {
+        key: "server.shards",
+        kind: Kind::Integer { min: 0, max: 256 },
+        preset: Preset::Integer(0),
+        flag: Some("shards"),
+        reloadable: false,
+        help: "Threads that serve, one per core; 0 is every CPU this process may use.",
+    },
+    Setting {
+        key: "server.dev",
+        kind: Kind::Bool,
+        preset: Preset::TrueWithoutFile,
+        flag: Some("dev"),
+        reloadable: false,
+        help: "Development mode: no tokens, `/echo` on; loopback addresses only.",
+    },
+    Setting {
+        key: "server.origins",
+        kind: Kind::Origins,
+        preset: Preset::Nothing,
+        flag: None,
+        reloadable: true,
+        help: "Origins whose pages may open a WebSocket, beside the server's own and loopback.",
+    },
+    Setting {
+        key: "server.drain_ms",
+        kind: Kind::Integer { min: 0, max: 600_000 },
+        preset: Preset::Integer(30_000),
+        flag: None,
+        reloadable: true,
+        help: "On a stop, clients are sent away spread over this many milliseconds.",
+    },
+    Setting {
+        key: "dev.echo",
+        kind: Kind::Bool,
+        preset: Preset::Bool(false),
+        flag: None,
+        reloadable: false,
+        help: "Serve the WebSocket echo on `/echo` outside development mode too.",
+    },
+    Setting {
+        key: "log.ack",
+        kind: Kind::Choice(&["memory", "os", "fsync"]),
+        preset: Preset::Text("fsync"),
+        flag: None,
+        reloadable: false,
+        help: "What a message must have reached before its sender gets `ok`.",
+    },
+    Setting {
+        key: "log.segment_mib",
+        kind: SEGMENT_MIB,
+        preset: Preset::Integer((limits::SEGMENT_BYTES / limits::MIB) as u64),
+        flag: None,
+        reloadable: false,
+        help: "Size of one log file in MiB.",
+    },
+    Setting {
+        key: "rooms.fanout",
+        kind: Kind::Choice(&["memory", "durable"]),
+        preset: Preset::Text("memory"),
+        flag: None,
+        reloadable: false,
+        help: "Deliver a message at once, or only when it has reached what `log.ack` names.",
+    },
+    Setting {
+        key: "auth.secret",
+        kind: AUTH_SECRET,
+        preset: Preset::Nothing,
+        flag: None,
+        reloadable: true,
+        help: "Key of the HS256 tokens that clients show; required outside development mode.",
+    },
+    Setting {
+        key: "auth.secret_file",
+        kind: Kind::Path,
+        preset: Preset::Nothing,
+        flag: None,
+        reloadable: true,
+        help: "File that holds `auth.secret`; a newline at its end does not count.",
+    },
+    Setting {
+        key: "limits.sends_per_s",
+        kind: COUNT,
+        preset: Preset::Integer(limits::SENDS_PER_S as u64),
+        flag: None,
+        reloadable: true,
+        help: "Messages a second of one session; 0 is unlimited.",
+    },
+    Setting {
+        key: "limits.sends_burst",
+        kind: COUNT,
+        preset: Preset::Integer(limits::SENDS_BURST as u64),
+        flag: None,
+        reloadable: true,
+        help: "Messages a session may send at once; 0 is unlimited.",
+    },
+    Setting {
+        key: "limits.room_sends_per_s",
+        kind: COUNT,
+        preset: Preset::Integer(limits::ROOM_SENDS_PER_S as u64),
+        flag: None,
+        reloadable: true,
+        help: "Messages a second of one user in one room; 0 is unlimited.",
+    },
+    Setting {
+        key: "limits.room_sends_burst",
+        kind: COUNT,
+        preset: Preset::Integer(limits::ROOM_SENDS_BURST as u64),
+        flag: None,
+        reloadable: true,
+        help: "Messages a user may send at once in one room; 0 is unlimited.",
+    },
+    Setting {
+        key: "limits.frames_per_s",
+        kind: COUNT,
+        preset: Preset::Integer(limits::FRAMES_PER_S as u64),
+        flag: None,
+        reloadable: true,
+        help: "Frames a second of one connection, beyond which it is closed; 0 is unlimited.",
+    },
+    Setting {
+        key: "limits.frames_burst",
+        kind: COUNT,
+        preset: Preset::Integer(limits::FRAMES_BURST as u64),
+        flag: None,
+        reloadable: true,
+        help: "Frames a connection may send at once; 0 is unlimited.",
+    },
+    Setting {
+        key: "limits.connections_max",
+        kind: COUNT,
+        preset: Preset::Integer(0),
+        flag: None,
+        reloadable: true,
+        help: "Connections of the whole server; 0 is as many as the open-file limit allows.",
+    },
+    Setting {
+        key: "limits.connections_per_user",
+        kind: COUNT,
+        preset: Preset::Integer(limits::SESSIONS_PER_USER_MAX as u64),
+        flag: None,
+        reloadable: true,
+        help: "Sessions of one user at a time; 0 is unlimited.",
+    },
+    // Off by default: behind a reverse proxy every connection has the proxy's address.
+    Setting {
+        key: "limits.connections_per_ip",
+        kind: COUNT,
+        preset: Preset::Integer(0),
+        flag: None,
+        reloadable: true,
+        help: "Connections from one IP address at a time; 0 is unlimited.",
+    },
+    Setting {
+        key: "whatsapp.app_secret",
+        kind: Kind::Secrets,
+        preset: Preset::Nothing,
+        flag: None,
+        reloadable: true,
+        help: "Meta app secrets that sign webhooks; several while rotating, or for several apps.",
+    },
+    Setting {
+        key: "whatsapp.verify_token",
+        kind: Kind::Secret { bytes_min: 1 },
+        preset: Preset::Nothing,
+        flag: None,
+        reloadable: true,
+        help: "The verify token typed into the Meta App Dashboard with the callback URL.",
+    },
+];
