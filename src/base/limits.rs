@@ -11,6 +11,9 @@ pub const MIB: usize = 1 << 20;
 
 /// Request line and headers together, bytes. Beyond: 431.
 pub const HTTP_HEAD_BYTES_MAX: usize = 16 * KIB;
+/// Request line with its CRLF, bytes: a longest target, a longest method, a version. Beyond: 414,
+/// or 501 when not even the method ends.
+pub const HTTP_REQUEST_LINE_BYTES_MAX: usize = HTTP_TARGET_BYTES_MAX + 64;
 /// Header fields of one request. Beyond: 431.
 pub const HTTP_HEADERS_MAX: usize = 100;
 /// Request target, bytes. Beyond: 414.
@@ -19,6 +22,9 @@ pub const HTTP_TARGET_BYTES_MAX: usize = 8 * KIB;
 pub const HTTP_TRAILER_BYTES_MAX: usize = 8 * KIB;
 /// One chunk-size line with its extensions, bytes. Beyond: 400.
 pub const HTTP_CHUNK_LINE_BYTES_MAX: usize = 256;
+/// All chunk extensions of one body, bytes: they are read and dropped, so they are pure cost.
+/// Beyond: 400.
+pub const HTTP_CHUNK_EXTENSION_BYTES_MAX: usize = 16 * KIB;
 /// Body of a webhook: Meta sends at most 3 MB ("Webhooks overview"). Beyond: 413.
 pub const HTTP_WEBHOOK_BODY_BYTES_MAX: usize = 3 * 1_000_000 + 64 * KIB;
 /// Body of any other request. Beyond: 413.
