@@ -112,7 +112,7 @@ pub const CID_BYTES_MAX: usize = 64;
 /// A message text, bytes.
 pub const TEXT_BYTES_MAX: usize = 32 * KIB;
 /// A room topic, bytes.
-pub const TOPIC_BYTES_MAX: usize = 1 * KIB;
+pub const TOPIC_BYTES_MAX: usize = KIB;
 /// A user's status text, bytes.
 pub const STATUS_BYTES_MAX: usize = 256;
 
@@ -151,6 +151,11 @@ pub const WHO_LIMIT_MAX: usize = 500;
 pub const INBOUND_IDS_MAX: usize = 1 << 20;
 /// See [`INBOUND_IDS_MAX`].
 pub const INBOUND_WINDOW_MS: i64 = 7 * 24 * 3_600 * 1_000;
+/// Updates in one webhook. Meta batches at most 1000; the rest is room for what it may change, and
+/// the bound keeps three bytes of JSON from becoming a hundred bytes of update a million times.
+pub const WEBHOOK_UPDATES_MAX: usize = 16_384;
+/// The challenge of a webhook verification, bytes; Meta sends about ten digits.
+pub const WEBHOOK_CHALLENGE_BYTES_MAX: usize = 1_024;
 
 // --- Log -----------------------------------------------------------------------------------------
 

@@ -63,19 +63,19 @@ mod tests {
         wheel.insert(1, 1_000);
         wheel.insert(2, 1_500);
         wheel.insert(3, 9_000);
-        assert_eq!(drained(&mut wheel, 1_249), []);
+        assert_eq!(drained(&mut wheel, 1_249), [0u32; 0]);
         assert_eq!(drained(&mut wheel, 1_250), [1]);
         assert_eq!(drained(&mut wheel, 1_500), [2]);
-        assert_eq!(drained(&mut wheel, 8_999), []);
+        assert_eq!(drained(&mut wheel, 8_999), [0u32; 0]);
         assert_eq!(drained(&mut wheel, 60_000), [3]);
-        assert_eq!(drained(&mut wheel, 600_000), []);
+        assert_eq!(drained(&mut wheel, 600_000), [0u32; 0]);
     }
 
     #[test]
     fn far_deadlines_come_early_and_a_long_pause_loses_none() {
         let mut wheel = Wheel::new(0);
         wheel.insert(1, 10_000_000);
-        assert_eq!(drained(&mut wheel, 63_500), []);
+        assert_eq!(drained(&mut wheel, 63_500), [0u32; 0]);
         assert_eq!(drained(&mut wheel, 63_750), [1]);
         for key in 0..500 {
             wheel.insert(key, 63_750 + u64::from(key) * 100);

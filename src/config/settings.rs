@@ -62,7 +62,8 @@ const SEGMENT_MIB: Kind = Kind::Integer { min: 4, max: 1_024 };
 /// Any count whose 0 means "no bound".
 const COUNT: Kind = Kind::Integer { min: 0, max: u32::MAX as u64 };
 const _: () = assert!(limits::BATCH_BYTES_MAX * 64 <= 4 * limits::MIB, "smallest segment");
-const _: () = assert!(limits::SEGMENT_BYTES % limits::MIB == 0, "log.segment_mib is exact");
+const _: () =
+    assert!(limits::SEGMENT_BYTES.is_multiple_of(limits::MIB), "log.segment_mib is exact");
 
 /// A signing key shorter than its hash is refused (RFC 7518 §3.2, for HS256).
 const AUTH_SECRET: Kind = Kind::Secret { bytes_min: 32 };

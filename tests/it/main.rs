@@ -1,1 +1,3 @@
 //! The one integration binary: every module is a behaviour of the running programs or of the tree.
+
+mod whatsapp;
