@@ -215,7 +215,9 @@ impl Body {
             (Expect::ExtName | Expect::ExtToken | Expect::ExtQuotedEnd, b';') => {
                 Expect::ExtNameFirst
             }
-            (Expect::ExtName | Expect::ExtToken | Expect::ExtQuotedEnd, b'\r') => Expect::SizeLf,
+            (Expect::ExtName | Expect::ExtToken | Expect::ExtQuotedEnd, b'\r') => {
+                return Ok(Expect::SizeLf);
+            }
             (Expect::ExtNameFirst | Expect::ExtName, _) if is_token_byte(byte) => Expect::ExtName,
             (Expect::ExtValueFirst, b'"') => Expect::ExtQuoted,
             (Expect::ExtValueFirst | Expect::ExtToken, _) if is_token_byte(byte) => {

@@ -51,3 +51,6 @@ pub use fields::Fields;
 pub use reject::Reject;
 pub use request::{BodyKind, Request, Version};
 pub use response::{Delivery, Persistence, Response};
+
+#[cfg(test)]
+mod tests;
