@@ -7,6 +7,7 @@ use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, 
 
 use super::negotiate::{Direction, Takeover, WINDOW_BITS_DEFLATE_MIN, WINDOW_BITS_MAX};
 use crate::base::codes::CloseReason;
+use crate::base::limits::KIB;
 
 /// What a sender cuts from the end of a message and a receiver puts back (§7.2.1, §7.2.2).
 const TAIL: [u8; 4] = [0x00, 0x00, 0xff, 0xff];
@@ -19,6 +20,9 @@ const LEVEL: u32 = 1;
 /// costs much more than the two bytes it takes on the wire; honest senders have one.
 const STREAMS_PER_MESSAGE_MAX: u32 = 16;
 
+/// What zlib keeps for inflating beside the window, about.
+const INFLATE_TABLES_BYTES: usize = 10 * KIB;
+
 /// Room made for the first output of a message, bytes.
 const OUTPUT_BYTES_MIN: usize = 256;
 
@@ -26,6 +30,7 @@ const OUTPUT_BYTES_MIN: usize = 256;
 #[derive(Debug)]
 pub struct Inflater {
     stream: Decompress,
+    window_bits: u8,
     /// Whether the last byte given to `stream` ended it: there is no block to complete.
     ended: bool,
     /// Final blocks seen in the message that is being inflated.
@@ -39,7 +44,7 @@ impl Inflater {
         // A larger window than the sender's inflates the same.
         let window_bits = window_bits.max(WINDOW_BITS_DEFLATE_MIN);
         let stream = Decompress::new_with_window_bits(false, window_bits);
-        Self { stream, ended: false, ended_count: 0 }
+        Self { stream, window_bits, ended: false, ended_count: 0 }
     }
 
     /// Inflates a piece of a message and appends what it gives to `output`.
@@ -90,6 +95,11 @@ impl Inflater {
         }
         self.ended_count = 0;
         Ok(())
+    }
+
+    /// About how many bytes of heap this holds: the window and zlib's decoding tables.
+    pub fn held_bytes(&self) -> usize {
+        size_of::<Self>() + (1 << self.window_bits) + INFLATE_TABLES_BYTES
     }
 
     /// After a final block: what follows, if anything does, is a stream of its own.

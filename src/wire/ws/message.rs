@@ -232,6 +232,14 @@ impl Decoder {
         self.stage == Stage::Header && self.header_bytes == 0 && self.message == Message::None
     }
 
+    /// About how many bytes of heap this decoder holds: for bounds over all connections.
+    pub fn held_bytes(&self) -> usize {
+        let assembly = self.assembly.as_ref().map_or(0, |assembly| {
+            size_of::<Assembly>() + assembly.bytes.capacity() + assembly.control.capacity()
+        });
+        assembly + self.inflater.as_ref().map_or(0, |inflater| inflater.held_bytes())
+    }
+
     /// Frees what the last item was lent from.
     fn release(&mut self) {
         if self.stage == Stage::Closed {
