@@ -72,6 +72,29 @@ pub const TURN_COMPLETIONS_MAX: usize = 8_192;
 /// Items waiting in one shard-to-shard channel.
 pub const MAILBOX_ITEMS_MAX: usize = 8_192;
 
+// --- Sockets and rings of one shard --------------------------------------------------------------
+
+/// Connections of one shard; more are closed at accept. Bounded by the bits of a ring entry's user
+/// data that hold a slot's index.
+pub const SHARD_CONNECTIONS_MAX: usize = 1 << 20;
+/// Entries of a shard's submission queue (64 bytes each). A fuller turn submits in several calls.
+pub const RING_SUBMISSIONS: u32 = 1_024;
+/// Entries of a shard's completion queue (16 bytes each).
+pub const RING_COMPLETIONS: u32 = 8_192;
+/// Receive buffers that all connections of a shard share; a power of two.
+pub const RECEIVE_BUFFERS: u16 = 256;
+/// One receive buffer. Longer messages arrive in pieces.
+pub const RECEIVE_BUFFER_BYTES: usize = 4 * KIB;
+/// Small outgoing messages are packed into chunks of this size.
+pub const SEND_CHUNK_BYTES: usize = 16 * KIB;
+/// Pieces that one send gathers. The rest waits for the next send.
+pub const SEND_SLICES_MAX: usize = 64;
+/// Pause of accepting when the process has no file descriptors left.
+pub const ACCEPT_RETRY_MS: u64 = 50;
+/// Backlog of a listening socket: a shorter one overflows in a reconnect storm and costs every
+/// client a second (the kernel caps it at net.core.somaxconn).
+pub const LISTEN_BACKLOG: u32 = 4_096;
+
 // --- Sessions (all told to the client in the reply to `hello`) -----------------------------------
 
 /// From the WebSocket handshake to `hello`. Beyond: close 4502.
@@ -176,6 +199,10 @@ const _: () = assert!(BATCH_BYTES_MAX * 64 <= SEGMENT_BYTES, "rotation must wast
 const _: () = assert!(BATCH_BYTES_MAX * 16 <= LOG_RING_BYTES, "the ring must outlast a sync");
 const _: () = assert!(SEND_QUEUE_RESUME_BYTES + LAG_SLICE_BYTES < SEND_QUEUE_LAG_BYTES);
 const _: () = assert!(SEND_QUEUE_SHED_BYTES < SEND_QUEUE_LAG_BYTES);
+const _: () = assert!(SHARD_CONNECTIONS_MAX <= 1 << 24, "an index must fit the user data");
+const _: () = assert!(RECEIVE_BUFFERS.is_power_of_two(), "the kernel masks with it");
+const _: () = assert!(RING_COMPLETIONS >= 2 * RING_SUBMISSIONS, "a full submission must fit");
+const _: () = assert!(RING_COMPLETIONS as usize >= 2 * RECEIVE_BUFFERS as usize);
 const _: () = assert!(ROOM_TAIL_EVENTS_MAX as u64 >= RESUME_EVENTS_MAX);
 const _: () = assert!(ROOM_TAIL_EVENTS_MAX >= HISTORY_LIMIT_MAX as usize);
 const _: () =

@@ -1,0 +1,104 @@
+//! Listening sockets: one per shard on the same address, so that the kernel spreads the peers and
+//! no shard hands a socket to another.
+
+use super::error::{StartError, Step};
+use crate::base::limits::LISTEN_BACKLOG;
+use socket2::{Domain, Protocol, Socket, Type};
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+
+/// How to listen.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ListenOptions {
+    /// Connections that may wait for their accept; the kernel caps it at net.core.somaxconn.
+    pub backlog: u32,
+    /// On an IPv6 address: refuse IPv4 peers instead of showing them as mapped addresses.
+    pub ipv6_only: bool,
+}
+
+impl Default for ListenOptions {
+    fn default() -> Self {
+        Self { backlog: LISTEN_BACKLOG, ipv6_only: false }
+    }
+}
+
+/// A socket that listens, not yet given to a driver. Closes on drop.
+#[derive(Debug)]
+pub struct Listener {
+    socket: OwnedFd,
+    address: SocketAddr,
+}
+
+impl Listener {
+    /// The bound address, with the port that the kernel chose for port 0.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub(super) fn raw_fd(&self) -> RawFd {
+        self.socket.as_raw_fd()
+    }
+}
+
+/// Listens on `address`; port 0 lets the kernel choose. Several listeners may share an address
+/// within one user (SO_REUSEPORT), so a second server would bind silently: hold a lock on the data
+/// directory.
+pub fn listen(address: SocketAddr, options: ListenOptions) -> Result<Listener, StartError> {
+    open(address, options)
+        .map_err(|error| StartError::from_io(Step::Listen, format!("listen on {address}"), &error))
+}
+
+/// One listener for each of `count` shards. With port 0 the first bind decides the port of all.
+pub fn listen_group(
+    address: SocketAddr,
+    count: u16,
+    options: ListenOptions,
+) -> Result<Vec<Listener>, StartError> {
+    assert!(count > 0);
+    let first = listen(address, options)?;
+    let bound = first.address;
+    let mut group = vec![first];
+    for _ in 1..count {
+        group.push(listen(bound, options)?);
+    }
+    Ok(group)
+}
+
+fn open(address: SocketAddr, options: ListenOptions) -> io::Result<Listener> {
+    // The socket stays blocking: a ring answers EAGAIN on a non-blocking one instead of waiting.
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(true)?;
+    // Accepted sockets inherit this, which saves a system call for each.
+    socket.set_tcp_nodelay(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(options.ipv6_only)?;
+    }
+    socket.bind(&address.into())?;
+    socket.listen(options.backlog.min(i32::MAX as u32) as i32)?;
+    let bound = socket.local_addr()?.as_socket().ok_or(io::ErrorKind::AddrNotAvailable)?;
+    Ok(Listener { socket: socket.into(), address: bound })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_shares_the_port_that_the_first_got() {
+        let address = "127.0.0.1:0".parse().expect("an address");
+        let group = listen_group(address, 3, ListenOptions::default()).expect("free port");
+        assert_ne!(group[0].address().port(), 0);
+        assert!(group.iter().all(|listener| listener.address() == group[0].address()));
+    }
+
+    #[test]
+    fn a_taken_port_is_named() {
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("free port");
+        let address = taken.local_addr().expect("bound");
+        let error = listen(address, ListenOptions::default()).expect_err("taken");
+        assert_eq!((error.step, error.errno), (Step::Listen, libc::EADDRINUSE));
+        assert!(error.to_string().starts_with(&format!("cannot listen on {address}:")));
+    }
+}
