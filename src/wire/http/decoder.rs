@@ -222,3 +222,37 @@ impl Partial {
         Ok(Some((size - before, request)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn held_bytes(decoder: &Decoder) -> usize {
+        decoder.partial.as_ref().map_or(0, |partial| partial.bytes.capacity())
+    }
+
+    #[test]
+    fn memory_is_held_only_for_a_head_in_pieces() {
+        let head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n";
+        let body = [b'x'; 100_000];
+        let mut decoder = Decoder::new();
+        let whole = [&head[..], &body].concat();
+        assert!(matches!(decoder.next(&whole).unwrap().item, Some(Item::Head(_))));
+        assert_eq!(held_bytes(&decoder), 0, "a head in one piece is parsed in place");
+
+        let mut decoder = Decoder::new();
+        decoder.next(&head[..10]).unwrap();
+        assert!((10..100).contains(&held_bytes(&decoder)));
+        let rest = &whole[10..];
+        assert_eq!(decoder.next(rest).unwrap().consumed, head.len() - 10);
+        assert!(held_bytes(&decoder) <= 2 * HTTP_HEAD_BYTES_MAX, "the body is not taken along");
+        assert_eq!(decoder.next(&body).unwrap().consumed, body.len());
+        assert_eq!(held_bytes(&decoder), 0, "freed with the first step into the body");
+        assert!(matches!(decoder.next(b"").unwrap().item, Some(Item::End)));
+
+        let chunked = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5;ext";
+        assert_eq!(decoder.next(chunked).unwrap().consumed, chunked.len() - 5);
+        assert_eq!(decoder.next(b"5;ext").unwrap().consumed, 5);
+        assert_eq!(held_bytes(&decoder), 0, "a chunk line in pieces is not kept");
+    }
+}
