@@ -1,1 +1,59 @@
 //! The append-only log: its format, ring, writer thread, recovery and memory-mapped readers.
+//!
+//! ```text
+//!  shard k ── Producer ──▶ ring k ──┐                       ┌─▶ fdatasync ─▶ durable
+//!                                   ├─▶ log thread ─ pwrite ─┴─▶ committed
+//!  shard m ── Producer ──▶ ring m ──┘       │
+//!                                           ▼
+//!                        <data>/log/<base_seq>.seg ◀── Log, Archive, ringpost-scan (read-only maps)
+//! ```
+//!
+//! A shard serialises a record straight into memory that no file backs; one thread frames what all
+//! shards appended into checksummed batches and writes them. So a shard never takes a page fault,
+//! never waits for a disk and never meets SIGBUS, and one sync serves every shard.
+//!
+//! `docs/LOG_FORMAT.md` draws the bytes. [`batch`], [`recovery`] and [`format`] are pure, so that a
+//! simulator can put a failing disk under them.
+//!
+//! **Never:** a write to a mapped page; a file that shrinks; a retry of a failed sync; an ack of a
+//! record that is not where its policy says; a record whose meaning changes (a new version gets a
+//! new type).
+
+pub mod record;
+
+pub mod format;
+
+pub mod batch;
+
+pub mod recovery;
+
+pub mod directory;
+
+mod names;
+
+pub mod reader;
+
+pub mod archive;
+
+pub mod recovered;
+
+mod ring;
+
+mod handle;
+
+pub mod producer;
+
+mod segment;
+
+pub mod writer;
+
+#[cfg(test)]
+mod scratch;
+
+pub use archive::{Archive, HistoryEvent};
+pub use directory::{DataDir, LogError};
+pub use producer::{Producer, RingFull};
+pub use reader::{Cursor, Entry, Log, RecordPosition, Trust};
+pub use record::{Kind, NameId, NameKind, Record, RecordView};
+pub use recovered::Recovered;
+pub use writer::{AckPolicy, LogHandle, LogOptions, LogState, LogWriter};

@@ -1,0 +1,356 @@
+//! Reads a log through read-only maps: the whole of it, from a cursor on, or one record by place.
+//!
+//! Works the same on the directory of a running server and on a copy. What may be read is decided
+//! by checksums alone ([`recovery`]), never by the size of a file: behind the last whole batch of a
+//! live segment stand zeros or half a batch, and [`Log::refresh`] looks again.
+//!
+//! A batch that was once whole never changes, so a reference into a map stays true. That holds by
+//! protocol, not by the type system: nothing but a running server may write in the directory.
+
+use super::batch::{BATCH_HEADER_BYTES, BATCH_LEN_MAX};
+use super::directory::{LogError, list_segments};
+use super::format::{HeaderError, SEGMENT_HEADER_BYTES};
+use super::names::{NamePlace, NameTable};
+use super::record::{Kind, NameId, NameKind, RawRecord, RecordView};
+use super::recovery::{BatchPlace, SegmentScan};
+use memmap2::{Advice, Mmap};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+mod entries;
+
+pub use entries::{Cursor, Entries, Entry, RecordPosition, UNKNOWN_NAME};
+
+/// Pages are asked for this many bytes ahead, so that a file that was cut short or cannot be read
+/// is an error here and not a signal later.
+const POPULATE_BYTES: usize = 2 << 20;
+
+/// How much of a record is proved before it is read in place.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Trust {
+    /// The checksum of its batch: for a directory that only this server wrote.
+    Checksum,
+    /// The archive is validated too: for files from anywhere.
+    Validate,
+}
+
+/// A log, as far as it was whole at the last look.
+#[derive(Debug)]
+pub struct Log {
+    log_dir: PathBuf,
+    trust: Trust,
+    segments: Vec<Segment>,
+    problems: Vec<Problem>,
+    /// The newest file looked at, readable or not.
+    newest_seq: Option<u64>,
+}
+
+/// A file of the log that cannot be read as one.
+#[derive(Debug)]
+pub struct Problem {
+    /// The file.
+    pub path: PathBuf,
+    /// What is wrong with it.
+    pub what: ProblemKind,
+}
+
+/// What is wrong with a file.
+#[derive(Debug)]
+pub enum ProblemKind {
+    /// Its header cannot be read.
+    Header(HeaderError),
+    /// Its name and its header disagree.
+    Misnamed(u64),
+    /// It is named by its successor and not there.
+    Gone,
+    /// The system refused to give its bytes.
+    Unreadable(std::io::Error),
+}
+
+impl ProblemKind {
+    /// Whether records that were once durable may be lost by it.
+    pub fn is_loss(&self) -> bool {
+        !matches!(self, Self::Header(HeaderError::Unborn))
+    }
+}
+
+impl std::fmt::Display for Problem {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "{}: ", self.path.display())?;
+        match &self.what {
+            ProblemKind::Header(error) => write!(out, "{error}"),
+            ProblemKind::Misnamed(seq) => write!(out, "its header says it begins at {seq}"),
+            ProblemKind::Gone => write!(out, "the file is missing"),
+            ProblemKind::Unreadable(error) => write!(out, "{error}"),
+        }
+    }
+}
+
+/// One mapped segment.
+#[derive(Debug)]
+pub struct Segment {
+    path: PathBuf,
+    map: Mmap,
+    scan: SegmentScan,
+    names: NameTable,
+    /// Number of batches whose names are in `names`.
+    named_count: usize,
+    trust: Trust,
+}
+
+impl Log {
+    /// Maps every segment of `log_dir` and finds what of it is the log. Files that cannot be read
+    /// are in [`Log::problems`]; only a directory that cannot be listed is an error.
+    pub fn open(log_dir: &Path, trust: Trust) -> Result<Self, LogError> {
+        let mut log = Self {
+            log_dir: log_dir.to_path_buf(),
+            trust,
+            segments: Vec::new(),
+            problems: Vec::new(),
+            newest_seq: None,
+        };
+        log.refresh()?;
+        if let Some(last) = log.segments.last_mut() {
+            last.finish();
+        }
+        Ok(log)
+    }
+
+    /// Looks for batches and segments that came since the last look. `true` if there are any.
+    pub fn refresh(&mut self) -> Result<bool, LogError> {
+        let before = self.end();
+        // The listing comes first: a segment that has a successor in it has no writer any more.
+        let listed = list_segments(&self.log_dir)?;
+        let fresh: Vec<_> = listed
+            .into_iter()
+            .filter(|(seq, _)| self.newest_seq.is_none_or(|n| *seq > n))
+            .collect();
+        if let Some(last) = self.segments.last_mut() {
+            if fresh.is_empty() {
+                last.extend();
+            } else {
+                last.finish();
+            }
+        }
+        let fresh_count = fresh.len();
+        for (index, (base_seq, path)) in fresh.into_iter().enumerate() {
+            let retry_later = index + 1 == fresh_count;
+            self.add(base_seq, path, retry_later)?;
+        }
+        Ok(self.end() != before)
+    }
+
+    /// Files that could not be read as a segment.
+    pub fn problems(&self) -> &[Problem] {
+        &self.problems
+    }
+
+    /// The segments, oldest first.
+    pub fn segments(&self) -> &[Segment] {
+        &self.segments
+    }
+
+    /// Every record, in the order of the log.
+    pub fn entries(&self) -> Entries<'_> {
+        self.entries_from(Cursor::default())
+    }
+
+    /// Every record behind `cursor`.
+    pub fn entries_from(&self, cursor: Cursor) -> Entries<'_> {
+        Entries::new(&self.segments, cursor)
+    }
+
+    /// The place behind the last record.
+    pub fn end(&self) -> Cursor {
+        Cursor::behind(&self.segments)
+    }
+
+    /// The record at a place that an [`Entry`] of this value gave; `None` for any other place that
+    /// holds none.
+    pub fn at(&self, position: RecordPosition) -> Option<Entry<'_>> {
+        let segment = self.segments.get(position.segment as usize)?;
+        segment.at(position)
+    }
+
+    /// Sequence number behind the last record that can be read; 0 for an empty log.
+    pub fn next_seq(&self) -> u64 {
+        self.segments.last().map_or(0, |segment| segment.scan.next_seq)
+    }
+
+    fn add(&mut self, base_seq: u64, path: PathBuf, newest: bool) -> Result<(), LogError> {
+        let what = match Segment::open(&path, self.trust) {
+            Ok(segment) if segment.scan.header.base_seq != base_seq => {
+                ProblemKind::Misnamed(segment.scan.header.base_seq)
+            }
+            Ok(mut segment) => {
+                self.check_predecessor(&segment);
+                if !newest {
+                    segment.finish();
+                }
+                self.segments.push(segment);
+                self.newest_seq = Some(base_seq);
+                return Ok(());
+            }
+            // A live server makes the file before its header: look again next time.
+            Err(ProblemKind::Header(HeaderError::Unborn)) if newest => return Ok(()),
+            Err(what) => what,
+        };
+        self.problems.push(Problem { path, what });
+        self.newest_seq = Some(base_seq);
+        Ok(())
+    }
+
+    /// Retention takes the oldest files, so a hole is only a hole behind a file that is there.
+    fn check_predecessor(&mut self, segment: &Segment) {
+        let Some(prev) = segment.scan.header.prev_base_seq else {
+            return;
+        };
+        let older = self.segments.last().map(|older| older.scan.header.base_seq);
+        if self.newest_seq.is_some_and(|newest| newest < prev) && older != Some(prev) {
+            let name = super::format::SegmentHeader::file_name(prev);
+            let path = self.log_dir.join(name);
+            self.problems.push(Problem { path, what: ProblemKind::Gone });
+        }
+    }
+}
+
+impl Segment {
+    fn open(path: &Path, trust: Trust) -> Result<Self, ProblemKind> {
+        let file = File::open(path).map_err(ProblemKind::Unreadable)?;
+        let size = file.metadata().map_err(ProblemKind::Unreadable)?.len();
+        if size < SEGMENT_HEADER_BYTES as u64 {
+            return Err(ProblemKind::Header(HeaderError::Unborn));
+        }
+        // SAFETY: the file is only ever appended to inside its fixed size, by a server that keeps
+        // whole batches unchanged; bytes outside whole batches are read as plain integers only.
+        let map = unsafe { Mmap::map(&file) }.map_err(ProblemKind::Unreadable)?;
+        populate(&map, 0, SEGMENT_HEADER_BYTES).map_err(ProblemKind::Unreadable)?;
+        let scan = SegmentScan::begin(&map).map_err(ProblemKind::Header)?;
+        let names = NameTable::default();
+        let path = path.to_path_buf();
+        let mut segment = Self { path, map, scan, names, named_count: 0, trust };
+        segment.extend();
+        Ok(segment)
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What of it is the log.
+    pub fn scan(&self) -> &SegmentScan {
+        &self.scan
+    }
+
+    /// Every name that the segment explains.
+    pub fn names(&self) -> impl Iterator<Item = (NameId, NameKind, &str)> {
+        self.names.iter().map(|(id, place)| (id, place.kind, self.text(place)))
+    }
+
+    /// The records of a batch of this segment.
+    fn batch(&self, place: &BatchPlace) -> &[u8] {
+        &self.map[place.offset as usize..(place.offset + place.len) as usize]
+    }
+
+    fn extend(&mut self) {
+        loop {
+            let begin = self.scan.end as usize;
+            let end = (begin + POPULATE_BYTES + BATCH_LEN_MAX).min(self.map.len());
+            // The system will not give these pages: what is behind them is not read.
+            if populate(&self.map, begin, end).is_err() {
+                break;
+            }
+            self.scan.extend(&self.map[..end]);
+            if self.scan.end as usize == begin {
+                break;
+            }
+        }
+        self.collect_names();
+    }
+
+    fn finish(&mut self) {
+        self.extend();
+        if populate(&self.map, self.scan.end as usize, self.map.len()).is_ok() {
+            self.scan.finish(&self.map);
+        }
+        self.collect_names();
+    }
+
+    fn collect_names(&mut self) {
+        let named = Kind::Name.tag();
+        for index in self.named_count..self.scan.batches.len() {
+            let place = self.scan.batches[index];
+            if place.type_mask & (1 << named) == 0 {
+                continue;
+            }
+            let batch = &self.map[place.offset as usize..(place.offset + place.len) as usize];
+            for record in super::batch::records(batch, place.count) {
+                if record.header.tag == named
+                    && let Some((id, found)) = name_place(&self.map, &record)
+                {
+                    self.names.insert(id, found);
+                }
+            }
+        }
+        self.named_count = self.scan.batches.len();
+    }
+
+    fn text(&self, place: NamePlace) -> &str {
+        let bytes = &self.map[place.offset as usize..(place.offset + place.len) as usize];
+        std::str::from_utf8(bytes).unwrap_or(UNKNOWN_NAME)
+    }
+
+    fn name(&self, id: NameId) -> &str {
+        if id == NameId::NONE {
+            return "";
+        }
+        self.names.get(id).map_or(UNKNOWN_NAME, |place| self.text(place))
+    }
+
+    /// Walks the batch, so that only the begin of a record is taken for one.
+    fn at(&self, position: RecordPosition) -> Option<Entry<'_>> {
+        let batches = &self.scan.batches;
+        let behind = batches.partition_point(|batch| batch.offset <= position.offset);
+        let batch = &batches[behind.checked_sub(1)?];
+        let mut offset = batch.offset + BATCH_HEADER_BYTES as u32;
+        let mut seq = batch.base_seq;
+        for record in super::batch::records(self.batch(batch), batch.count) {
+            if offset >= position.offset {
+                let found = offset == position.offset;
+                return found.then(|| Entry::new(seq, position, record, self));
+            }
+            offset += record.header.stride() as u32;
+            seq += 1;
+        }
+        None
+    }
+}
+
+/// Where the text of a name record stands in its segment. Always validated: a name is read often
+/// and by place.
+fn name_place(map: &[u8], record: &RawRecord<'_>) -> Option<(NameId, NamePlace)> {
+    let Some(RecordView::Name(name)) = RecordView::check(Kind::Name, record.payload) else {
+        return None;
+    };
+    let kind = NameKind::from_byte(name.kind)?;
+    let offset = name.text.as_ptr().addr() - map.as_ptr().addr();
+    let place = NamePlace { offset: offset as u32, len: name.text.len() as u32, kind };
+    Some((NameId(name.id.to_native()), place))
+}
+
+fn populate(map: &Mmap, begin: usize, end: usize) -> std::io::Result<()> {
+    let begin = begin.min(map.len());
+    let end = end.min(map.len());
+    if begin >= end {
+        return Ok(());
+    }
+    match map.advise_range(Advice::PopulateRead, begin, end - begin) {
+        // Kernels before 5.14 do not know the advice; then a bad page is a signal.
+        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => Ok(()),
+        answer => answer,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,242 @@
+//! One struct per (type, version). What is published here never changes: its fields, their order
+//! and their meaning are the file format, pinned by golden bytes in `tests.rs`. A new need is a new
+//! struct with a new tag.
+//!
+//! Every `ts_us` is wall time in microseconds since 1970. Every `o` is a position in the room that
+//! the record's header names. Fields stand widest first, so that no archive has holes inside.
+
+use rkyv::boxed::{ArchivedBox, BoxResolver};
+use rkyv::rancor::Fallible;
+use rkyv::ser::Writer;
+use rkyv::with::{ArchiveWith, InlineAsBox, SerializeWith};
+use rkyv::{Archive, Place, Serialize};
+
+/// Gives a number of a header a name. Written by the log thread on first use in each segment.
+#[derive(Archive, Serialize, Clone, Copy, PartialEq, Debug)]
+pub struct NameV1<'a> {
+    /// The number that headers use; unique in a segment.
+    pub id: u32,
+    /// The name itself.
+    #[rkyv(with = InlineAsBox)]
+    pub text: &'a str,
+    /// A [`NameKind`](super::NameKind).
+    pub kind: u8,
+}
+
+/// A message of a room.
+#[derive(Archive, Serialize, Clone, Copy, PartialEq, Debug)]
+pub struct MessageV1<'a> {
+    /// Position in the room.
+    pub o: u64,
+    /// When the server took it.
+    pub ts_us: i64,
+    /// Position of the message it answers; 0: none.
+    pub reply: u64,
+    /// The client's own id for it; may be empty.
+    #[rkyv(with = InlineAsBox)]
+    pub cid: &'a str,
+    /// What was said.
+    #[rkyv(with = InlineAsBox)]
+    pub text: &'a str,
+    /// The sender's name as shown; empty when it is the user's name.
+    #[rkyv(with = InlineAsBox)]
+    pub display: &'a str,
+    /// The platform's id for it (a `wamid`); may be empty.
+    #[rkyv(with = InlineAsBox)]
+    pub external: &'a str,
+    /// Opaque JSON that travels with it; may be empty.
+    #[rkyv(with = InlineAsBox)]
+    pub extra: &'a str,
+    /// A [`Source`](super::Source).
+    pub source: u8,
+    /// A [`Direction`](super::Direction).
+    pub direction: u8,
+}
+
+/// A new text for an earlier message.
+#[derive(Archive, Serialize, Clone, Copy, PartialEq, Debug)]
+pub struct EditV1<'a> {
+    /// Position of this event in the room.
+    pub o: u64,
+    /// Position of the message that changes.
+    pub target: u64,
+    /// When the server took it.
+    pub ts_us: i64,
+    /// The new text.
+    #[rkyv(with = InlineAsBox)]
+    pub text: &'a str,
+    /// Counts the edits of the target; 1 is the first edit.
+    pub version: u32,
+}
+
+/// An earlier message is withdrawn.
+#[derive(Archive, Serialize, Clone, Copy, PartialEq, Debug)]
+pub struct DeleteV1 {
+    /// Position of this event in the room.
+    pub o: u64,
+    /// Position of the message that goes.
+    pub target: u64,
+    /// When the server took it.
+    pub ts_us: i64,
+}
+
+/// A membership of the room changes; the header's user did it to `subject`.
+#[derive(Archive, Serialize, Clone, Copy, PartialEq, Debug)]
+pub struct MemberV1<'a> {
+    /// Position of this event in the room.
+    pub o: u64,
+    /// When the server took it.
+    pub ts_us: i64,
+    /// Name of the user it is about.
+    #[rkyv(with = InlineAsBox)]
+    pub subject: &'a str,
+    /// The domain's number for the role after the change.
+    pub role: u8,
+    /// A [`MemberAction`](super::MemberAction).
+    pub action: u8,
+}
+
+/// The room itself changes.
+#[derive(Archive, Serialize, Clone, Copy, PartialEq, Debug)]
+pub struct RoomV1<'a> {
+    /// Position of this event in the room.
+    pub o: u64,
+    /// When the server took it.
+    pub ts_us: i64,
+    /// The topic, or the settings as JSON; empty when it was only created.
+    #[rkyv(with = InlineAsBox)]
+    pub text: &'a str,
+    /// A [`RoomAction`](super::RoomAction).
+    pub action: u8,
+}
+
+/// A session begins or ends.
+#[derive(Archive, Serialize, Clone, Copy, PartialEq, Debug)]
+pub struct SessionV1<'a> {
+    /// When.
+    pub ts_us: i64,
+    /// The public id of the session.
+    #[rkyv(with = InlineAsBox)]
+    pub sid: &'a str,
+    /// The device's name; may be empty.
+    #[rkyv(with = InlineAsBox)]
+    pub device: &'a str,
+    /// What the client calls itself; may be empty.
+    #[rkyv(with = InlineAsBox)]
+    pub client: &'a str,
+    /// Close code at the end; 0 at the start.
+    pub code: u16,
+    /// A [`SessionAction`](super::SessionAction).
+    pub action: u8,
+}
+
+/// A command ran.
+#[derive(Archive, Serialize, Clone, Copy, PartialEq, Debug)]
+pub struct CommandV1<'a> {
+    /// When it was called.
+    pub ts_us: i64,
+    /// What was given to it.
+    #[rkyv(with = InlineAsBox)]
+    pub args: &'a str,
+    /// The interned name of the command ([`NameKind::Command`](super::NameKind)).
+    pub command: u32,
+    /// From the call to its answer, microseconds.
+    pub duration_us: u32,
+    /// An [`Outcome`](super::Outcome).
+    pub outcome: u8,
+}
+
+/// The platform says how far a message of ours got.
+#[derive(Archive, Serialize, Clone, Copy, PartialEq, Debug)]
+pub struct StatusV1<'a> {
+    /// When the server learned of it.
+    pub ts_us: i64,
+    /// The platform's id of the message.
+    #[rkyv(with = InlineAsBox)]
+    pub external: &'a str,
+    /// The platform's id of the receiver.
+    #[rkyv(with = InlineAsBox)]
+    pub recipient: &'a str,
+    /// Opaque JSON (conversation, pricing); may be empty.
+    #[rkyv(with = InlineAsBox)]
+    pub extra: &'a str,
+    /// The platform's error number; 0: none.
+    pub error: u32,
+    /// A [`Delivery`](super::Delivery).
+    pub status: u8,
+}
+
+/// How far the header's user has received and read the header's room.
+#[derive(Archive, Serialize, Clone, Copy, PartialEq, Debug)]
+pub struct MarkV1 {
+    /// When.
+    pub ts_us: i64,
+    /// Position up to which the user's devices have it.
+    pub recv: u64,
+    /// Position up to which the user has read.
+    pub read: u64,
+}
+
+/// A new incarnation of every room begins.
+#[derive(Archive, Serialize, Clone, Copy, PartialEq, Debug)]
+pub struct EpochV1 {
+    /// When.
+    pub ts_us: i64,
+    /// The new epoch ([`EpochId`](crate::base::ids::EpochId)).
+    pub epoch: u64,
+}
+
+/// The server stopped in order: nothing that was acknowledged can be missing.
+#[derive(Archive, Serialize, Clone, Copy, PartialEq, Debug)]
+pub struct StopV1 {
+    /// When.
+    pub ts_us: i64,
+}
+
+/// A part of the body of a webhook as it came in; parts are at most 40 KiB.
+#[derive(Archive, Serialize, Clone, Copy, PartialEq, Debug)]
+pub struct RawV1<'a> {
+    /// When it came in.
+    pub ts_us: i64,
+    /// The same for all parts of one body.
+    pub id: u64,
+    /// The bytes of this part.
+    #[rkyv(with = BytesAsBox)]
+    pub bytes: &'a [u8],
+    /// Index of this part, from 0.
+    pub part: u16,
+    /// Number of parts of this body.
+    pub parts: u16,
+}
+
+/// The header's user changes their status.
+#[derive(Archive, Serialize, Clone, Copy, PartialEq, Debug)]
+pub struct UserStatusV1<'a> {
+    /// When.
+    pub ts_us: i64,
+    /// The status text; may be empty.
+    #[rkyv(with = InlineAsBox)]
+    pub text: &'a str,
+    /// The domain's number for the state.
+    pub state: u8,
+}
+
+/// [`InlineAsBox`] for bytes. rkyv wants an allocator for any slice but `str`; bytes need none.
+pub struct BytesAsBox;
+
+impl ArchiveWith<&[u8]> for BytesAsBox {
+    type Archived = ArchivedBox<[u8]>;
+    type Resolver = BoxResolver;
+
+    fn resolve_with(field: &&[u8], resolver: BoxResolver, out: Place<Self::Archived>) {
+        ArchivedBox::resolve_from_ref(*field, resolver, out);
+    }
+}
+
+impl<S: Fallible + Writer + ?Sized> SerializeWith<&[u8], S> for BytesAsBox {
+    fn serialize_with(field: &&[u8], serializer: &mut S) -> Result<BoxResolver, S::Error> {
+        let begin = serializer.pos();
+        serializer.write(field)?;
+        Ok(BoxResolver::from_pos(begin))
+    }
+}
