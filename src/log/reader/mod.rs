@@ -314,14 +314,13 @@ impl Segment {
         let behind = batches.partition_point(|batch| batch.offset <= position.offset);
         let batch = &batches[behind.checked_sub(1)?];
         let mut offset = batch.offset + BATCH_HEADER_BYTES as u32;
-        let mut seq = batch.base_seq;
-        for record in super::batch::records(self.batch(batch), batch.count) {
+        let records = super::batch::records(self.batch(batch), batch.count);
+        for (seq, record) in (batch.base_seq..).zip(records) {
             if offset >= position.offset {
                 let found = offset == position.offset;
                 return found.then(|| Entry::new(seq, position, record, self));
             }
             offset += record.header.stride() as u32;
-            seq += 1;
         }
         None
     }
