@@ -83,7 +83,7 @@ function askName(problem) {
 }
 
 function signIn(user, token) {
-  client?.close();
+  dismiss();
   me = user;
   let device = store.get('device', '');
   if (!device) store.set('device', (device = `web-${Math.random().toString(36).slice(2, 12)}`));
@@ -110,9 +110,15 @@ function signedIn() {
   select(rooms.has(last) ? last : [...names][0], { focus: !touch.matches, show: Boolean(wanted) });
 }
 
-function signOut() {
-  client?.close();
+/** Ends a connection that we no longer listen to. */
+function dismiss() {
+  const old = client;
   client = null;
+  old?.close();
+}
+
+function signOut() {
+  dismiss();
   rooms.clear();
   current = null;
   sessionStorage.removeItem('ringpost.token');
@@ -162,6 +168,7 @@ function received(room, event) {
   if (room === current && event.t === 'msg') {
     if (event.d.from === me || (atEnd && isWatching())) follow();
     if (atEnd) room.trim();
+    if (atEnd && isReading()) room.readTo = room.top;
   }
   markSoon();
 }
@@ -204,7 +211,6 @@ function showTakenBack() {
 }
 
 function closed(code, reason) {
-  if (!client || code === 1000) return;
   const refused = code === 400 || code === 401 || code === 402 || code === 4501;
   if (refused && !rooms.size) return askName(reason || 'The server did not let you in.');
   const words = { replaced: 'This session continues in another window.', banned: 'You are banned here.' };
@@ -251,7 +257,7 @@ function select(name, { focus = !touch.matches, show = true } = {}) {
   if (show) pane('chat');
   if (!current) return draw();
   // Where reading stopped; the line stays put while new messages are read.
-  current.divider = current.unread ? current.readTo ?? 0 : 0;
+  current.divider = current.unread ? current.readTo : undefined;
   rememberRooms();
   drawNow();
   const line = view.timeline.querySelector('.new');
@@ -341,6 +347,7 @@ async function jump(o) {
 // ---- Reading ------------------------------------------------------------------------------------
 
 const isAtEnd = () => view.scroll.scrollHeight - view.scroll.scrollTop - view.scroll.clientHeight < END_PX;
+const isReading = () => document.hasFocus() && isWatching();
 const isWatching = () => document.visibilityState === 'visible' && document.body.dataset.pane !== 'rooms';
 
 /** Keeps the end in view after the next drawing. */
@@ -352,7 +359,7 @@ function follow() {
 
 const markSoon = throttled(MARK_DELAY_MS, () => {
   if (client?.state !== 'open') return;
-  if (current && document.hasFocus() && document.visibilityState === 'visible' && isAtEnd()) {
+  if (current && isReading() && isAtEnd()) {
     current.readTo = Math.max(current.readTo ?? 0, current.top);
     rememberRead();
   }
@@ -387,7 +394,7 @@ function post(room, text, reply) {
   const isCommand = text.startsWith('/') && !text.startsWith('//');
   if (isCommand) room.card('asked', text, Date.now());
   else room.sending(cid, text, reply, Date.now());
-  room.divider = 0;
+  room.divider = undefined;
   client.send(room.name, text, { cid, reply }).then(
     () => room.acknowledged(cid),
     (error) => {
@@ -598,7 +605,7 @@ function composerKey(event) {
     setContext(null);
     view.suggest.hidden = true;
   } else if (event.key === 'ArrowUp' && !event.altKey && !view.text.value && current?.lastOwn) {
-    setContext({ kind: 'edit', ...current.lastOwn, o: current.lastOwn.o });
+    setContext({ kind: 'edit', o: current.lastOwn.o, text: current.lastOwn.text });
   } else {
     return;
   }

@@ -37,8 +37,8 @@ export class RoomModel {
     this.top = 0;
     /** The reader has seen all up to here; undefined until known. */
     this.readTo = readTo;
-    /** Where the line "new" is drawn; 0: nowhere. */
-    this.divider = 0;
+    /** The line "new" is drawn after this offset. @type {number|undefined} */
+    this.divider = undefined;
     /** Are there older messages on the server? */
     this.more = false;
     /** The contact's name, where the room is one person on WhatsApp. */

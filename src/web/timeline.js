@@ -72,7 +72,7 @@ export class Timeline {
         yield [`day${day}`, dayLabel(item.ts), () => divider('day', dayLabel(item.ts))];
         before = null;
       }
-      if (!divided && room.divider && item.o > room.divider && item.from !== room.me) {
+      if (!divided && room.divider !== undefined && item.o > room.divider && item.from !== room.me) {
         yield ['new', '', () => divider('new', 'New')];
         divided = true;
         before = null;

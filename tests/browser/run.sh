@@ -1,0 +1,31 @@
+#!/bin/sh
+# The client module and the console page, tested: first without a browser, then with one.
+#
+#     tests/browser/run.sh [--url http://127.0.0.1:8080/] [--shots DIR]
+#
+# Without --url the page talks to the stand-in (standin.mjs), which can also crash on command.
+# What is missing (node, npm, Chromium) is said aloud and skipped; exit code 0 then too.
+set -eu
+cd "$(dirname "$0")/../.."
+
+skip() {
+    echo "SKIPPED $1" >&2
+    exit 0
+}
+
+command -v node >/dev/null || skip "browser tests: node is not installed"
+node --test tests/browser/*.test.mjs
+
+CHROMIUM="${CHROMIUM:-$(command -v chromium || command -v chromium-browser || command -v google-chrome || true)}"
+[ -n "$CHROMIUM" ] || skip "tests in a real browser: Chromium is not installed"
+export CHROMIUM
+
+# Pinned: a browser test must fail because of us, not because of a new driver.
+driver=playwright-core@1.65.1
+if ! grep -qs '"version": "1.65.1"' target/browser/node_modules/playwright-core/package.json; then
+    command -v npm >/dev/null || skip "tests in a real browser: npm is not installed"
+    mkdir -p target/browser
+    npm install --prefix target/browser --no-save --no-audit --no-fund --ignore-scripts "$driver" \
+        >target/browser/npm.log 2>&1 || skip "tests in a real browser: npm cannot install $driver"
+fi
+exec node tests/browser/chat.mjs "$@"
