@@ -3,8 +3,9 @@
 
 import { connect } from './ringpost.js';
 import { RoomModel } from './room.js';
-import { Timeline, badge } from './timeline.js';
-import { ago, byteLength, el, hue, initials, listed, plain } from './text.js';
+import { drawEdge, drawHead, drawPeople, drawRooms, drawTyping } from './panels.js';
+import { Timeline } from './timeline.js';
+import { byteLength, el, hue, initials, plain } from './text.js';
 
 const PAGE = 50;
 /** The reader counts as "at the end" within this many pixels. */
@@ -12,9 +13,11 @@ const END_PX = 80;
 const MARK_DELAY_MS = 700;
 const TYPING_TTL_MS = 8_000;
 const JUMP_PAGES_MAX = 6;
+/** A replay is drawn within this time after its room was opened. */
+const LANDING_MS = 800;
 const FIRST_ROOM = 'general';
 
-const $ = (id) => /** @type {any} */ (document.getElementById(id));
+/** Every element of the page that has an id. @type {Record<string, any>} */
 const view = Object.fromEntries([...document.querySelectorAll('[id]')].map((node) => [node.id, node]));
 const touch = matchMedia('(pointer: coarse)');
 
@@ -24,6 +27,9 @@ let me = '';
 /** @type {RoomModel|null} */ let current = null;
 /** What the composer does: a new message, an answer or an edit. @type {any} */ let context = null;
 let loading = false;
+/** A room was just opened: its replay must not move the reader from where new messages begin. */
+let landing = false;
+let landingTimer;
 /** Was the connection lost since the last banner? */
 let interrupted = false;
 /** Messages that came by resume, for the banner. */
@@ -139,7 +145,9 @@ function listen(chat) {
   for (const type of ['msg', 'edit', 'delete', 'member', 'room']) chat.on(type, durable);
   chat.on('state', mine(({ d }) => connection(d)));
   chat.on('joined', inRoom((room, d) => {
+    const first = room.top === 0;
     room.joined(d);
+    if (first && room === current) land();
     refreshRoster(room);
   }));
   chat.on('recovered', inRoom((room, d) => { caughtUp += d.n; }));
@@ -166,9 +174,9 @@ function received(room, event) {
   const atEnd = isAtEnd();
   room.apply(event);
   if (room === current && event.t === 'msg') {
-    if (event.d.from === me || (atEnd && isWatching())) follow();
+    if (!landing && (event.d.from === me || (atEnd && isWatching()))) follow();
     if (atEnd) room.trim();
-    if (atEnd && isReading()) room.readTo = room.top;
+    if (!landing && atEnd && isReading()) room.readTo = room.top;
   }
   markSoon();
 }
@@ -256,15 +264,21 @@ function select(name, { focus = !touch.matches, show = true } = {}) {
   setText(current?.draft ?? '');
   if (show) pane('chat');
   if (!current) return draw();
-  // Where reading stopped; the line stays put while new messages are read.
-  current.divider = current.unread ? current.readTo : undefined;
   rememberRooms();
-  drawNow();
-  const line = view.timeline.querySelector('.new');
-  if (line) line.scrollIntoView({ block: 'center' });
-  else follow();
+  land();
   refreshRoster(current);
   if (focus) view.text.focus();
+}
+
+/** Opens the current room where reading stopped; the line stays put while news are read. */
+function land() {
+  if (!current) return;
+  const { readTo, top } = current;
+  current.divider = readTo !== undefined && readTo < top ? readTo : undefined;
+  landing = true;
+  clearTimeout(landingTimer);
+  landingTimer = setTimeout(() => { landing = false; }, LANDING_MS);
+  drawNow();
 }
 
 function leaveRoom() {
@@ -359,7 +373,7 @@ function follow() {
 
 const markSoon = throttled(MARK_DELAY_MS, () => {
   if (client?.state !== 'open') return;
-  if (current && isReading() && isAtEnd()) {
+  if (current && !landing && isReading() && isAtEnd()) {
     current.readTo = Math.max(current.readTo ?? 0, current.top);
     rememberRead();
   }
@@ -395,6 +409,7 @@ function post(room, text, reply) {
   if (isCommand) room.card('asked', text, Date.now());
   else room.sending(cid, text, reply, Date.now());
   room.divider = undefined;
+  landing = false;
   client.send(room.name, text, { cid, reply }).then(
     () => room.acknowledged(cid),
     (error) => {
@@ -490,64 +505,20 @@ function drawNow() {
   drawing = 0;
   const unread = [...rooms.values()].reduce((sum, room) => sum + room.unread, 0);
   document.title = `${unread ? `(${unread}) ` : ''}${current ? `${plain(current.title)} · ` : ''}ringpost`;
-  drawRooms();
-  drawHead();
+  drawRooms(view, rooms, current);
+  drawHead(view, current);
   const wasAtEnd = following || isAtEnd();
   if (current) timeline.draw(current);
-  drawEdge();
-  drawTyping();
-  if (wasAtEnd) view.scroll.scrollTop = view.scroll.scrollHeight;
+  drawEdge(view, current);
+  drawTyping(view, current);
+  const line = landing && view.timeline.querySelector('.new');
+  if (line) line.scrollIntoView({ block: 'center' });
+  else if (wasAtEnd || landing) view.scroll.scrollTop = view.scroll.scrollHeight;
   following = false;
   drawNewest();
-  drawPeople();
+  drawPeople(view, current);
   // A page that does not fill the window cannot be scrolled, so ask for more at once.
   if (current?.more && view.scroll.scrollHeight <= view.scroll.clientHeight + END_PX) loadOlder();
-}
-
-function drawRooms() {
-  const newest = (room) => room.last?.ts ?? 0;
-  const sorted = [...rooms.values()].sort((a, b) => newest(b) - newest(a));
-  const focused = /** @type {any} */ (document.activeElement)?.dataset?.room;
-  view.rooms.replaceChildren(...sorted.map(roomEntry));
-  if (focused) view.rooms.querySelector(`[data-room="${CSS.escape(focused)}"]`)?.focus();
-}
-
-function roomEntry(room) {
-  const { last, unread } = room;
-  const title = plain(room.title);
-  const who = last && (last.from === me ? 'You: ' : room.isWhatsApp ? '' : `${plain(last.name || last.from)}: `);
-  const button = el('button', { type: 'button' },
-    el(`span.avatar.${hue(room.name)}`, { ariaHidden: 'true' }, room.isWhatsApp ? initials(title) : '#'),
-    el('span.name', { dir: 'auto' }, title, ...(room.isWhatsApp ? badge('whatsapp') : [])),
-    el('time', {}, last ? ago(last.ts) : ''),
-    el('span.last', {}, last ? who + plain(last.text).slice(0, 80) : 'No messages yet'),
-  );
-  if (unread) button.append(el('span.unread', { ariaLabel: `${unread} unread` }, unread > 99 ? '99+' : `${unread}`));
-  button.dataset.room = room.name;
-  if (room === current) button.setAttribute('aria-current', 'true');
-  button.classList.toggle('has-unread', unread > 0);
-  return el('li', {}, button);
-}
-
-function drawHead() {
-  view.title.replaceChildren(plain(current?.title ?? 'ringpost'), ...(current?.isWhatsApp ? badge('whatsapp') : []));
-  const number = current?.isWhatsApp && current.contact ? `+${current.name.split(':').at(-1)}` : '';
-  view.topic.textContent = plain(current?.topic || number);
-  view.count.textContent = current?.presentCount ? String(current.presentCount) : '';
-  view.leave.hidden = view['people-toggle'].hidden = !current;
-  view.composer.hidden = !current;
-}
-
-function drawEdge() {
-  const empty = current && current.items.length === 0 && current.pending.size === 0;
-  const text = !current ? 'Join a room to start.' : current.more ? 'Loading earlier messages…'
-    : empty ? 'Nothing here yet. Say hello!' : 'This is where the room begins.';
-  if (view.edge.textContent !== text) view.edge.textContent = text;
-}
-
-function drawTyping() {
-  const names = [...(current?.typing ?? [])].filter(([, until]) => until > Date.now()).map(([user]) => plain(user));
-  view.typing.textContent = names.length ? `${listed(names)} ${names.length > 1 ? 'are' : 'is'} typing…` : '';
 }
 
 function drawNewest() {
@@ -555,19 +526,6 @@ function drawNewest() {
   view.newest.hidden = isAtEnd();
   view.newest.lastChild.textContent = unread ? `${unread} new` : '';
   view.newest.setAttribute('aria-label', unread ? `${unread} new messages` : 'To the newest message');
-}
-
-function drawPeople() {
-  const shown = [...(current?.present ?? [])].sort(([a], [b]) => a.localeCompare(b));
-  const entries = shown.map(([user, { state = 'online', text }]) => el('li', {},
-    el(`span.avatar.${hue(user)}`, { ariaHidden: 'true' }, initials(user)),
-    el('span.name', { dir: 'auto' }, plain(user), ...(user === me ? [el('small', {}, ' you')] : [])),
-    el(`span.dot.${/^(away|dnd)$/.test(state) ? state : 'online'}`, { role: 'img', ariaLabel: state }),
-    ...(text ? [el('span.last', { dir: 'auto' }, plain(text))] : []),
-  ));
-  const rest = (current?.presentCount ?? 0) - shown.length;
-  if (rest > 0) entries.push(el('li.rest', {}, `and ${rest} more`));
-  view.present.replaceChildren(...entries);
 }
 
 function pane(name) {
@@ -686,6 +644,8 @@ function wire() {
     drawNewest();
     if (isAtEnd()) markSoon();
   }, { passive: true });
+  view.scroll.addEventListener('wheel', () => { landing = false; }, { passive: true });
+  view.scroll.addEventListener('touchmove', () => { landing = false; }, { passive: true });
   view.newest.addEventListener('click', follow);
   view.back.addEventListener('click', () => pane('rooms'));
   view.leave.addEventListener('click', leaveRoom);
@@ -704,8 +664,9 @@ function wire() {
   addEventListener('focus', markSoon);
   addEventListener('resize', resize);
   // Who types is forgotten by time alone.
-  setInterval(drawTyping, 1_000);
+  setInterval(() => drawTyping(view, current), 1_000);
 }
 
 wire();
 boot();
+draw();

@@ -49,10 +49,11 @@ macro_rules! asset {
 }
 
 /// Every path that a browser may ask for.
-pub const ASSETS: [(&str, Asset); 9] = [
+pub const ASSETS: [(&str, Asset); 10] = [
     asset!("/", HTML, "console.html"),
     asset!("/console.css", STYLE, "console.css"),
     asset!("/console.js", SCRIPT, "console.js"),
+    asset!("/panels.js", SCRIPT, "panels.js"),
     asset!("/room.js", SCRIPT, "room.js"),
     asset!("/text.js", SCRIPT, "text.js"),
     asset!("/timeline.js", SCRIPT, "timeline.js"),

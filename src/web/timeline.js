@@ -52,7 +52,7 @@ export class Timeline {
         entry = { signature, node };
         this.#drawn.set(key, entry);
       }
-      if (entry.node === at) at = at.nextSibling;
+      if (entry.node === at) at = entry.node.nextSibling;
       else this.list.insertBefore(entry.node, at);
     }
     for (const [key, { node }] of this.#drawn) {
@@ -62,7 +62,10 @@ export class Timeline {
     }
   }
 
-  /** What should stand in the list: key, what the look depends on, and how to make it. */
+  /**
+   * What should stand in the list: key, what the look depends on, and how to make it.
+   * @returns {Generator<[string, string, () => HTMLElement]>}
+   */
   *#plan(room) {
     let before = null;
     let divided = false;
@@ -83,6 +86,7 @@ export class Timeline {
     }
   }
 
+  /** @returns {[string, string, () => HTMLElement]} */
   #message(room, item, first) {
     const mine = item.from === room.me;
     const { state, readers } = mine ? room.receipt(item) : { state: '', readers: [] };
@@ -115,6 +119,7 @@ function divider(kind, text) {
   return el(`li.${kind}`, { role: 'separator' }, el('span', {}, text));
 }
 
+/** @returns {[string, string, () => HTMLElement]} */
 function line(item) {
   const key = `k${item.key}`;
   const text = plain(item.text);
