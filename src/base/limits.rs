@@ -1,6 +1,6 @@
 //! Every bound and timer of the server in one place, related to each other at compile time.
 //!
-//! A peer that meets a bound gets an error that names it; nothing a stranger sends grows beyond one.
+//! A peer that meets a bound gets an error that names it; nothing a stranger sends grows beyond it.
 
 /// 2^10 bytes.
 pub const KIB: usize = 1 << 10;

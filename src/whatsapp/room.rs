@@ -5,7 +5,7 @@ use crate::base::limits::ROOM_NAME_BYTES_MAX;
 /// Begins the name of every room that stands for a WhatsApp conversation.
 pub const ROOM_PREFIX: &str = "wa:";
 
-/// `wa:<phone_number_id>:<conversation>`, where the conversation is a contact's key or a group's id.
+/// `wa:<phone_number_id>:<conversation>`, the conversation being a contact's key or a group's id.
 ///
 /// `None` when a part is empty, holds what no platform id holds (anything but printable ASCII, or a
 /// colon in the number's id, which would let two pairs share one name), or when the whole exceeds

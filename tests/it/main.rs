@@ -1,3 +1,9 @@
 //! The one integration binary: every module is a behaviour of the running programs or of the tree.
 
+mod documents;
+
+mod tidy;
+
+mod tree;
+
 mod whatsapp;

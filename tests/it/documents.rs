@@ -1,0 +1,89 @@
+//! Documents hold the same tables as the code.
+
+use crate::tree::read;
+use ringpost::base::codes::{Advice, CloseReason, ErrorCode};
+use ringpost::base::limits;
+
+/// The rows of the first table under a heading, cells trimmed, without the table's own head.
+pub fn table(document: &str, heading: &str) -> Vec<Vec<String>> {
+    let begin = document.find(&format!("\n{heading}\n"));
+    let section = &document[begin.unwrap_or_else(|| panic!("no heading {heading:?}"))..];
+    let lines = section.lines().skip_while(|line| !line.starts_with('|'));
+    let rows = lines.take_while(|line| line.starts_with('|')).skip(2);
+    let rows: Vec<Vec<String>> = rows
+        .map(|row| row.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect())
+        .collect();
+    assert!(!rows.is_empty(), "no table under {heading:?}");
+    rows
+}
+
+#[track_caller]
+fn same(document: Vec<Vec<String>>, code: Vec<Vec<String>>, advice: &str) {
+    for row in &code {
+        assert!(document.contains(row), "the document lacks | {} |\n-> {advice}", row.join(" | "));
+    }
+    assert_eq!(document, code, "-> {advice}");
+}
+
+#[test]
+fn the_protocol_lists_every_error() {
+    let code = ErrorCode::ALL.map(|error| {
+        let (number, name, retry) = error.describe();
+        let retry = if retry { "yes" } else { "no" };
+        vec![number.to_string(), format!("`{name}`"), retry.to_owned()]
+    });
+    let document = table(&read("docs/PROTOCOL.md"), "## Errors");
+    same(document, code.to_vec(), "make docs/PROTOCOL.md and base::codes::ErrorCode equal");
+}
+
+#[test]
+fn the_protocol_lists_every_close_code() {
+    let code = CloseReason::ALL.map(|reason| {
+        let (number, name, advice) = reason.describe();
+        let advice = match advice {
+            Advice::Reconnect => "reconnect",
+            Advice::BackOff => "back off and resume",
+            Advice::Renew => "renew its token",
+            Advice::Stay => "stay away",
+            Advice::Fix => "be mended",
+        };
+        vec![number.to_string(), format!("`{name}`"), advice.to_owned()]
+    });
+    let document = table(&read("docs/PROTOCOL.md"), "## Close codes");
+    same(document, code.to_vec(), "make docs/PROTOCOL.md and base::codes::CloseReason equal");
+}
+
+#[test]
+fn the_protocol_tells_the_limits() {
+    let document = read("docs/PROTOCOL.md");
+    let section = document.split_once("\n## Limits\n").expect("a heading").1;
+    let kib = limits::KIB;
+    for sentence in [
+        format!("A frame holds {} KiB", limits::WS_MESSAGE_BYTES_MAX / kib),
+        format!("a text {} KiB", limits::TEXT_BYTES_MAX / kib),
+        format!("a user name {} bytes", limits::USER_NAME_BYTES_MAX),
+        format!("a room name {} bytes", limits::ROOM_NAME_BYTES_MAX),
+        format!("at most {} rooms", limits::ROOMS_PER_SESSION_MAX),
+        format!("at most {} sessions", limits::SESSIONS_PER_USER_MAX),
+        format!("{} messages a second (bursts of {})", limits::SENDS_PER_S, limits::SENDS_BURST),
+        format!(
+            "{} a second in one room (bursts of {})",
+            limits::ROOM_SENDS_PER_S,
+            limits::ROOM_SENDS_BURST
+        ),
+        format!("{} frames a second (bursts of {})", limits::FRAMES_PER_S, limits::FRAMES_BURST),
+    ] {
+        assert!(section.contains(&sentence), "docs/PROTOCOL.md, Limits: wants {sentence:?}");
+    }
+}
+
+#[test]
+fn the_manual_lists_every_setting() {
+    let document = read("docs/OPERATING.md");
+    let table = ringpost::config::settings_table();
+    assert!(
+        document.contains(&table),
+        "docs/OPERATING.md: the table of settings differs from the code\n\
+         -> replace it by the output of `ringpost config docs`:\n\n{table}"
+    );
+}
