@@ -12,8 +12,12 @@ pub mod hash;
 
 pub mod slab;
 
+pub mod table;
+
 pub mod wheel;
 
 pub mod codes;
+
+pub mod rate;
 
 pub mod secret;

@@ -1,0 +1,131 @@
+//! Which message ids were seen, for as long as the promise says, in bounded memory.
+
+use super::event::Name;
+use crate::base::hash::Map;
+use crate::base::ids::Offset;
+use crate::base::limits::{CID_WINDOW_MS, CIDS_PER_ROOM_MAX, INBOUND_IDS_MAX, INBOUND_WINDOW_MS};
+use std::collections::VecDeque;
+
+/// What became of a message that was sent before.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Seen {
+    /// The offset it got.
+    pub o: Offset,
+    /// When, ms since 1970.
+    pub ts_ms: i64,
+    /// The append that makes it durable, counted from the start of the process; 0 when it was
+    /// durable before.
+    pub append: u64,
+}
+
+/// The recent client ids of one room, by user.
+///
+/// Invariant: `order` holds exactly the keys of `seen`, oldest first; at most
+/// [`CIDS_PER_ROOM_MAX`].
+#[derive(Debug, Default)]
+pub struct Cids {
+    seen: Map<(Name, Box<str>), Seen>,
+    order: VecDeque<(Name, Box<str>)>,
+}
+
+impl Cids {
+    /// The message this user sent here before under this `cid`.
+    pub fn get(&self, user: &Name, cid: &str) -> Option<Seen> {
+        self.seen.get(&(user.clone(), Box::from(cid))).copied()
+    }
+
+    /// Remembers a message.
+    pub fn insert(&mut self, user: Name, cid: Box<str>, seen: Seen) {
+        self.forget(seen.ts_ms);
+        let key = (user, cid);
+        if self.seen.insert(key.clone(), seen).is_none() {
+            self.order.push_back(key);
+        }
+        assert!(self.order.len() == self.seen.len());
+    }
+
+    /// Drops what is older than the window at `now_ms`, and the oldest beyond the bound.
+    pub fn forget(&mut self, now_ms: i64) {
+        let oldest_ms = now_ms.saturating_sub(CID_WINDOW_MS as i64);
+        while let Some(key) = self.order.front() {
+            let stale = self.seen[key].ts_ms < oldest_ms;
+            if !stale && self.order.len() < CIDS_PER_ROOM_MAX {
+                break;
+            }
+            let key = self.order.pop_front().expect("front was there");
+            self.seen.remove(&key);
+        }
+        if self.order.is_empty() && self.order.capacity() > 64 {
+            *self = Self::default();
+        }
+    }
+}
+
+/// Platform message ids of one shard. Keys are 128-bit prints of (room, id), so that an id of any
+/// length costs the same.
+#[derive(Debug, Default)]
+pub struct Externals {
+    seen: Map<u128, u64>,
+    order: VecDeque<(u128, i64)>,
+}
+
+impl Externals {
+    /// The append that makes the earlier copy durable, if there was one.
+    pub fn get(&self, key: u128) -> Option<u64> {
+        self.seen.get(&key).copied()
+    }
+
+    /// Remembers an item seen at `now_ms` (ms since 1970).
+    pub fn insert(&mut self, key: u128, append: u64, now_ms: i64) {
+        while let Some(&(oldest, at_ms)) = self.order.front() {
+            let stale = at_ms < now_ms.saturating_sub(INBOUND_WINDOW_MS);
+            if !stale && self.order.len() < INBOUND_IDS_MAX {
+                break;
+            }
+            self.order.pop_front();
+            self.seen.remove(&oldest);
+        }
+        if self.seen.insert(key, append).is_none() {
+            self.order.push_back((key, now_ms));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(o: u64, ts_ms: i64) -> Seen {
+        Seen { o: Offset(o), ts_ms, append: o }
+    }
+
+    #[test]
+    fn remembers_for_the_window_and_no_more_than_the_bound() {
+        let mut cids = Cids::default();
+        let alice: Name = "alice".into();
+        let bob: Name = "bob".into();
+        cids.insert(alice.clone(), "a".into(), seen(1, 1_000));
+        assert_eq!(cids.get(&alice, "a"), Some(seen(1, 1_000)));
+        assert_eq!(cids.get(&bob, "a"), None);
+        cids.insert(alice.clone(), "b".into(), seen(2, 1_000 + CID_WINDOW_MS as i64));
+        assert_eq!(cids.get(&alice, "a"), Some(seen(1, 1_000)));
+        cids.insert(alice.clone(), "c".into(), seen(3, 1_001 + CID_WINDOW_MS as i64));
+        assert_eq!(cids.get(&alice, "a"), None);
+        for n in 0..CIDS_PER_ROOM_MAX as u64 {
+            cids.insert(bob.clone(), n.to_string().into(), seen(10 + n, 400_000));
+        }
+        assert!(cids.order.len() <= CIDS_PER_ROOM_MAX);
+        assert_eq!(cids.get(&alice, "c"), None);
+    }
+
+    #[test]
+    fn external_ids_outlive_a_week() {
+        let mut externals = Externals::default();
+        externals.insert(1, 5, 0);
+        externals.insert(2, 6, INBOUND_WINDOW_MS);
+        assert_eq!(externals.get(1), Some(5));
+        externals.insert(3, 7, INBOUND_WINDOW_MS + 1);
+        assert_eq!(externals.get(1), None);
+        assert_eq!(externals.get(2), Some(6));
+    }
+}

@@ -1,0 +1,763 @@
+//! What goes into a [`Hub`](super::hub::Hub) and what comes out.
+
+use crate::base::codes::CloseReason;
+pub use crate::base::ids::Address;
+use crate::base::ids::{ConnId, EpochId, Offset, ShardId};
+use std::sync::Arc;
+
+/// A JSON text as a client reads it, encoded once and shared by every reader on every shard.
+pub type Frame = Arc<str>;
+
+/// A room or user name, shared.
+pub type Name = Arc<str>;
+
+/// Something happened to this shard.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// A WebSocket opened on `/ws`.
+    Opened {
+        /// The new connection.
+        conn: ConnId,
+    },
+    /// A text message arrived.
+    Text {
+        /// From this connection.
+        conn: ConnId,
+        /// The whole message.
+        text: &'a str,
+    },
+    /// The connection is gone; nothing more can be sent to it.
+    Closed {
+        /// Which one.
+        conn: ConnId,
+        /// How it ended, as a WebSocket close code.
+        code: u16,
+    },
+    /// The connection has more queued than it may: it gets no live frames until it has drained.
+    Lagging {
+        /// Which one.
+        conn: ConnId,
+    },
+    /// A lagging connection has taken what was queued.
+    Drained {
+        /// Which one.
+        conn: ConnId,
+    },
+    /// Another shard says something.
+    Peer {
+        /// What it says.
+        message: Message,
+    },
+    /// The log has made this many of this hub's [`Effect::Append`]s as durable as the policy asks.
+    Durable {
+        /// Counted from the start of the process.
+        appends: u64,
+    },
+    /// The log can take nothing for now; appends in flight that did not become durable never will.
+    LogFailed,
+    /// Cold history that [`Effect::Archive`] asked for.
+    Archived {
+        /// The ticket of the question.
+        ticket: u64,
+        /// The events found, in order of offset.
+        events: Vec<Recalled>,
+    },
+    /// Messages of a webhook, each to its room. Answered with [`Effect::InboundDone`].
+    Inbound {
+        /// The webhook request they came with.
+        ticket: u64,
+        /// Room and message.
+        item: Inbound,
+    },
+    /// Time passed: at least every [`TICK_MS`](crate::base::wheel::TICK_MS).
+    Tick,
+}
+
+/// One old durable event, read back from the log.
+#[derive(Clone, Debug)]
+pub struct Recalled {
+    /// Its offset.
+    pub o: Offset,
+    /// The event as it was sent when it was new.
+    pub frame: Frame,
+    /// For a message: its latest version, if that differs.
+    pub latest: Option<Frame>,
+    /// Whether it is a message (and so appears in history).
+    pub is_message: bool,
+}
+
+/// A message or a delivery status from a platform.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Inbound {
+    /// The conversation's room.
+    pub room: Name,
+    /// The platform user, as a user of ours.
+    pub user: Name,
+    /// The platform's id of the message: the key of deduplication.
+    pub external: Box<str>,
+    /// What it is.
+    pub body: InboundBody,
+}
+
+/// The kinds of [`Inbound`].
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum InboundBody {
+    /// A message of the contact.
+    Message {
+        /// The profile name, may be empty.
+        name: Box<str>,
+        /// What is shown in the room.
+        text: Box<str>,
+    },
+    /// A delivery status of a message we sent.
+    Status {
+        /// `sent`, `delivered`, `read`, `played`, `failed`, or what the platform adds next.
+        status: Box<str>,
+        /// The platform's error code, 0 for none.
+        error: u32,
+    },
+}
+
+/// Something to do, in the order given.
+#[derive(Debug)]
+pub enum Effect {
+    /// Send one text message to one connection.
+    Send {
+        /// To whom.
+        conn: ConnId,
+        /// What.
+        frame: Frame,
+    },
+    /// Hold back everything for this connection until [`Effect::Uncork`].
+    Cork {
+        /// Whose.
+        conn: ConnId,
+    },
+    /// Send `first`, then what was held back.
+    Uncork {
+        /// To whom.
+        conn: ConnId,
+        /// The reply that must come first.
+        first: Frame,
+    },
+    /// From now on this connection gets what is published to the local room.
+    Attach {
+        /// Who.
+        conn: ConnId,
+        /// To what.
+        room: LocalRoom,
+    },
+    /// This connection no longer gets what is published from now on.
+    Detach {
+        /// Who.
+        conn: ConnId,
+        /// From what.
+        room: LocalRoom,
+    },
+    /// One frame for every connection attached to the room.
+    Publish {
+        /// Which room.
+        room: LocalRoom,
+        /// What.
+        frame: Frame,
+        /// Whether slow readers may miss it.
+        class: Class,
+        /// A connection that does not want its own messages.
+        skip: Option<ConnId>,
+    },
+    /// Say goodbye with a `bye` event and this close code, after what is queued.
+    Close {
+        /// Whose socket.
+        conn: ConnId,
+        /// Why.
+        reason: CloseReason,
+    },
+    /// Tell another shard. Never this shard: a hub talks to itself directly.
+    ToShard {
+        /// To whom.
+        to: ShardId,
+        /// What.
+        message: Message,
+    },
+    /// Write a record. The shard promised space with [`Hub::grant`](super::hub::Hub::grant).
+    Append(Record),
+    /// Read cold history off the loop; answered with [`Event::Archived`].
+    Archive {
+        /// To find the question again.
+        ticket: u64,
+        /// The room.
+        room: Name,
+        /// First offset wanted.
+        first: Offset,
+        /// Last offset wanted.
+        last: Offset,
+    },
+    /// An [`Event::Inbound`] is as durable as the policy asks, or was refused.
+    InboundDone {
+        /// Its webhook request.
+        ticket: u64,
+        /// Whether it is safe; if not the platform must send it again.
+        accepted: bool,
+    },
+}
+
+/// Index of a room among those with sessions on this shard. Reused when a room has none left.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct LocalRoom(pub u32);
+
+/// How much a slow reader needs a frame.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Class {
+    /// Carries an offset; a reader that misses it is told.
+    Durable,
+    /// Typing, presence, receipts: dropped for slow readers.
+    Droppable,
+}
+
+/// What hubs say to each other. Channels between two shards keep order.
+#[derive(Debug)]
+pub enum Message {
+    /// Front to owner: do something in a room.
+    Ask {
+        /// Which room; the receiver owns it.
+        room: Name,
+        /// On whose behalf.
+        by: Asker,
+        /// What.
+        ask: Ask,
+    },
+    /// Owner or home to front: a finished reply for one connection.
+    Reply {
+        /// To whom.
+        to: ConnId,
+        /// The text.
+        frame: Frame,
+    },
+    /// Owner to front: the answer to [`Ask::Join`].
+    Joined {
+        /// Who asked.
+        to: ConnId,
+        /// The request id to answer.
+        id: Option<u32>,
+        /// Which room.
+        room: Name,
+        /// The `d` of the reply, or the refusal.
+        outcome: Result<JoinedDetail, Refusal>,
+        /// What the client has missed, to be sent after the reply.
+        replay: Vec<Frame>,
+    },
+    /// Owner to front: the answer to [`Ask::CatchUp`].
+    CaughtUp {
+        /// Who asked.
+        to: ConnId,
+        /// Which room.
+        room: Name,
+        /// What comes next for it.
+        frames: Vec<Frame>,
+        /// The last offset in `frames`, or skipped with a gap.
+        upto: Offset,
+        /// Whether that is the top: the connection is live again from here on.
+        live: bool,
+    },
+    /// Owner to front: one frame for all local sessions of a room.
+    Publish {
+        /// Which room.
+        room: Name,
+        /// Its offset, or 0 for the droppable class.
+        o: Offset,
+        /// The text.
+        frame: Frame,
+        /// The session that does not want it.
+        skip: Option<Address>,
+    },
+    /// Owner to front: the user lost the right to be here.
+    Evict {
+        /// Which room.
+        room: Name,
+        /// Which user.
+        user: Name,
+    },
+    /// Owner to front: an inbound item is safe or refused.
+    InboundDone {
+        /// Its webhook request.
+        ticket: u64,
+        /// See [`Effect::InboundDone`].
+        accepted: bool,
+    },
+    /// Front to home: a session wants to begin.
+    Hello {
+        /// The socket.
+        from: Address,
+        /// Proven name.
+        user: Name,
+        /// The secret of a session to take over.
+        resume: Option<Secret>,
+    },
+    /// Home to front: it may.
+    Welcome {
+        /// Which connection.
+        to: ConnId,
+        /// Its own secret.
+        secret: Secret,
+    },
+    /// Home to front: it may not.
+    Unwelcome {
+        /// Which connection.
+        to: ConnId,
+        /// Why.
+        reason: CloseReason,
+    },
+    /// Home to front: another connection took this session over.
+    Replaced {
+        /// The old connection.
+        conn: ConnId,
+        /// What its client is told.
+        reason: CloseReason,
+    },
+    /// Front to home: a session ended.
+    Goodbye {
+        /// The socket.
+        from: Address,
+        /// Its user.
+        user: Name,
+    },
+    /// Front to home: the user set its status.
+    SetStatus {
+        /// Whose.
+        user: Name,
+        /// New value.
+        status: Status,
+    },
+    /// Front to home: how is this user?
+    AskStatus {
+        /// Who asks.
+        from: Address,
+        /// Which question of that connection.
+        query: u32,
+        /// About whom.
+        user: Name,
+    },
+    /// Home to front: so it is.
+    TellStatus {
+        /// Who asked.
+        to: ConnId,
+        /// Which question.
+        query: u32,
+        /// About whom.
+        user: Name,
+        /// How it is.
+        status: Wellbeing,
+    },
+}
+
+/// The answer to [`Message::AskStatus`].
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Wellbeing {
+    /// Has sessions now.
+    pub online: bool,
+    /// Says of itself.
+    pub status: Status,
+    /// Last session end, ms since 1970, 0 when not known.
+    pub seen_ms: i64,
+}
+
+/// Who asks an owner for something.
+#[derive(Clone, Debug)]
+pub struct Asker {
+    /// The connection.
+    pub from: Address,
+    /// Its proven user.
+    pub user: Name,
+    /// The request's id.
+    pub id: Option<u32>,
+}
+
+/// What a front asks of a room's owner.
+#[derive(Debug)]
+pub enum Ask {
+    /// Attach.
+    Join(JoinWish),
+    /// Detach.
+    Leave {
+        /// The user said so (or vanished).
+        said: bool,
+        /// Was shown as present.
+        counted: bool,
+        /// End the durable membership too.
+        member: bool,
+    },
+    /// Post a message.
+    Send {
+        /// The client's id.
+        cid: Box<str>,
+        /// The text.
+        text: Box<str>,
+        /// The offset it answers.
+        reply: Option<Offset>,
+        /// The sender does not want its own event.
+        mute: bool,
+    },
+    /// Change a message.
+    Edit {
+        /// Which.
+        of: Offset,
+        /// New text.
+        text: Box<str>,
+    },
+    /// Take a message back.
+    Delete {
+        /// Which.
+        of: Offset,
+    },
+    /// A page of history.
+    History {
+        /// Which page.
+        page: Page,
+        /// At most this many messages.
+        limit: u32,
+    },
+    /// The user is typing.
+    Typing,
+    /// Move the user's watermarks.
+    Mark {
+        /// Received up to.
+        recv: Offset,
+        /// Read up to.
+        read: Offset,
+    },
+    /// Who is here.
+    Who {
+        /// Names after this one.
+        after: Box<str>,
+        /// At most this many.
+        limit: usize,
+    },
+    /// The user's status changed.
+    Status(Status),
+    /// Run a command.
+    Command {
+        /// Its name, without the slash.
+        name: Box<str>,
+        /// The rest of the line.
+        text: Box<str>,
+    },
+    /// Feed a lagging connection.
+    CatchUp {
+        /// It has everything up to here.
+        after: Offset,
+    },
+    /// A platform's item.
+    Inbound {
+        /// Its webhook request.
+        ticket: u64,
+        /// What.
+        item: Box<Inbound>,
+    },
+}
+
+/// How a session wants to enter a room.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct JoinWish {
+    /// What it wants replayed.
+    pub replay: Replay,
+    /// Become a durable member.
+    pub member: bool,
+    /// Be shown as present.
+    pub counted: bool,
+}
+
+/// What a joining session wants replayed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Replay {
+    /// Nothing.
+    None,
+    /// The last n events.
+    Last(u32),
+    /// What came after a position.
+    After(EpochId, Offset),
+}
+
+/// Which page of history.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Page {
+    /// The newest.
+    Newest,
+    /// Below this offset.
+    Before(Offset),
+    /// Above this offset.
+    After(Offset),
+    /// This offset and its neighbours.
+    Around(Offset),
+}
+
+/// The `d` of a reply to `join`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct JoinedDetail {
+    /// Epoch of the positions that follow.
+    pub epoch: EpochId,
+    /// Top offset.
+    pub top: Offset,
+    /// First replayed offset (top + 1 when none).
+    pub from: Offset,
+    /// Replayed events.
+    pub count: u32,
+    /// Whether the client misses nothing.
+    pub recovered: bool,
+    /// Drop everything beyond this offset.
+    pub back_to: Option<Offset>,
+    /// The user's role here.
+    pub role: Role,
+    /// The room's topic.
+    pub topic: Box<str>,
+    /// Users present.
+    pub present: u32,
+}
+
+/// A refused request.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Refusal {
+    /// Which of the closed list.
+    pub code: crate::base::codes::ErrorCode,
+    /// What was wrong and what to do.
+    pub text: Box<str>,
+    /// When it may succeed.
+    pub after_ms: Option<u64>,
+}
+
+/// 128 random bits that take a session over.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Secret(pub [u8; 16]);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("Secret(…)")
+    }
+}
+
+/// What a user says of itself.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Status {
+    /// Which of the three.
+    pub state: State,
+    /// In its own words.
+    pub text: Box<str>,
+}
+
+/// The state part of a [`Status`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum State {
+    /// At the keyboard.
+    #[default]
+    Online,
+    /// Not at the keyboard.
+    Away,
+    /// Not to be disturbed.
+    DoNotDisturb,
+}
+
+impl State {
+    /// (wire name, number in the log)
+    pub const ALL: [(Self, &'static str, u8); 3] =
+        [(Self::Online, "online", 0), (Self::Away, "away", 1), (Self::DoNotDisturb, "dnd", 2)];
+
+    /// The wire name.
+    pub fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(state, ..)| *state == self).expect("all states are listed").1
+    }
+
+    /// Reads the wire name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(_, text, _)| *text == name).map(|(state, ..)| *state)
+    }
+}
+
+/// What a user may do in a room, least first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub enum Role {
+    /// Attached without membership.
+    #[default]
+    Guest,
+    /// A durable member.
+    Member,
+    /// May delete others' messages, invite, kick.
+    Moderator,
+    /// May give roles and close the room.
+    Owner,
+}
+
+impl Role {
+    /// (wire name, number in the log)
+    pub const ALL: [(Self, &'static str, u8); 4] = [
+        (Self::Guest, "guest", 0),
+        (Self::Member, "member", 1),
+        (Self::Moderator, "moderator", 2),
+        (Self::Owner, "owner", 3),
+    ];
+
+    /// The wire name.
+    pub fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(role, ..)| *role == self).expect("all roles are listed").1
+    }
+
+    /// Reads the wire name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(_, text, _)| *text == name).map(|(role, ..)| *role)
+    }
+}
+
+/// Where a message came from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Source {
+    /// A WebSocket session.
+    Ws,
+    /// A WhatsApp contact.
+    WhatsApp,
+    /// A command's answer.
+    Command,
+    /// The server itself.
+    System,
+}
+
+impl Source {
+    /// (value, wire name)
+    pub const ALL: [(Self, &'static str); 4] = [
+        (Self::Ws, "ws"),
+        (Self::WhatsApp, "whatsapp"),
+        (Self::Command, "command"),
+        (Self::System, "system"),
+    ];
+
+    /// The wire name.
+    pub fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(source, _)| *source == self).expect("all sources are listed").1
+    }
+}
+
+/// A fact for the log. The shard turns it into the log's own form; the hub rebuilds itself from
+/// the same facts at start.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Record {
+    /// Wall clock, µs since 1970.
+    pub ts_us: i64,
+    /// Who did it; empty for the server.
+    pub user: Name,
+    /// Where; empty for nowhere.
+    pub room: Name,
+    /// What.
+    pub fact: Fact,
+}
+
+impl Record {
+    /// Bytes of text in it: what its size in the log depends on.
+    pub fn text_bytes(&self) -> usize {
+        let body = match &self.fact {
+            Fact::Message { cid, text, name, external, .. } => {
+                cid.len() + text.len() + name.len() + external.len()
+            }
+            Fact::Edit { text, .. } => text.len(),
+            Fact::Member { subject, .. } => subject.len(),
+            Fact::Room { change: RoomChange::Topic(topic), .. } => topic.len(),
+            Fact::SessionStart { sid, device, client } => sid.len() + device.len() + client.len(),
+            Fact::SessionEnd { sid, .. } => sid.len(),
+            Fact::Command { name, args, .. } => name.len() + args.len(),
+            Fact::Delivery { external, status, .. } => external.len() + status.len(),
+            Fact::Status(status) => status.text.len(),
+            Fact::Delete { .. } | Fact::Room { .. } | Fact::Mark { .. } => 0,
+        };
+        body + self.user.len() + self.room.len()
+    }
+}
+
+/// The kinds of facts.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[expect(missing_docs, reason = "the fields are those of the protocol, docs/PROTOCOL.md")]
+pub enum Fact {
+    /// A message, in or out.
+    Message {
+        o: Offset,
+        cid: Box<str>,
+        text: Box<str>,
+        reply: Option<Offset>,
+        source: Source,
+        name: Box<str>,
+        external: Box<str>,
+    },
+    /// A new text for an old message.
+    Edit { o: Offset, of: Offset, version: u32, text: Box<str> },
+    /// A message taken back.
+    Delete { o: Offset, of: Offset },
+    /// A change of durable membership.
+    Member { o: Offset, subject: Name, role: Role, action: MemberAction },
+    /// A room was made, or changed.
+    Room { o: Offset, change: RoomChange },
+    /// A session began.
+    SessionStart { sid: Box<str>, device: Box<str>, client: Box<str> },
+    /// A session ended.
+    SessionEnd { sid: Box<str>, code: u16 },
+    /// A command ran.
+    Command { name: Box<str>, args: Box<str>, ok: bool },
+    /// A platform reported on a message of ours.
+    Delivery { external: Box<str>, status: Box<str>, error: u32 },
+    /// A user's watermarks moved.
+    Mark { recv: Offset, read: Offset },
+    /// A user's status changed.
+    Status(Status),
+}
+
+/// What happened to a membership.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum MemberAction {
+    /// Became a member.
+    Join,
+    /// No longer a member.
+    Leave,
+    /// Got another role.
+    Role,
+}
+
+impl MemberAction {
+    /// (value, wire name, number in the log)
+    pub const ALL: [(Self, &'static str, u8); 3] =
+        [(Self::Join, "join", 0), (Self::Leave, "leave", 1), (Self::Role, "role", 2)];
+
+    /// The wire name.
+    pub fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(action, ..)| *action == self).expect("all actions are listed").1
+    }
+}
+
+/// What happened to a room.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum RoomChange {
+    /// Made by the record's user, who owns it.
+    Created,
+    /// New topic.
+    Topic(Box<str>),
+    /// New rule of entry.
+    Access(Access),
+}
+
+/// Who may enter a room.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Access {
+    /// Everyone.
+    #[default]
+    Open,
+    /// Durable members only.
+    Members,
+}
+
+impl Access {
+    /// The wire name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Members => "members",
+        }
+    }
+
+    /// Reads the wire name.
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::Open, Self::Members].into_iter().find(|access| access.name() == name)
+    }
+}

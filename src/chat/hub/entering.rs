@@ -1,0 +1,269 @@
+//! Owner: sessions that enter, leave and catch up.
+
+use super::history::Recall;
+use super::{Hub, mark_dirty};
+use crate::base::clock::Now;
+use crate::base::codes::ErrorCode;
+use crate::base::ids::Offset;
+use crate::base::limits::{LAG_EVENTS_MAX, LAG_SLICE_BYTES, RESUME_BYTES_MAX};
+use crate::chat::event::{
+    Asker, Effect, Fact, Frame, JoinWish, JoinedDetail, MemberAction, Message, Name, Recalled,
+    Record, Refusal, Role, RoomChange,
+};
+use crate::chat::presence::Exit;
+use crate::chat::reply;
+use crate::chat::request::refuse;
+use crate::chat::room::{ReplayPlan, Room};
+
+/// A join whose replay is being put together.
+#[derive(Debug)]
+pub struct JoinJob {
+    by: Asker,
+    plan: ReplayPlan,
+    frames: Vec<Frame>,
+    /// The next offset to replay.
+    next: Offset,
+    bytes: usize,
+}
+
+impl Hub {
+    pub(super) fn enter(
+        &mut self,
+        now: Now,
+        name: Name,
+        by: Asker,
+        wish: JoinWish,
+        effects: &mut Vec<Effect>,
+    ) {
+        if let Err(refusal) = self.may_enter(now, &name, &by, wish, effects) {
+            self.refused.insert((by.from, name.clone()));
+            let (to, id) = (by.from.conn, by.id);
+            let outcome = Err(refusal);
+            let joined = Message::Joined { to, id, room: name, outcome, replay: Vec::new() };
+            self.tell(by.from.shard, joined, effects);
+            return;
+        }
+        if wish.member && self.rooms[&name].role(&by.user) == Role::Guest {
+            self.change_member(now, &name, &by.user, &by.user, MemberAction::Join, effects);
+        }
+        let room = self.rooms.get_mut(&name).expect("made above");
+        room.count_shard(by.from.shard, 1);
+        if wish.counted {
+            room.presence.enter(&by.user);
+            mark_dirty(&mut self.dirty, room);
+        }
+        let plan = room.plan(&self.epochs, wish.replay);
+        let job = JoinJob { by, plan, frames: Vec::new(), next: plan.from, bytes: 0 };
+        self.advance_join(name, job, effects);
+    }
+
+    /// Makes the room if need be, and checks that the user may be in it.
+    fn may_enter(
+        &mut self,
+        now: Now,
+        name: &Name,
+        by: &Asker,
+        wish: JoinWish,
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), Refusal> {
+        if wish.member {
+            self.check_log(0)?;
+        }
+        if let Some(room) = self.rooms.get(name) {
+            if !room.admits(&by.user) {
+                let text = "this room is for its members; ask one of them for an invitation";
+                return Err(refuse(ErrorCode::Forbidden, text));
+            }
+            return Ok(());
+        }
+        self.check_log(0)?;
+        self.make_room(now, name, &by.user, effects);
+        Ok(())
+    }
+
+    /// A new room. An empty `owner` leaves it without one.
+    pub(super) fn make_room(
+        &mut self,
+        now: Now,
+        name: &Name,
+        owner: &Name,
+        effects: &mut Vec<Effect>,
+    ) {
+        let mut room = Room::new(name.clone());
+        if !owner.is_empty() {
+            room.members.insert(owner.clone(), Role::Owner);
+        }
+        self.rooms.insert(name.clone(), room);
+        let fact = Fact::Room { o: Offset(0), change: RoomChange::Created };
+        let (user, room) = (owner.clone(), name.clone());
+        self.append(Record { ts_us: now.wall_us, user, room, fact }, effects);
+    }
+
+    /// Adds what can be added to the replay; asks the log for what is no longer in memory.
+    pub(super) fn advance_join(&mut self, name: Name, mut job: JoinJob, effects: &mut Vec<Effect>) {
+        let room = &self.rooms[&name];
+        let first_kept = room.tail.first();
+        if job.next <= room.visible && job.next < first_kept {
+            let last = Offset((first_kept.0 - 1).min(room.visible.0));
+            let first = job.next;
+            self.recall(name, (first, last), |room| Recall::Join { room, job }, effects);
+            return;
+        }
+        for (o, entry) in room.tail.since(job.next) {
+            if o > room.visible {
+                break;
+            }
+            job.take(o, entry.frame.clone());
+        }
+        self.finish_join(name, job, effects);
+    }
+
+    /// Cold events for a join arrived.
+    pub(super) fn join_recalled(
+        &mut self,
+        name: Name,
+        mut job: JoinJob,
+        last: Offset,
+        events: Vec<Recalled>,
+        effects: &mut Vec<Effect>,
+    ) {
+        for event in events {
+            job.take(event.o, event.frame);
+        }
+        job.next = job.next.max(last.next());
+        self.advance_join(name, job, effects);
+    }
+
+    fn finish_join(&mut self, name: Name, mut job: JoinJob, effects: &mut Vec<Effect>) {
+        let room = &self.rooms[&name];
+        if job.bytes > RESUME_BYTES_MAX {
+            job.frames.clear();
+            job.plan.recovered = false;
+        }
+        let count = job.frames.len() as u32;
+        let from = if count == 0 { room.visible.next() } else { job.plan.from };
+        let detail = JoinedDetail {
+            epoch: self.epochs.current(),
+            top: room.visible,
+            from,
+            count,
+            recovered: job.plan.recovered,
+            back_to: job.plan.back_to,
+            role: room.role(&job.by.user),
+            topic: room.topic.clone(),
+            present: room.presence.count() as u32,
+        };
+        let JoinJob { by, frames: replay, .. } = job;
+        let (to, id) = (by.from.conn, by.id);
+        let joined = Message::Joined { to, id, room: name, outcome: Ok(detail), replay };
+        self.tell(by.from.shard, joined, effects);
+    }
+
+    pub(super) fn exit(
+        &mut self,
+        now: Now,
+        name: &Name,
+        by: &Asker,
+        (said, counted, member): (bool, bool, bool),
+        effects: &mut Vec<Effect>,
+    ) {
+        if self.refused.remove(&(by.from, name.clone())) {
+            return;
+        }
+        if member && self.rooms[name].role(&by.user) != Role::Guest && self.check_log(0).is_ok() {
+            self.change_member(now, name, &by.user, &by.user, MemberAction::Leave, effects);
+        }
+        let room = self.rooms.get_mut(name).expect("a session was in it");
+        room.count_shard(by.from.shard, -1);
+        if counted {
+            let exit = room.presence.exit(&by.user, said, now.mono_ms());
+            if let Exit::Grace(due_ms) = exit {
+                self.leaving.push_back((due_ms, name.clone(), by.user.clone()));
+            }
+            mark_dirty(&mut self.dirty, room);
+        }
+    }
+
+    /// Feeds a connection that fell behind with the next slice.
+    pub(super) fn catch_up(
+        &mut self,
+        name: Name,
+        by: Asker,
+        after: Offset,
+        effects: &mut Vec<Effect>,
+    ) {
+        let room = &self.rooms[&name];
+        let top = room.visible;
+        let first_kept = room.tail.first();
+        if top.0.saturating_sub(after.0) > LAG_EVENTS_MAX {
+            let gap = reply::gap(&name, after.next(), top);
+            self.tell_caught_up(name, &by, vec![gap], (top, true), effects);
+        } else if after < top && after.next() < first_kept {
+            // 256 events of an ordinary size are about one slice.
+            let last = Offset((after.0 + 256).min(first_kept.0 - 1).min(top.0));
+            let wanted = (after.next(), last);
+            self.recall(name, wanted, |room| Recall::CatchUp { room, by, after }, effects);
+        } else {
+            let events = room.tail.recall(after.next(), top);
+            self.caught(name, &by, after, events, effects);
+        }
+    }
+
+    /// Events for a connection that fell behind are at hand: send one slice.
+    pub(super) fn caught(
+        &mut self,
+        name: Name,
+        by: &Asker,
+        after: Offset,
+        events: Vec<Recalled>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let top = self.rooms[&name].visible;
+        let mut upto = after;
+        let mut bytes = 0;
+        let mut frames = Vec::new();
+        for event in events {
+            if bytes > 0 && bytes + event.frame.len() > LAG_SLICE_BYTES {
+                break;
+            }
+            if event.o != upto.next() {
+                // The log has a hole here: say so, never skip in silence.
+                frames.push(reply::gap(&name, upto.next(), Offset(event.o.0 - 1)));
+            }
+            bytes += event.frame.len();
+            upto = event.o;
+            frames.push(event.frame);
+        }
+        if frames.is_empty() && upto < top {
+            frames.push(reply::gap(&name, upto.next(), top));
+            upto = top;
+        }
+        self.tell_caught_up(name, by, frames, (upto, upto >= top), effects);
+    }
+
+    fn tell_caught_up(
+        &mut self,
+        room: Name,
+        by: &Asker,
+        frames: Vec<Frame>,
+        (upto, live): (Offset, bool),
+        effects: &mut Vec<Effect>,
+    ) {
+        let caught_up = Message::CaughtUp { to: by.from.conn, room, frames, upto, live };
+        self.tell(by.from.shard, caught_up, effects);
+    }
+}
+
+impl JoinJob {
+    fn take(&mut self, o: Offset, frame: Frame) {
+        if o < self.next {
+            return;
+        }
+        self.bytes += frame.len();
+        self.next = o.next();
+        // Beyond the bound the frames are dropped at the end; do not hold them until then.
+        if self.bytes <= RESUME_BYTES_MAX {
+            self.frames.push(frame);
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! Owner: pages of history, from memory where it reaches and from the log where it does not.
+
+use super::Hub;
+use super::entering::JoinJob;
+use crate::base::ids::Offset;
+use crate::base::limits::HISTORY_LIMIT_MAX;
+use crate::chat::event::{Asker, Effect, Frame, Name, Page, Recalled};
+use crate::chat::reply;
+use crate::chat::room::Room;
+use std::collections::VecDeque;
+
+/// A question to the log, and what to do with the answer.
+#[derive(Debug)]
+pub enum Recall {
+    Join { room: Name, job: JoinJob },
+    CatchUp { room: Name, by: Asker, after: Offset },
+    History { room: Name, job: HistoryJob },
+}
+
+/// A page being put together. It walks back first, then forward.
+#[derive(Debug)]
+pub struct HistoryJob {
+    by: Asker,
+    /// Oldest first.
+    msgs: VecDeque<Frame>,
+    /// The walk to do now.
+    walk: Walk,
+    /// The walk after it (`around` has two).
+    then: Option<Walk>,
+    /// Whether messages remain beyond a finished walk.
+    more: bool,
+}
+
+/// Messages wanted in one direction.
+#[derive(Clone, Copy, Debug)]
+struct Walk {
+    back: bool,
+    /// The next offset to look at.
+    cursor: Offset,
+    /// Messages still wanted.
+    wanted: usize,
+}
+
+/// Cold events asked for at once: more than a page, since edits lie between messages.
+const COLD_SLICE: u64 = 2 * HISTORY_LIMIT_MAX as u64;
+
+impl Hub {
+    pub(super) fn take_history(
+        &mut self,
+        name: Name,
+        by: Asker,
+        page: Page,
+        limit: u32,
+        effects: &mut Vec<Effect>,
+    ) {
+        let top = self.rooms[&name].visible;
+        let wanted = limit as usize;
+        let back = |cursor: u64, wanted| {
+            let cursor = Offset(cursor.min(top.0));
+            Walk { back: true, cursor, wanted }
+        };
+        let forward = |o: Offset, wanted| Walk { back: false, cursor: Offset(o.0 + 1), wanted };
+        let (walk, then) = match page {
+            Page::Newest => (back(top.0, wanted), None),
+            Page::Before(o) => (back(o.0.saturating_sub(1), wanted), None),
+            Page::After(o) => (forward(o, wanted), None),
+            Page::Around(o) => {
+                let before = wanted.div_ceil(2);
+                (back(o.0, before), Some(forward(o, wanted - before)))
+            }
+        };
+        let job = HistoryJob { by, msgs: VecDeque::new(), walk, then, more: false };
+        self.advance_history(name, job, effects);
+    }
+
+    /// Walks through memory; asks the log for what lies before it.
+    fn advance_history(&mut self, name: Name, mut job: HistoryJob, effects: &mut Vec<Effect>) {
+        loop {
+            let room = &self.rooms[&name];
+            let (cursor, kept) = (job.walk.cursor, room.tail.first());
+            if job.walk.is_done(room) {
+                if !job.next_walk(room) {
+                    break;
+                }
+            } else if cursor >= kept {
+                let events = if job.walk.back {
+                    room.tail.recall(kept, cursor)
+                } else {
+                    room.tail.recall(cursor, room.visible)
+                };
+                job.take(events);
+            } else {
+                let range = if job.walk.back {
+                    (Offset(cursor.0.saturating_sub(COLD_SLICE - 1).max(1)), cursor)
+                } else {
+                    (cursor, Offset((cursor.0 + COLD_SLICE - 1).min(kept.0 - 1)))
+                };
+                self.recall(name, range, |room| Recall::History { room, job }, effects);
+                return;
+            }
+        }
+        let room = &self.rooms[&name];
+        let first = Offset(room.visible.0.min(1));
+        let Some(id) = job.by.id else {
+            return;
+        };
+        let msgs: Vec<Frame> = job.msgs.into();
+        let epoch = self.epochs.current();
+        let frame = reply::history(id, epoch, &msgs, (first, room.visible), job.more);
+        self.answer(job.by.from, frame, effects);
+    }
+
+    /// Asks the log for `first..=last` of a room, to continue with `then`.
+    pub(super) fn recall(
+        &mut self,
+        room: Name,
+        (first, last): (Offset, Offset),
+        then: impl FnOnce(Name) -> Recall,
+        effects: &mut Vec<Effect>,
+    ) {
+        assert!(Offset(1) <= first && first <= last);
+        self.recall_number += 1;
+        let ticket = self.recall_number;
+        self.recalls.insert(ticket, (last, then(room.clone())));
+        effects.push(Effect::Archive { ticket, room, first, last });
+    }
+
+    pub(super) fn archived(
+        &mut self,
+        ticket: u64,
+        events: Vec<Recalled>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some((last, recall)) = self.recalls.remove(&ticket) else {
+            return;
+        };
+        match recall {
+            Recall::Join { room, job } => self.join_recalled(room, job, last, events, effects),
+            Recall::CatchUp { room, by, after } => {
+                self.caught_from_log(room, &by, (after, last), events, effects);
+            }
+            Recall::History { room, mut job } => {
+                let cursor = job.walk.cursor;
+                job.take(events);
+                // Holes in the log must not stop the walk.
+                if job.walk.wanted == 0 {
+                    // Done: the cursor tells whether more remain.
+                } else if job.walk.back {
+                    let begin = Offset(cursor.0.saturating_sub(COLD_SLICE - 1).max(1));
+                    job.walk.cursor = job.walk.cursor.min(Offset(begin.0 - 1));
+                } else {
+                    job.walk.cursor = job.walk.cursor.max(last.next());
+                }
+                self.advance_history(room, job, effects);
+            }
+        }
+    }
+
+    fn caught_from_log(
+        &mut self,
+        room: Name,
+        by: &Asker,
+        (after, last): (Offset, Offset),
+        events: Vec<Recalled>,
+        effects: &mut Vec<Effect>,
+    ) {
+        if events.is_empty() {
+            // Nothing readable in the whole slice: pass over it, and say so.
+            let gap = reply::gap(&room, after.next(), last);
+            let hole = Recalled { o: last, frame: gap, latest: None, is_message: false };
+            self.caught(room, by, Offset(last.0 - 1), vec![hole], effects);
+        } else {
+            self.caught(room, by, after, events, effects);
+        }
+    }
+}
+
+impl Walk {
+    fn is_done(&self, room: &Room) -> bool {
+        let over = if self.back { self.cursor == Offset(0) } else { self.cursor > room.visible };
+        self.wanted == 0 || over
+    }
+}
+
+impl HistoryJob {
+    /// Takes messages in the direction of the walk until it has enough.
+    fn take(&mut self, events: Vec<Recalled>) {
+        let walk = &mut self.walk;
+        if walk.back {
+            for event in events.into_iter().rev() {
+                if walk.wanted == 0 {
+                    return;
+                }
+                walk.cursor = Offset(event.o.0 - 1);
+                if event.is_message {
+                    walk.wanted -= 1;
+                    self.msgs.push_front(event.latest.unwrap_or(event.frame));
+                }
+            }
+        } else {
+            for event in events {
+                if walk.wanted == 0 {
+                    return;
+                }
+                walk.cursor = event.o.next();
+                if event.is_message {
+                    walk.wanted -= 1;
+                    self.msgs.push_back(event.latest.unwrap_or(event.frame));
+                }
+            }
+        }
+    }
+
+    /// Goes on with the second walk, if there is one.
+    fn next_walk(&mut self, room: &Room) -> bool {
+        let walk = self.walk;
+        let beyond = if walk.back { walk.cursor > Offset(0) } else { walk.cursor <= room.visible };
+        self.more |= beyond;
+        match self.then.take() {
+            Some(then) => {
+                self.walk = then;
+                true
+            }
+            None => false,
+        }
+    }
+}

@@ -1,0 +1,388 @@
+//! The three parts of a shard's domain together: front, owner and home.
+//!
+//! One call of [`Hub::handle`] is one event, whole: it changes plain state and pushes [`Effect`]s in the order in which they
+//! must happen. Messages that a hub sends to itself are handled before the call returns, so a node of one shard behaves like a
+//! node of many with instant channels.
+
+mod commands;
+mod entering;
+mod front;
+mod history;
+mod homes;
+mod joining;
+mod owner;
+mod restore;
+#[cfg(test)]
+mod tests;
+
+use super::dedup::Externals;
+use super::epochs::Epochs;
+use super::event::{Address, Class, Effect, Event, Frame, Message, Name, Record, Refusal, Secret};
+use super::home::User;
+use super::reply;
+use super::request::refuse;
+use super::room::Room;
+use super::session::Session;
+use crate::base::clock::Now;
+use crate::base::codes::ErrorCode;
+use crate::base::hash::{Map, Set, place};
+use crate::base::ids::{ConnId, EpochId, Offset, ShardId};
+use crate::base::limits::RECORD_BYTES_MAX;
+use crate::base::rate::Rate;
+use crate::base::table::Table;
+use crate::base::wheel::Wheel;
+pub use commands::COMMANDS;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+use std::collections::VecDeque;
+
+/// What a hub needs to know of the node.
+#[derive(Clone)]
+pub struct HubOptions {
+    /// This shard.
+    pub shard: ShardId,
+    /// All shards of the node.
+    pub shard_count: u16,
+    /// A `hello` may name its own user.
+    pub dev: bool,
+    /// Secret of the tokens that name users otherwise; empty refuses them all.
+    pub token_secret: Vec<u8>,
+    /// Random bytes of this process: session secrets are made from them.
+    pub key: [u8; 32],
+    /// Start of the process, seconds since 1970: makes session ids unique over restarts.
+    pub boot_s: u64,
+    /// The ack policy as clients are told.
+    pub ack: &'static str,
+    /// Deliver only what is durable.
+    pub fanout_durable: bool,
+    /// Frames of one connection.
+    pub frames: Rate,
+    /// Messages of one session.
+    pub sends: Rate,
+    /// Messages of one user in one room.
+    pub room_sends: Rate,
+    /// Sessions of one user.
+    pub sessions_per_user_max: usize,
+}
+
+/// A shard's share of the domain.
+pub struct Hub {
+    options: HubOptions,
+    epochs: Epochs,
+    log: LogAccount,
+    waiting: VecDeque<(u64, Waiting)>,
+    /// Messages to this very hub.
+    inbox: VecDeque<Message>,
+
+    sessions: Table<Session>,
+    session_number: u64,
+    locals: Map<Name, LocalIndex>,
+    local: Vec<front::Local>,
+    local_free: Vec<LocalIndex>,
+    hello_deadlines: Wheel<ConnId>,
+
+    rooms: Map<Name, Room>,
+    /// Rooms with presence or receipts to tell.
+    dirty: Vec<Name>,
+    /// Vanished users, in order of the end of their grace.
+    leaving: VecDeque<(u64, Name, Name)>,
+    externals: Externals,
+    /// Refused joins whose balancing leave is still to come.
+    refused: Set<(Address, Name)>,
+    recalls: Map<u64, (Offset, history::Recall)>,
+    recall_number: u64,
+
+    users: Map<Name, User>,
+    secret_number: u64,
+}
+
+type LocalIndex = u32;
+
+/// What this hub has written and may write.
+#[derive(Debug, Default)]
+struct LogAccount {
+    /// Appends so far.
+    appends: u64,
+    /// Of these, durable.
+    durable: u64,
+    /// Bytes that may still be appended before the next grant.
+    grant: usize,
+    failed: bool,
+}
+
+/// Something that must not happen before a record is durable.
+#[derive(Debug)]
+enum Waiting {
+    Reply { to: Address, id: Option<u32>, frame: Frame },
+    Inbound { to: ShardId, ticket: u64 },
+    Publish { room: Name, o: Offset, frame: Frame, skip: Option<Address> },
+}
+
+/// What a record costs in the log beyond its text: headers, padding, names on first use.
+const RECORD_OVERHEAD_BYTES: usize = 640;
+/// Kept back for records that cannot be refused, such as session ends.
+const LOG_RESERVE_BYTES: usize = 2 * RECORD_BYTES_MAX;
+
+impl Hub {
+    /// A hub that knows nobody. Restore the log's records into it, then begin its epoch.
+    pub fn new(options: HubOptions, now: Now) -> Self {
+        assert!(options.shard.0 < options.shard_count);
+        Self {
+            options,
+            epochs: Epochs::default(),
+            log: LogAccount::default(),
+            waiting: VecDeque::new(),
+            inbox: VecDeque::new(),
+            sessions: Table::default(),
+            session_number: 0,
+            locals: Map::default(),
+            local: Vec::new(),
+            local_free: Vec::new(),
+            hello_deadlines: Wheel::new(now.mono_ms()),
+            rooms: Map::default(),
+            dirty: Vec::new(),
+            leaving: VecDeque::new(),
+            externals: Externals::default(),
+            refused: Set::default(),
+            recalls: Map::default(),
+            recall_number: 0,
+            users: Map::default(),
+            secret_number: 0,
+        }
+    }
+
+    /// The hub may append this many bytes until the next grant. Called before each event or batch
+    /// of events with the free space of the log's ring.
+    pub fn grant(&mut self, bytes: usize) {
+        self.log.grant = bytes;
+    }
+
+    /// The log works again.
+    pub fn log_recovered(&mut self) {
+        self.log.failed = false;
+    }
+
+    /// Sessions on this shard.
+    pub fn session_count(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// Rooms owned by this shard.
+    pub fn room_count(&self) -> usize {
+        self.rooms.len()
+    }
+
+    /// Live chat connections, for the drain.
+    pub fn connections(&self) -> Vec<ConnId> {
+        self.sessions.ids()
+    }
+
+    /// A room of this shard, for tests and tools.
+    pub fn room(&self, name: &str) -> Option<&Room> {
+        self.rooms.get(name)
+    }
+
+    /// Handles one event, and everything it makes this hub say to itself.
+    pub fn handle(&mut self, now: Now, event: Event<'_>, effects: &mut Vec<Effect>) {
+        match event {
+            Event::Opened { conn } => self.opened(now, conn),
+            Event::Text { conn, text } => self.text(now, conn, text, effects),
+            Event::Closed { conn, code } => self.closed(now, conn, code, effects),
+            Event::Lagging { conn } => self.lagging(conn, effects),
+            Event::Drained { conn } => self.drained(conn, effects),
+            Event::Peer { message } => self.message(now, message, effects),
+            Event::Durable { appends } => self.durable(appends, effects),
+            Event::LogFailed => self.log_failed(effects),
+            Event::Archived { ticket, events } => self.archived(ticket, events, effects),
+            Event::Inbound { ticket, item } => self.inbound(ticket, item, effects),
+            Event::Tick => self.tick(now, effects),
+        }
+        while let Some(message) = self.inbox.pop_front() {
+            self.message(now, message, effects);
+        }
+    }
+
+    fn message(&mut self, now: Now, message: Message, effects: &mut Vec<Effect>) {
+        match message {
+            Message::Ask { room, by, ask } => self.ask(now, room, by, ask, effects),
+            Message::Reply { to, frame } => self.send(to, frame, effects),
+            Message::Joined { to, id, room, outcome, replay } => {
+                self.joined(to, id, &room, outcome, replay, effects);
+            }
+            Message::CaughtUp { to, room, frames, upto, live } => {
+                self.caught_up(to, &room, frames, (upto, live), effects);
+            }
+            Message::Publish { room, o, frame, skip } => {
+                self.published(&room, o, frame, skip, effects);
+            }
+            Message::Evict { room, user } => self.evict(&room, &user, effects),
+            Message::InboundDone { ticket, accepted } => {
+                effects.push(Effect::InboundDone { ticket, accepted });
+            }
+            Message::Hello { from, user, resume } => self.admit(from, user, resume, effects),
+            Message::Welcome { to, secret } => self.welcome(now, to, secret, effects),
+            Message::Unwelcome { to, reason } | Message::Replaced { conn: to, reason } => {
+                self.dismiss(to, reason, effects);
+            }
+            Message::Goodbye { from, user } => self.goodbye(now, from, &user),
+            Message::SetStatus { user, status } => self.home_of(&user).status = status,
+            Message::AskStatus { from, query, user } => {
+                self.tell_status(from, query, user, effects);
+            }
+            Message::TellStatus { to, query, user, status } => {
+                self.status_told(to, query, &user, status, effects);
+            }
+        }
+    }
+
+    fn tick(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        self.expire_hellos(now, effects);
+        while self.leaving.front().is_some_and(|(due_ms, ..)| *due_ms <= now.mono_ms()) {
+            let (_, room, user) = self.leaving.pop_front().expect("front was there");
+            if let Some(room) = self.rooms.get_mut(&room) {
+                room.presence.grace_over(&user, now.mono_ms());
+                mark_dirty(&mut self.dirty, room);
+            }
+        }
+        self.tell_changes(now, effects);
+    }
+
+    /// Sends to another shard, or to this hub.
+    fn tell(&mut self, to: ShardId, message: Message, effects: &mut Vec<Effect>) {
+        assert!(to.0 < self.options.shard_count);
+        if to == self.options.shard {
+            self.inbox.push_back(message);
+        } else {
+            effects.push(Effect::ToShard { to, message });
+        }
+    }
+
+    fn owner_of(&self, room: &str) -> ShardId {
+        place(room, self.options.shard_count)
+    }
+
+    fn home_shard(&self, user: &str) -> ShardId {
+        place(user, self.options.shard_count)
+    }
+
+    fn send(&mut self, conn: ConnId, frame: Frame, effects: &mut Vec<Effect>) {
+        if self.sessions.get(conn).is_some() {
+            effects.push(Effect::Send { conn, frame });
+        }
+    }
+
+    /// Answers a request wherever it came from.
+    fn answer(&mut self, to: Address, frame: Frame, effects: &mut Vec<Effect>) {
+        self.tell(to.shard, Message::Reply { to: to.conn, frame }, effects);
+    }
+
+    /// Refuses a request wherever it came from.
+    fn refuse(
+        &mut self,
+        to: Address,
+        id: Option<u32>,
+        refusal: &Refusal,
+        effects: &mut Vec<Effect>,
+    ) {
+        self.answer(to, reply::err(id, refusal), effects);
+    }
+
+    /// Whether a record with this much text can be written now.
+    fn check_log(&self, text_bytes: usize) -> Result<(), Refusal> {
+        if self.log.failed {
+            return Err(refuse(ErrorCode::LogFull, "the log can take nothing now; try again"));
+        }
+        if self.log.grant < text_bytes + RECORD_OVERHEAD_BYTES + LOG_RESERVE_BYTES {
+            let text = "the log is behind; try again in a moment";
+            return Err(Refusal { after_ms: Some(100), ..refuse(ErrorCode::Overloaded, text) });
+        }
+        Ok(())
+    }
+
+    /// Writes a record and gives its number. A record that nobody waits for is dropped when even
+    /// the reserve is used up, which a failed log is the only cause of.
+    fn append(&mut self, record: Record, effects: &mut Vec<Effect>) -> u64 {
+        let cost = record.text_bytes() + RECORD_OVERHEAD_BYTES;
+        if self.log.grant < cost {
+            return self.log.appends;
+        }
+        self.log.grant -= cost;
+        self.log.appends += 1;
+        effects.push(Effect::Append(record));
+        self.log.appends
+    }
+
+    /// Does `what` when append number `append` is durable.
+    fn when_durable(&mut self, append: u64, what: Waiting, effects: &mut Vec<Effect>) {
+        if append <= self.log.durable {
+            self.perform(what, effects);
+            return;
+        }
+        // Almost always the newest; a repeated message waits for an older record.
+        let index = self.waiting.partition_point(|(number, _)| *number <= append);
+        self.waiting.insert(index, (append, what));
+    }
+
+    fn durable(&mut self, appends: u64, effects: &mut Vec<Effect>) {
+        assert!(appends <= self.log.appends);
+        self.log.durable = self.log.durable.max(appends);
+        while self.waiting.front().is_some_and(|(number, _)| *number <= appends) {
+            let (_, what) = self.waiting.pop_front().expect("front was there");
+            self.perform(what, effects);
+        }
+    }
+
+    fn perform(&mut self, what: Waiting, effects: &mut Vec<Effect>) {
+        match what {
+            Waiting::Reply { to, frame, .. } => self.answer(to, frame, effects),
+            Waiting::Inbound { to, ticket } => {
+                self.tell(to, Message::InboundDone { ticket, accepted: true }, effects);
+            }
+            Waiting::Publish { room, o, frame, skip } => {
+                self.make_visible(&room, o, frame, skip, effects);
+            }
+        }
+    }
+
+    /// Nothing that waits will become durable: say so to everyone who waits.
+    fn log_failed(&mut self, effects: &mut Vec<Effect>) {
+        self.log.failed = true;
+        let refusal = refuse(ErrorCode::LogFull, "the log failed before this was safe; try again");
+        for (_, what) in std::mem::take(&mut self.waiting) {
+            match what {
+                Waiting::Reply { to, id, .. } => self.refuse(to, id, &refusal, effects),
+                Waiting::Inbound { to, ticket } => {
+                    self.tell(to, Message::InboundDone { ticket, accepted: false }, effects);
+                }
+                Waiting::Publish { .. } => {}
+            }
+        }
+    }
+
+    fn new_secret(&mut self) -> Secret {
+        self.secret_number += 1;
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.options.key).expect("any length");
+        mac.update(&self.options.shard.0.to_le_bytes());
+        mac.update(&self.secret_number.to_le_bytes());
+        let digest = mac.finalize().into_bytes();
+        Secret(digest[..16].try_into().expect("a digest has 32 bytes"))
+    }
+
+    /// The epoch of today.
+    pub fn epoch(&self) -> EpochId {
+        self.epochs.current()
+    }
+}
+
+/// Files a room among those with something to tell.
+fn mark_dirty(dirty: &mut Vec<Name>, room: &mut Room) {
+    if !room.in_dirty_list {
+        room.in_dirty_list = true;
+        dirty.push(room.name.clone());
+    }
+}
+
+/// Frames without an offset may be missed by slow readers.
+fn class_of(o: Offset) -> Class {
+    if o == Offset(0) { Class::Droppable } else { Class::Durable }
+}

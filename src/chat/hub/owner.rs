@@ -1,0 +1,556 @@
+//! Owner: what is written into a room, and what its members are told.
+
+use super::{Hub, Waiting, mark_dirty};
+use crate::base::clock::Now;
+use crate::base::codes::ErrorCode;
+use crate::base::hash::place;
+use crate::base::ids::{Address, Offset, ShardId};
+use crate::chat::dedup::Seen;
+use crate::chat::event::{
+    Ask, Asker, Effect, Fact, Frame, Inbound, InboundBody, MemberAction, Message, Name, Record,
+    Refusal, Role, Source,
+};
+use crate::chat::reply::{self, NewMsg};
+use crate::chat::request::refuse;
+use crate::chat::room::{Marks, Room};
+use crate::chat::tail::Entry;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+/// A message on its way into a room.
+struct Post<'a> {
+    user: &'a Name,
+    cid: Box<str>,
+    text: Box<str>,
+    reply: Option<Offset>,
+    source: Source,
+    name: Box<str>,
+    external: Box<str>,
+    skip: Option<Address>,
+}
+
+impl Hub {
+    pub(super) fn ask(
+        &mut self,
+        now: Now,
+        room: Name,
+        by: Asker,
+        ask: Ask,
+        effects: &mut Vec<Effect>,
+    ) {
+        assert!(place(&room, self.options.shard_count) == self.options.shard);
+        match ask {
+            Ask::Join(wish) => self.enter(now, room, by, wish, effects),
+            Ask::Leave { said, counted, member } => {
+                self.exit(now, &room, &by, (said, counted, member), effects);
+            }
+            Ask::Inbound { ticket, item } => {
+                self.take_inbound(now, by.from, ticket, *item, effects)
+            }
+            other => {
+                let (to, id) = (by.from, by.id);
+                if let Err(refusal) = self.ask_inside(now, room, by, other, effects) {
+                    self.refuse(to, id, &refusal, effects);
+                }
+            }
+        }
+    }
+
+    /// What only those may ask who are in the room.
+    fn ask_inside(
+        &mut self,
+        now: Now,
+        name: Name,
+        by: Asker,
+        ask: Ask,
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), Refusal> {
+        let admitted = self.rooms.get(&name).is_some_and(|room| room.admits(&by.user));
+        if !admitted {
+            return Err(refuse(ErrorCode::Forbidden, "this room is for its members"));
+        }
+        match ask {
+            Ask::Send { cid, text, reply, mute } => {
+                self.take_message(now, &name, &by, (cid, text, reply, mute), effects)
+            }
+            Ask::Edit { of, text } => self.take_edit(now, &name, &by, of, text, effects),
+            Ask::Delete { of } => self.take_delete(now, &name, &by, of, effects),
+            Ask::History { page, limit } => {
+                self.take_history(name, by, page, limit, effects);
+                Ok(())
+            }
+            Ask::Typing => {
+                let room = self.rooms.get_mut(&name).expect("admitted");
+                if room.presence.take_typing(&by.user, now.mono_ms()) {
+                    let d = json!({"user": &*by.user});
+                    let frame = reply::passing("typing", &name, now.wall_ms(), d);
+                    self.publish(&name, Offset(0), frame, Some(by.from), effects);
+                }
+                self.grant_empty(&by, effects);
+                Ok(())
+            }
+            Ask::Mark { recv, read } => {
+                let room = self.rooms.get_mut(&name).expect("admitted");
+                if room.mark(&by.user, Marks { recv, read }) {
+                    mark_dirty(&mut self.dirty, room);
+                }
+                self.grant_empty(&by, effects);
+                Ok(())
+            }
+            Ask::Who { after, limit } => {
+                self.tell_who(&name, &by, &after, limit, effects);
+                Ok(())
+            }
+            Ask::Status(status) => {
+                let room = self.rooms.get_mut(&name).expect("admitted");
+                room.presence.set_status(&by.user, &status);
+                mark_dirty(&mut self.dirty, room);
+                Ok(())
+            }
+            Ask::Command { name: command, text } => {
+                self.take_command(now, &name, &by, &command, &text, effects)
+            }
+            Ask::CatchUp { after } => {
+                self.catch_up(name, by, after, effects);
+                Ok(())
+            }
+            Ask::Join(_) | Ask::Leave { .. } | Ask::Inbound { .. } => {
+                unreachable!("taken by the caller")
+            }
+        }
+    }
+
+    fn grant_empty(&mut self, by: &Asker, effects: &mut Vec<Effect>) {
+        self.grant_value(by, &json!({}), effects);
+    }
+
+    /// Answers a request that needed no record.
+    pub(super) fn grant_value(&mut self, by: &Asker, d: &Value, effects: &mut Vec<Effect>) {
+        if let Some(id) = by.id {
+            self.answer(by.from, reply::ok(id, d), effects);
+        }
+    }
+
+    fn take_message(
+        &mut self,
+        now: Now,
+        name: &Name,
+        by: &Asker,
+        (cid, text, reply, mute): (Box<str>, Box<str>, Option<Offset>, bool),
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), Refusal> {
+        let rate = self.options.room_sends;
+        let room = self.rooms.get_mut(name).expect("admitted");
+        room.cids.forget(now.wall_ms());
+        if let Some(seen) = room.cids.get(&by.user, &cid) {
+            if let Some(id) = by.id {
+                let frame = reply::ok_sent(id, seen.o, seen.ts_ms, true);
+                let what = Waiting::Reply { to: by.from, id: by.id, frame };
+                self.when_durable(seen.append, what, effects);
+            }
+            return Ok(());
+        }
+        room.presence.take_send(&by.user, rate, now.mono_ms()).map_err(|after_ms| {
+            let text =
+                format!("{} messages a second in a room, bursts of {}", rate.per_s, rate.burst);
+            Refusal { after_ms: Some(after_ms), ..refuse(ErrorCode::RateLimited, &text) }
+        })?;
+        if reply.is_some_and(|reply| reply > room.visible) {
+            return Err(refuse(ErrorCode::BadRequest, "`reply` names an offset beyond the top"));
+        }
+        self.check_log(text.len())?;
+        let room = self.rooms.get_mut(name).expect("admitted");
+        room.presence.clear_typing(&by.user);
+        let post = Post {
+            user: &by.user,
+            cid: cid.clone(),
+            text,
+            reply,
+            source: Source::Ws,
+            name: "".into(),
+            external: "".into(),
+            skip: mute.then_some(by.from),
+        };
+        let (o, append) = self.post(now, name, post, effects);
+        let room = self.rooms.get_mut(name).expect("admitted");
+        let ts_ms = now.wall_ms();
+        room.cids.insert(by.user.clone(), cid, Seen { o, ts_ms, append });
+        if let Some(id) = by.id {
+            let frame = reply::ok_sent(id, o, ts_ms, false);
+            let what = Waiting::Reply { to: by.from, id: by.id, frame };
+            self.when_durable(append, what, effects);
+        }
+        Ok(())
+    }
+
+    /// Gives a message its place in the room, logs it and publishes it.
+    fn post(
+        &mut self,
+        now: Now,
+        name: &Name,
+        post: Post<'_>,
+        effects: &mut Vec<Effect>,
+    ) -> (Offset, u64) {
+        let room = self.rooms.get_mut(name).expect("the caller found it");
+        let o = room.tail.top().next();
+        let frame = reply::msg(NewMsg {
+            room: name,
+            o,
+            ts_ms: now.wall_ms(),
+            from: post.user,
+            name: &post.name,
+            cid: &post.cid,
+            text: &post.text,
+            reply: post.reply,
+            source: post.source.name(),
+            external: &post.external,
+        });
+        let entry = Entry {
+            frame: frame.clone(),
+            author: Some(post.user.clone()),
+            latest: None,
+            version: 1,
+            deleted: false,
+        };
+        let skip = post.skip;
+        let user = post.user.clone();
+        let fact = Fact::Message {
+            o,
+            cid: post.cid,
+            text: post.text,
+            reply: post.reply,
+            source: post.source,
+            name: post.name,
+            external: post.external,
+        };
+        let append = self.commit(now, name, user, entry, (fact, skip), effects);
+        (o, append)
+    }
+
+    /// The one way a durable event comes into being: order, log, fan-out.
+    pub(super) fn commit(
+        &mut self,
+        now: Now,
+        name: &Name,
+        user: Name,
+        entry: Entry,
+        (fact, skip): (Fact, Option<Address>),
+        effects: &mut Vec<Effect>,
+    ) -> u64 {
+        let frame = entry.frame.clone();
+        let room = self.rooms.get_mut(name).expect("the caller found it");
+        let o = room.push(&self.epochs, entry);
+        let record = Record { ts_us: now.wall_us, user, room: name.clone(), fact };
+        let append = self.append(record, effects);
+        if self.options.fanout_durable {
+            let what = Waiting::Publish { room: name.clone(), o, frame, skip };
+            self.when_durable(append, what, effects);
+        } else {
+            self.make_visible(name, o, frame, skip, effects);
+        }
+        append
+    }
+
+    pub(super) fn make_visible(
+        &mut self,
+        name: &Name,
+        o: Offset,
+        frame: Frame,
+        skip: Option<Address>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let room = self.rooms.get_mut(name).expect("rooms are never forgotten");
+        assert!(o > room.visible);
+        room.visible = o;
+        self.publish(name, o, frame, skip, effects);
+    }
+
+    /// One frame to each shard that has sessions in the room.
+    fn publish(
+        &mut self,
+        name: &Name,
+        o: Offset,
+        frame: Frame,
+        skip: Option<Address>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let shards: Vec<ShardId> =
+            self.rooms[name].shards.iter().map(|(shard, _)| *shard).collect();
+        for shard in shards {
+            let (room, frame) = (name.clone(), frame.clone());
+            self.tell(shard, Message::Publish { room, o, frame, skip }, effects);
+        }
+    }
+
+    fn take_edit(
+        &mut self,
+        now: Now,
+        name: &Name,
+        by: &Asker,
+        of: Offset,
+        text: Box<str>,
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), Refusal> {
+        self.check_log(text.len())?;
+        let room = self.rooms.get_mut(name).expect("admitted");
+        let o = room.tail.top().next();
+        let entry = changeable(room, of)?;
+        if entry.author.as_ref() != Some(&by.user) {
+            return Err(refuse(ErrorCode::Forbidden, "only its author may edit a message"));
+        }
+        let version = entry.version + 1;
+        let current = entry.latest.as_ref().unwrap_or(&entry.frame);
+        entry.latest = reply::msg_edited(current, &text, version, now.wall_ms());
+        entry.version = version;
+        let ts_ms = now.wall_ms();
+        let frame = reply::edit(name, (o, ts_ms), (of, version), &by.user, &text);
+        let fact = Fact::Edit { o, of, version, text };
+        let append = self.commit(now, name, by.user.clone(), event(frame), (fact, None), effects);
+        self.confirm(by, append, &json!({"o": o.0, "ts": ts_ms, "v": version}), effects);
+        Ok(())
+    }
+
+    fn take_delete(
+        &mut self,
+        now: Now,
+        name: &Name,
+        by: &Asker,
+        of: Offset,
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), Refusal> {
+        self.check_log(0)?;
+        let room = self.rooms.get_mut(name).expect("admitted");
+        let o = room.tail.top().next();
+        let may_moderate = room.role(&by.user) >= Role::Moderator;
+        let entry = changeable(room, of)?;
+        if entry.author.as_ref() != Some(&by.user) && !may_moderate {
+            let text = "only its author and the room's moderators may delete a message";
+            return Err(refuse(ErrorCode::Forbidden, text));
+        }
+        let current = entry.latest.as_ref().unwrap_or(&entry.frame);
+        entry.latest = reply::msg_deleted(current);
+        entry.deleted = true;
+        let ts_ms = now.wall_ms();
+        let frame = reply::delete(name, (o, ts_ms), of, &by.user);
+        let fact = Fact::Delete { o, of };
+        let append = self.commit(now, name, by.user.clone(), event(frame), (fact, None), effects);
+        self.confirm(by, append, &json!({"o": o.0, "ts": ts_ms}), effects);
+        Ok(())
+    }
+
+    /// Answers a request when its record is durable.
+    pub(super) fn confirm(
+        &mut self,
+        by: &Asker,
+        append: u64,
+        d: &Value,
+        effects: &mut Vec<Effect>,
+    ) {
+        if let Some(id) = by.id {
+            let what = Waiting::Reply { to: by.from, id: by.id, frame: reply::ok(id, d) };
+            self.when_durable(append, what, effects);
+        }
+    }
+
+    /// Changes a durable membership. The caller has checked the log and the right to do it.
+    pub(super) fn change_member(
+        &mut self,
+        now: Now,
+        name: &Name,
+        subject: &Name,
+        by: &Name,
+        action: MemberAction,
+        effects: &mut Vec<Effect>,
+    ) -> u64 {
+        let role = match action {
+            MemberAction::Leave => Role::Guest,
+            MemberAction::Join => Role::Member,
+            MemberAction::Role => self.rooms[name].role(subject),
+        };
+        self.set_role(now, name, (subject, by), (action, role), effects)
+    }
+
+    pub(super) fn set_role(
+        &mut self,
+        now: Now,
+        name: &Name,
+        (subject, by): (&Name, &Name),
+        (action, role): (MemberAction, Role),
+        effects: &mut Vec<Effect>,
+    ) -> u64 {
+        let room = self.rooms.get_mut(name).expect("the caller found it");
+        let o = room.tail.top().next();
+        if role == Role::Guest {
+            room.members.remove(subject);
+        } else {
+            room.members.insert(subject.clone(), role);
+        }
+        let frame = reply::member(name, (o, now.wall_ms()), subject, by, (action, role));
+        let fact = Fact::Member { o, subject: subject.clone(), role, action };
+        self.commit(now, name, by.clone(), event(frame), (fact, None), effects)
+    }
+
+    fn tell_who(
+        &mut self,
+        name: &Name,
+        by: &Asker,
+        after: &str,
+        limit: usize,
+        effects: &mut Vec<Effect>,
+    ) {
+        let room = &self.rooms[name];
+        let mut users: Vec<Value> = Vec::new();
+        let mut more = false;
+        for (user, status) in room.presence.page(after) {
+            if users.len() == limit {
+                more = true;
+                break;
+            }
+            let marks = room.marks.get(user).copied().unwrap_or_default();
+            let mut value = json!({"user": &**user, "role": room.role(user).name(), "recv": marks.recv.0, "read": marks.read.0});
+            if let Some(status) = status {
+                value["state"] = status.state.name().into();
+                value["text"] = (&*status.text).into();
+            }
+            users.push(value);
+        }
+        let d = json!({"users": users, "n": room.presence.count(), "more": more});
+        self.grant_value(by, &d, effects);
+    }
+
+    /// Tells rooms their presence and receipts, as far as they are due.
+    pub(super) fn tell_changes(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        for name in std::mem::take(&mut self.dirty) {
+            let room = self.rooms.get_mut(&name).expect("rooms are never forgotten");
+            let presence = room.presence.flush(now.mono_ms());
+            let marks = std::mem::take(&mut room.marks_moved);
+            room.in_dirty_list = false;
+            if room.presence.is_dirty() {
+                mark_dirty(&mut self.dirty, room);
+            }
+            if let Some(d) = presence {
+                let frame = reply::passing("presence", &name, now.wall_ms(), d);
+                self.publish(&name, Offset(0), frame, None, effects);
+            }
+            if marks.is_empty() {
+                continue;
+            }
+            let list = marks.iter().map(|(user, marks)| {
+                json!({"user": &**user, "recv": marks.recv.0, "read": marks.read.0})
+            });
+            let d = json!({"marks": list.collect::<Vec<_>>()});
+            let frame = reply::passing("mark", &name, now.wall_ms(), d);
+            self.publish(&name, Offset(0), frame, None, effects);
+            for (user, marks) in marks {
+                let fact = Fact::Mark { recv: marks.recv, read: marks.read };
+                let room = name.clone();
+                self.append(Record { ts_us: now.wall_us, user, room, fact }, effects);
+            }
+        }
+    }
+
+    /// Front: an item of a webhook goes to the owner of its room.
+    pub(super) fn inbound(&mut self, ticket: u64, item: Inbound, effects: &mut Vec<Effect>) {
+        let room = item.room.clone();
+        let nobody = crate::base::ids::ConnId { index: 0, generation: 0 };
+        let from = Address { shard: self.options.shard, conn: nobody };
+        let by = Asker { from, user: item.user.clone(), id: None };
+        let ask = Ask::Inbound { ticket, item: Box::new(item) };
+        self.tell(self.owner_of(&room), Message::Ask { room, by, ask }, effects);
+    }
+
+    fn take_inbound(
+        &mut self,
+        now: Now,
+        from: Address,
+        ticket: u64,
+        item: Inbound,
+        effects: &mut Vec<Effect>,
+    ) {
+        let key = external_key(&item);
+        if let Some(append) = self.externals.get(key) {
+            let what = Waiting::Inbound { to: from.shard, ticket };
+            self.when_durable(append, what, effects);
+            return;
+        }
+        if self.check_log(item.text_bytes()).is_err() {
+            self.tell(from.shard, Message::InboundDone { ticket, accepted: false }, effects);
+            return;
+        }
+        let name = item.room.clone();
+        if !self.rooms.contains_key(&name) {
+            self.make_room(now, &name, &"".into(), effects);
+        }
+        let append = match item.body {
+            InboundBody::Message { name: shown, text } => {
+                let post = Post {
+                    user: &item.user,
+                    cid: "".into(),
+                    text,
+                    reply: None,
+                    source: Source::WhatsApp,
+                    name: shown,
+                    external: item.external,
+                    skip: None,
+                };
+                self.post(now, &name, post, effects).1
+            }
+            InboundBody::Status { status, error } => {
+                let fact = Fact::Delivery { external: item.external, status, error };
+                let (user, room) = (item.user, name);
+                self.append(Record { ts_us: now.wall_us, user, room, fact }, effects)
+            }
+        };
+        self.externals.insert(key, append, now.wall_ms());
+        self.when_durable(append, Waiting::Inbound { to: from.shard, ticket }, effects);
+    }
+}
+
+impl Inbound {
+    fn text_bytes(&self) -> usize {
+        let body = match &self.body {
+            InboundBody::Message { name, text } => name.len() + text.len(),
+            InboundBody::Status { status, .. } => status.len(),
+        };
+        body + self.external.len() + self.room.len() + self.user.len()
+    }
+}
+
+/// What makes an item the same item: its room and id, and for a status also what it says of whom.
+pub(super) fn external_key(item: &Inbound) -> u128 {
+    let status = match &item.body {
+        InboundBody::Message { .. } => "",
+        InboundBody::Status { status, .. } => status,
+    };
+    external_key_of(&item.room, &item.external, status, &item.user)
+}
+
+pub(super) fn external_key_of(room: &str, external: &str, status: &str, user: &str) -> u128 {
+    let mut digest = Sha256::new();
+    let who = if status.is_empty() { "" } else { user };
+    for part in [room, external, status, who] {
+        digest.update((part.len() as u64).to_le_bytes());
+        digest.update(part.as_bytes());
+    }
+    let digest = digest.finalize();
+    u128::from_le_bytes(digest[..16].try_into().expect("a digest has 32 bytes"))
+}
+
+/// The message at `of`, if it may still change.
+fn changeable(room: &mut Room, of: Offset) -> Result<&mut Entry, Refusal> {
+    let in_memory = room.tail.first() <= of;
+    match room.tail.get_mut(of) {
+        Some(entry) if entry.author.is_none() => {
+            Err(refuse(ErrorCode::BadRequest, "`o` is not the offset of a message"))
+        }
+        Some(entry) if entry.deleted => Err(refuse(ErrorCode::Gone, "this message was taken back")),
+        Some(entry) => Ok(entry),
+        None if in_memory => Err(refuse(ErrorCode::BadRequest, "`o` is beyond the top")),
+        None => Err(refuse(ErrorCode::Gone, "this message is too old to change")),
+    }
+}
+
+/// A durable event that is not a message.
+pub(super) fn event(frame: Frame) -> Entry {
+    Entry { frame, author: None, latest: None, version: 1, deleted: false }
+}

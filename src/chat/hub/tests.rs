@@ -1,0 +1,392 @@
+use super::*;
+use crate::chat::event::{Inbound, InboundBody};
+
+/// One hub that plays all three parts, driven like a conversation.
+struct Stage {
+    hub: Hub,
+    now_ms: u64,
+    appends: u64,
+    records: Vec<Record>,
+    /// Rooms each connection is attached to, as the shard would keep them.
+    attached: Vec<(ConnId, crate::chat::event::LocalRoom)>,
+    log: Vec<String>,
+}
+
+fn conn(index: u32) -> ConnId {
+    ConnId { index, generation: 1 }
+}
+
+fn options() -> HubOptions {
+    let unlimited = Rate { per_s: 0, burst: 1 };
+    HubOptions {
+        shard: ShardId(0),
+        shard_count: 1,
+        dev: true,
+        token_secret: Vec::new(),
+        key: [7; 32],
+        boot_s: 1,
+        ack: "fsync",
+        fanout_durable: false,
+        frames: unlimited,
+        sends: unlimited,
+        room_sends: Rate { per_s: 5, burst: 20 },
+        sessions_per_user_max: 10,
+    }
+}
+
+impl Stage {
+    fn new() -> Self {
+        let now = Now { wall_us: 1_000_000, mono_us: 0 };
+        let mut hub = Hub::new(options(), now);
+        hub.begin_epoch(EpochId(1));
+        let (records, attached, log) = (Vec::new(), Vec::new(), Vec::new());
+        Self { hub, now_ms: 1_000, appends: 0, records, attached, log }
+    }
+
+    fn event(&mut self, event: Event<'_>) {
+        let mut effects = Vec::new();
+        self.hub.grant(1 << 20);
+        let wall_us = 1_795_000_000_000_000 + self.now_ms as i64 * 1_000;
+        let now = Now { wall_us, mono_us: self.now_ms * 1_000 };
+        self.hub.handle(now, event, &mut effects);
+        for effect in effects {
+            match effect {
+                Effect::Send { conn, frame } | Effect::Uncork { conn, first: frame } => {
+                    self.log.push(format!("{} {frame}", conn.index));
+                }
+                Effect::Cork { .. } => {}
+                Effect::Attach { conn, room } => self.attached.push((conn, room)),
+                Effect::Detach { conn, room } => {
+                    self.attached.retain(|seat| *seat != (conn, room));
+                }
+                Effect::Publish { room, frame, skip, .. } => {
+                    for (member, _) in self.attached.iter().filter(|(_, at)| *at == room) {
+                        if Some(*member) != skip {
+                            self.log.push(format!("{} {frame}", member.index));
+                        }
+                    }
+                }
+                Effect::Close { conn, reason } => {
+                    self.log.push(format!("{} closed {}", conn.index, reason.code()));
+                }
+                Effect::Append(record) => {
+                    self.appends += 1;
+                    self.records.push(record);
+                }
+                Effect::InboundDone { ticket, accepted } => {
+                    self.log.push(format!("webhook {ticket} {accepted}"));
+                }
+                Effect::ToShard { .. } | Effect::Archive { .. } => panic!("{effect:?}"),
+            }
+        }
+    }
+
+    fn open(&mut self, index: u32) {
+        self.event(Event::Opened { conn: conn(index) });
+    }
+
+    fn say(&mut self, index: u32, text: &str) {
+        self.event(Event::Text { conn: conn(index), text });
+    }
+
+    fn sync(&mut self) {
+        self.event(Event::Durable { appends: self.appends });
+    }
+
+    fn enter(&mut self, index: u32, user: &str, room: &str) {
+        self.open(index);
+        self.say(index, &format!(r#"{{"t":"hello","id":1,"d":{{"user":"{user}"}}}}"#));
+        self.say(index, &format!(r#"{{"t":"join","id":2,"room":"{room}"}}"#));
+        self.sync();
+        self.log.clear();
+    }
+
+    /// Everything that was sent since the last call, one line each; `{}` matches anything.
+    #[track_caller]
+    fn told(&mut self, want: &[&str]) {
+        let got = std::mem::take(&mut self.log);
+        let same = got.len() == want.len()
+            && got.iter().zip(want).all(|(got, want)| {
+                let mut rest = got.as_str();
+                want.split("{}").all(|part| match rest.find(part) {
+                    Some(at) => {
+                        rest = &rest[at + part.len()..];
+                        true
+                    }
+                    None => false,
+                })
+            });
+        assert!(same, "got {got:#?}\nwant {want:#?}");
+    }
+}
+
+#[test]
+fn a_message_is_delivered_at_once_and_acknowledged_when_durable() {
+    let mut stage = Stage::new();
+    stage.enter(1, "alice", "general");
+    stage.enter(2, "bob", "general");
+    stage.say(1, r#"{"t":"send","id":3,"room":"general","d":{"cid":"a","text":"hi"}}"#);
+    stage.told(&[r#"1 {"t":"msg","room":"general","o":1,{}"#, r#"2 {"t":"msg","room":"general","o":1,{}"from":"alice","cid":"a","text":"hi","src":"ws"{}"#]);
+    // The same message again, before the first is safe: no second event, and no early promise.
+    stage.say(1, r#"{"t":"send","id":4,"room":"general","d":{"cid":"a","text":"hi"}}"#);
+    stage.told(&[]);
+    stage.sync();
+    stage.told(&[
+        r#"1 {"t":"ok","id":3,"d":{"o":1,{}"dup":false}}"#,
+        r#"1 {"t":"ok","id":4,"d":{"o":1,{}"dup":true}}"#,
+    ]);
+}
+
+#[test]
+fn verbs_need_a_hello_and_a_seat() {
+    let mut stage = Stage::new();
+    stage.open(1);
+    stage.say(1, r#"{"t":"join","id":1,"room":"general"}"#);
+    stage.say(1, "nonsense");
+    stage.say(1, r#"{"t":"hello","id":2}"#);
+    stage.say(1, r#"{"t":"hello","id":3,"d":{"user":"wa:1"}}"#);
+    stage.say(1, r#"{"t":"hello","id":4,"d":{"user":"alice"}}"#);
+    stage.say(1, r#"{"t":"hello","id":5,"d":{"user":"alice"}}"#);
+    stage.say(1, r#"{"t":"typing","id":6,"room":"general"}"#);
+    stage.say(1, r#"{"t":"join","id":7,"room":" "}"#);
+    stage.told(&[
+        r#"1 {"d":{"code":401{}"id":1{}"#,
+        r#"1 {"d":{"code":400{}not a request{}"#,
+        r#"1 {"d":{"code":400{}"id":2{}"#,
+        r#"1 {"d":{"code":400{}wa:{}"id":3{}"#,
+        r#"1 {{}"user":"alice"{}"id":4,"t":"ok"}"#,
+        r#"1 {"d":{"code":400{}"id":5{}"#,
+        r#"1 {"d":{"code":411{}"id":6{}"#,
+        r#"1 {"d":{"code":400{}"id":7{}"#,
+    ]);
+}
+
+#[test]
+fn resume_replays_exactly_what_was_missed() {
+    let mut stage = Stage::new();
+    stage.enter(1, "alice", "general");
+    for n in 1..=5 {
+        stage.say(
+            1,
+            &format!(r#"{{"t":"send","room":"general","d":{{"cid":"{n}","text":"m{n}"}}}}"#),
+        );
+    }
+    stage.log.clear();
+    stage.open(2);
+    stage.say(2, r#"{"t":"hello","id":1,"d":{"user":"bob","rooms":{"general":{"e":"1","o":3},"other":{"e":"1"}}}}"#);
+    stage.told(&[
+        r#"2 {"t":"msg"{}"o":4{}"#,
+        r#"2 {"t":"msg"{}"o":5{}"#,
+        r#"2 {{}"rooms":{"general":{{}"from":4,"n":2,"o":5,{}"recovered":true{}"other":{"err":{"code":400{}"#,
+    ]);
+    stage.open(3);
+    stage.say(3, r#"{"t":"hello","id":1,"d":{"user":"carol"}}"#);
+    stage.log.clear();
+    stage.say(3, r#"{"t":"join","id":2,"room":"general","d":{"e":"zz","o":3}}"#);
+    stage.told(&[r#"3 {"d":{"back_to":0,{}"recovered":false{}"#]);
+}
+
+#[test]
+fn edits_deletes_and_history() {
+    let mut stage = Stage::new();
+    stage.enter(1, "alice", "general");
+    stage.enter(2, "bob", "general");
+    for n in 1..=3 {
+        stage.say(
+            1,
+            &format!(r#"{{"t":"send","room":"general","d":{{"cid":"{n}","text":"m{n}"}}}}"#),
+        );
+    }
+    stage.log.clear();
+    stage.say(2, r#"{"t":"edit","id":1,"room":"general","d":{"o":1,"text":"mine"}}"#);
+    stage.say(2, r#"{"t":"delete","id":2,"room":"general","d":{"o":1}}"#);
+    stage.told(&[r#"2 {"d":{"code":403{}"#, r#"2 {"d":{"code":403{}"#]);
+    stage.say(1, r#"{"t":"edit","id":3,"room":"general","d":{"o":1,"text":"better"}}"#);
+    stage.say(1, r#"{"t":"delete","id":4,"room":"general","d":{"o":2}}"#);
+    stage.log.clear();
+    stage.say(1, r#"{"t":"edit","id":5,"room":"general","d":{"o":2,"text":"x"}}"#);
+    stage.say(1, r#"{"t":"edit","id":6,"room":"general","d":{"o":4,"text":"x"}}"#);
+    stage.told(&[r#"1 {"d":{"code":410{}"#, r#"1 {"d":{"code":400{}"#]);
+    stage.sync();
+    stage.log.clear();
+    stage.say(2, r#"{"t":"history","id":7,"room":"general","d":{"limit":2}}"#);
+    stage.told(&[r#"2 {"t":"ok","id":7,"d":{"e":"1","msgs":[{{}"o":2{}"deleted":true}},{{}"o":3{}],"first":1,"top":5,"more":true}}"#]);
+    stage.say(2, r#"{"t":"history","id":8,"room":"general","d":{"before":2}}"#);
+    stage.told(&[r#"2 {"t":"ok","id":8,{}"o":1{}"text":"better"{}"v":2{}"more":false}}"#]);
+    stage.say(2, r#"{"t":"history","id":9,"room":"general","d":{"around":2,"limit":3}}"#);
+    stage.told(&[r#"2 {{}"id":9{}"o":1{}"o":2{}"o":3{}"more":true}}"#]);
+    stage.say(2, r#"{"t":"history","id":10,"room":"general","d":{"after":1,"limit":1}}"#);
+    stage.told(&[r#"2 {{}"id":10{}"msgs":[{{}"o":2{}],{}"more":true}}"#]);
+}
+
+#[test]
+fn a_restart_rebuilds_rooms_from_their_records() {
+    let mut stage = Stage::new();
+    stage.enter(1, "alice", "general");
+    for n in 1..=3 {
+        stage.say(
+            1,
+            &format!(r#"{{"t":"send","room":"general","d":{{"cid":"{n}","text":"m{n}"}}}}"#),
+        );
+    }
+    stage.say(1, r#"{"t":"edit","room":"general","d":{"o":1,"text":"better"}}"#);
+    stage.say(1, r#"{"t":"cmd","room":"general","d":{"name":"topic","text":"tea"}}"#);
+    stage.say(1, r#"{"t":"mark","room":"general","d":{"read":2}}"#);
+    stage.event(Event::Tick);
+    let before = format!(
+        "{:?}",
+        stage.hub.room("general").map(|room| (&room.tail, &room.members, &room.marks, &room.topic))
+    );
+    let mut again = Hub::new(options(), Now { wall_us: 0, mono_us: 0 });
+    again.begin_epoch(EpochId(1));
+    for record in stage.records {
+        again.restore(record);
+    }
+    let after = format!(
+        "{:?}",
+        again.room("general").map(|room| (&room.tail, &room.members, &room.marks, &room.topic))
+    );
+    assert_eq!(before, after);
+}
+
+#[test]
+fn a_secret_takes_the_session_over_and_nobody_sees_it() {
+    let mut stage = Stage::new();
+    stage.enter(2, "bob", "general");
+    stage.open(1);
+    stage.say(1, r#"{"t":"hello","id":1,"d":{"user":"alice","rooms":{"general":{}}}}"#);
+    let reply = stage.log.pop().expect("a reply");
+    let value: serde_json::Value = serde_json::from_str(&reply[2..]).expect("JSON");
+    let secret = value["d"]["resume"].as_str().expect("a secret").to_owned();
+    stage.event(Event::Tick);
+    stage.log.clear();
+    stage.open(3);
+    stage.say(3, &format!(r#"{{"t":"hello","id":1,"d":{{"user":"alice","resume":"{secret}","rooms":{{"general":{{}}}}}}}}"#));
+    stage.told(&["1 closed 4409", r#"3 {{}"rooms":{"general":{{}"#]);
+    stage.event(Event::Closed { conn: conn(1), code: 4409 });
+    stage.now_ms += 60_000;
+    stage.event(Event::Tick);
+    stage.told(&[]);
+}
+
+#[test]
+fn presence_is_told_once_a_second_and_after_the_grace() {
+    let mut stage = Stage::new();
+    stage.enter(1, "alice", "general");
+    stage.enter(2, "bob", "general");
+    stage.event(Event::Tick);
+    stage.told(&[
+        r#"1 {"d":{"join":["alice","bob"],"leave":[],"n":2}{}"presence"{}"#,
+        "2 {}presence{}",
+    ]);
+    stage.event(Event::Closed { conn: conn(2), code: 1006 });
+    stage.now_ms += 14_999;
+    stage.event(Event::Tick);
+    stage.told(&[]);
+    stage.now_ms += 1;
+    stage.event(Event::Tick);
+    stage.told(&[r#"1 {"d":{"join":[],"leave":["bob"],"n":1}{}"#]);
+}
+
+#[test]
+fn limits_are_answered_with_a_time_to_wait() {
+    let mut stage = Stage::new();
+    stage.enter(1, "alice", "general");
+    for n in 0..21 {
+        stage.say(
+            1,
+            &format!(r#"{{"t":"send","id":9,"room":"general","d":{{"cid":"{n}","text":"x"}}}}"#),
+        );
+    }
+    let last = stage.log.pop().expect("an answer");
+    assert!(last.contains(r#""after_ms":200,"code":429"#), "{last}");
+}
+
+#[test]
+fn a_webhook_is_done_when_durable_and_counted_once() {
+    let mut stage = Stage::new();
+    stage.enter(1, "alice", "wa:1:2");
+    let body = InboundBody::Message { name: "Ines".into(), text: "Is bay 4 free?".into() };
+    let item =
+        Inbound { room: "wa:1:2".into(), user: "wa:2".into(), external: "wamid.1".into(), body };
+    stage.event(Event::Inbound { ticket: 5, item: item.clone() });
+    stage.told(&[r#"1 {"t":"msg","room":"wa:1:2","o":1,{}"from":"wa:2","name":"Ines","text":"Is bay 4 free?","src":"whatsapp","ext":"wamid.1"{}"#]);
+    stage.event(Event::Inbound { ticket: 6, item });
+    stage.told(&[]);
+    stage.sync();
+    stage.told(&["webhook 5 true", "webhook 6 true"]);
+}
+
+#[test]
+fn a_failed_log_refuses_and_never_acknowledges() {
+    let mut stage = Stage::new();
+    stage.enter(1, "alice", "general");
+    stage.say(1, r#"{"t":"send","id":3,"room":"general","d":{"cid":"a","text":"hi"}}"#);
+    stage.log.clear();
+    stage.event(Event::LogFailed);
+    stage.told(&[r#"1 {"d":{"code":507{}"id":3{}"#]);
+    stage.say(1, r#"{"t":"send","id":4,"room":"general","d":{"cid":"b","text":"ho"}}"#);
+    stage.told(&[r#"1 {"d":{"code":507{}"id":4{}"#]);
+    stage.hub.log_recovered();
+    stage.say(1, r#"{"t":"send","id":5,"room":"general","d":{"cid":"c","text":"ho"}}"#);
+    stage.sync();
+    stage.told(&["1 {}msg{}", r#"1 {"t":"ok","id":5{}"#]);
+}
+
+#[test]
+fn a_slow_reader_is_fed_from_history_and_misses_nothing() {
+    let mut stage = Stage::new();
+    stage.enter(1, "alice", "general");
+    stage.enter(2, "bob", "general");
+    stage.say(1, r#"{"t":"send","room":"general","d":{"cid":"1","text":"live"}}"#);
+    stage.event(Event::Lagging { conn: conn(2) });
+    stage.log.clear();
+    for n in 2..=4 {
+        stage.say(1, &format!(r#"{{"t":"send","room":"general","d":{{"cid":"{n}","text":"m"}}}}"#));
+    }
+    stage.told(&["1 {}\"o\":2{}", "1 {}\"o\":3{}", "1 {}\"o\":4{}"]);
+    stage.event(Event::Drained { conn: conn(2) });
+    stage.say(1, r#"{"t":"send","room":"general","d":{"cid":"5","text":"live"}}"#);
+    stage.told(&[
+        "2 {}\"o\":2{}",
+        "2 {}\"o\":3{}",
+        "2 {}\"o\":4{}",
+        "1 {}\"o\":5{}",
+        "2 {}\"o\":5{}",
+    ]);
+}
+
+#[test]
+fn roles_and_closed_rooms() {
+    let mut stage = Stage::new();
+    stage.enter(1, "alice", "general");
+    stage.enter(2, "bob", "general");
+    stage
+        .say(2, r#"{"t":"send","id":1,"room":"general","d":{"cid":"1","text":"/access members"}}"#);
+    stage.told(&[r#"2 {"d":{"code":403{}"#]);
+    stage.say(1, r#"{"t":"cmd","id":2,"room":"general","d":{"name":"access","text":"members"}}"#);
+    stage.say(1, r#"{"t":"cmd","id":3,"room":"general","d":{"name":"kick","text":"bob"}}"#);
+    stage.sync();
+    stage.told(&[
+        "1 {}\"access\":\"members\"{}",
+        "2 {}access{}",
+        "2 {}notice{}",
+        "1 {}bob was removed{}",
+        "1 {}\"id\":2{}",
+        "1 {}\"id\":3{}",
+    ]);
+    stage.say(2, r#"{"t":"join","id":4,"room":"general"}"#);
+    stage.told(&[r#"2 {"d":{"code":403{}"id":4{}"#]);
+    stage.say(1, r#"{"t":"cmd","id":5,"room":"general","d":{"name":"invite","text":"bob"}}"#);
+    stage.say(2, r#"{"t":"join","id":6,"room":"general"}"#);
+    stage.say(2, r#"{"t":"leave","id":7,"room":"general"}"#);
+    stage.sync();
+    stage.told(&[
+        "1 {}\"action\":\"join\"{}\"user\":\"bob\"{}",
+        "2 {}\"role\":\"member\"{}\"id\":6{}",
+        "2 {}\"id\":7{}",
+        "1 {}\"id\":5{}",
+    ]);
+    stage.say(1, r#"{"t":"cmd","id":8,"room":"general","d":{"name":"dance"}}"#);
+    stage.told(&[r#"1 {"d":{"code":422{}/help{}"#]);
+}

@@ -1,0 +1,397 @@
+//! Replies and events: the JSON a client reads (`docs/PROTOCOL.md`).
+
+use super::event::{
+    Access, Frame, JoinedDetail, MemberAction, Refusal, Role, Secret, Source, Status,
+};
+use crate::base::codes::{Advice, CloseReason};
+use crate::base::ids::{EpochId, Offset};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+/// All events in the order of `docs/PROTOCOL.md`.
+pub const EVENTS: [&str; 13] = [
+    "msg", "edit", "delete", "member", "room", "mark", "typing", "presence", "cmd", "gap",
+    "notice", "ping", "bye",
+];
+
+/// The whole text of a `ping` event.
+pub const PING: &str = r#"{"t":"ping"}"#;
+
+/// A `msg` event, borrowed to write and owned to read back.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "docs/PROTOCOL.md, msg")]
+pub struct Msg {
+    pub from: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub name: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub cid: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reply: Option<u64>,
+    pub src: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub ext: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub v: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub edited: Option<i64>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub deleted: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+struct MsgEvent<T> {
+    t: String,
+    room: String,
+    o: u64,
+    ts: i64,
+    d: T,
+}
+
+/// The fields of a new message, for [`msg`].
+#[derive(Clone, Copy, Debug)]
+#[expect(missing_docs, reason = "docs/PROTOCOL.md, msg")]
+pub struct NewMsg<'a> {
+    pub room: &'a str,
+    pub o: Offset,
+    pub ts_ms: i64,
+    pub from: &'a str,
+    pub name: &'a str,
+    pub cid: &'a str,
+    pub text: &'a str,
+    pub reply: Option<Offset>,
+    pub source: &'a str,
+    pub external: &'a str,
+}
+
+/// The event of a new message. The hot path: written straight, with no tree in between.
+pub fn msg(new: NewMsg<'_>) -> Frame {
+    let mut out = String::with_capacity(128 + new.text.len() + new.room.len() + new.from.len());
+    out.push_str(r#"{"t":"msg","room":"#);
+    quote(&mut out, new.room);
+    let _ = write!(out, r#","o":{},"ts":{},"d":{{"from":"#, new.o.0, new.ts_ms);
+    quote(&mut out, new.from);
+    let mut optional = |key: &str, value: &str| {
+        if !value.is_empty() {
+            out.push_str(key);
+            quote(&mut out, value);
+        }
+    };
+    optional(r#","name":"#, new.name);
+    optional(r#","cid":"#, new.cid);
+    out.push_str(r#","text":"#);
+    quote(&mut out, new.text);
+    if let Some(reply) = new.reply {
+        let _ = write!(out, r#","reply":{}"#, reply.0);
+    }
+    out.push_str(r#","src":"#);
+    quote(&mut out, new.source);
+    if !new.external.is_empty() {
+        out.push_str(r#","ext":"#);
+        quote(&mut out, new.external);
+    }
+    out.push_str("}}");
+    out.into()
+}
+
+/// The `d` of a `msg` event that this server wrote. `None` when it is another event.
+pub fn read_msg(frame: &str) -> Option<Msg> {
+    let event: MsgEvent<Msg> = serde_json::from_str(frame).ok()?;
+    (event.t == "msg").then_some(event.d)
+}
+
+/// The history form of `frame` (a `msg` event) after an edit.
+pub fn msg_edited(frame: &str, text: &str, version: u32, edited_ms: i64) -> Option<Frame> {
+    rewrite(frame, |d| {
+        d.text = Some(text.to_owned());
+        d.v = Some(version);
+        d.edited = Some(edited_ms);
+    })
+}
+
+/// The history form of `frame` (a `msg` event) after it was taken back.
+pub fn msg_deleted(frame: &str) -> Option<Frame> {
+    rewrite(frame, |d| {
+        d.text = None;
+        d.deleted = true;
+    })
+}
+
+fn rewrite(frame: &str, change: impl FnOnce(&mut Msg)) -> Option<Frame> {
+    let mut event: MsgEvent<Msg> = serde_json::from_str(frame).ok()?;
+    change(&mut event.d);
+    Some(text_of(&event))
+}
+
+/// An `edit` event.
+pub fn edit(
+    room: &str,
+    (o, ts_ms): (Offset, i64),
+    (of, version): (Offset, u32),
+    from: &str,
+    text: &str,
+) -> Frame {
+    durable("edit", room, o, ts_ms, &json!({"of": of.0, "v": version, "from": from, "text": text}))
+}
+
+/// A `delete` event.
+pub fn delete(room: &str, (o, ts_ms): (Offset, i64), of: Offset, from: &str) -> Frame {
+    durable("delete", room, o, ts_ms, &json!({"of": of.0, "from": from}))
+}
+
+/// A `member` event.
+pub fn member(
+    room: &str,
+    (o, ts_ms): (Offset, i64),
+    user: &str,
+    by: &str,
+    (action, role): (MemberAction, Role),
+) -> Frame {
+    let d = json!({"user": user, "by": by, "action": action.name(), "role": role.name()});
+    durable("member", room, o, ts_ms, &d)
+}
+
+/// A `room` event for a new topic.
+pub fn topic(room: &str, (o, ts_ms): (Offset, i64), by: &str, topic: &str) -> Frame {
+    durable("room", room, o, ts_ms, &json!({"by": by, "topic": topic}))
+}
+
+/// A `room` event for a new rule of entry.
+pub fn access(room: &str, (o, ts_ms): (Offset, i64), by: &str, access: Access) -> Frame {
+    durable("room", room, o, ts_ms, &json!({"by": by, "access": access.name()}))
+}
+
+fn durable(t: &str, room: &str, o: Offset, ts_ms: i64, d: &Value) -> Frame {
+    text_of(&MsgEvent { t: t.to_owned(), room: room.to_owned(), o: o.0, ts: ts_ms, d })
+}
+
+/// An event of a room that is not durable.
+pub fn passing(t: &str, room: &str, ts_ms: i64, d: Value) -> Frame {
+    assert!(EVENTS.contains(&t));
+    let mut event = Map::new();
+    event.insert("t".into(), t.into());
+    event.insert("room".into(), room.into());
+    event.insert("ts".into(), ts_ms.into());
+    event.insert("d".into(), d);
+    text_of(&event)
+}
+
+/// A `gap` event: the offsets that this connection will not be sent.
+pub fn gap(room: &str, from: Offset, to: Offset) -> Frame {
+    text_of(&json!({"t": "gap", "room": room, "d": {"from": from.0, "to": to.0}}))
+}
+
+/// A `notice` event.
+pub fn notice(room: &str, level: &str, msg: &str) -> Frame {
+    text_of(&json!({"t": "notice", "room": room, "d": {"level": level, "msg": msg}}))
+}
+
+/// A `bye` event, sent before the close frame because that one is cut at 123 bytes by some.
+pub fn bye(reason: CloseReason, after_ms: u64) -> Frame {
+    let (code, name, advice) = reason.describe();
+    let reconnect = matches!(advice, Advice::Reconnect | Advice::BackOff | Advice::Renew);
+    let d = json!({"code": code, "reason": name, "reconnect": reconnect, "after_ms": after_ms});
+    text_of(&json!({"t": "bye", "d": d}))
+}
+
+/// An `ok` reply.
+pub fn ok(id: u32, d: &Value) -> Frame {
+    text_of(&json!({"t": "ok", "id": id, "d": d}))
+}
+
+/// The `ok` of a `send`, which is the only reply on a hot path.
+pub fn ok_sent(id: u32, o: Offset, ts_ms: i64, dup: bool) -> Frame {
+    let mut out = String::with_capacity(80);
+    let _ = write!(out, r#"{{"t":"ok","id":{id},"d":{{"o":{},"ts":{ts_ms},"dup":{dup}}}}}"#, o.0);
+    out.into()
+}
+
+/// An `err` reply.
+pub fn err(id: Option<u32>, refusal: &Refusal) -> Frame {
+    let mut reply = Map::new();
+    reply.insert("t".into(), "err".into());
+    if let Some(id) = id {
+        reply.insert("id".into(), id.into());
+    }
+    reply.insert("d".into(), refusal_value(refusal));
+    text_of(&reply)
+}
+
+/// The `d` of an `err`, also used inside the reply to `hello`.
+pub fn refusal_value(refusal: &Refusal) -> Value {
+    let (code, name, retry) = refusal.code.describe();
+    let mut d = json!({"code": code, "name": name, "msg": refusal.text, "retry": retry});
+    if let Some(after_ms) = refusal.after_ms {
+        d["after_ms"] = after_ms.into();
+    }
+    d
+}
+
+/// The `d` of the reply to a `join`.
+pub fn joined_value(detail: &JoinedDetail) -> Value {
+    let mut d = json!({
+        "e": detail.epoch.to_string(),
+        "o": detail.top.0,
+        "from": detail.from.0,
+        "n": detail.count,
+        "recovered": detail.recovered,
+        "role": detail.role.name(),
+        "topic": detail.topic,
+        "present": detail.present,
+    });
+    if let Some(back_to) = detail.back_to {
+        d["back_to"] = back_to.0.into();
+    }
+    d
+}
+
+/// A page of history as the `ok` of `history`. `msgs` are whole `msg` events.
+pub fn history(
+    id: u32,
+    epoch: EpochId,
+    msgs: &[Frame],
+    (first, top): (Offset, Offset),
+    more: bool,
+) -> Frame {
+    let size: usize = msgs.iter().map(|msg| msg.len() + 1).sum();
+    let mut out = String::with_capacity(size + 96);
+    let _ = write!(out, r#"{{"t":"ok","id":{id},"d":{{"e":"{epoch}","msgs":["#);
+    for (index, msg) in msgs.iter().enumerate() {
+        if index > 0 {
+            out.push(',');
+        }
+        out.push_str(msg);
+    }
+    let _ = write!(out, r#"],"first":{},"top":{},"more":{more}}}}}"#, first.0, top.0);
+    out.into()
+}
+
+/// A user's status as it travels.
+pub fn status_value(status: &Status) -> Value {
+    json!({"state": status.state.name(), "text": status.text})
+}
+
+/// A secret as it travels: 32 hexadecimal digits.
+pub fn secret_text(secret: Secret) -> String {
+    secret.0.iter().fold(String::with_capacity(32), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// Reads what [`secret_text`] wrote.
+pub fn secret_parse(text: &str) -> Option<Secret> {
+    if text.len() != 32 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return None;
+    }
+    let value = u128::from_str_radix(text, 16).ok()?;
+    Some(Secret(value.to_be_bytes()))
+}
+
+/// The wire name of a source.
+pub fn source_name(source: Source) -> &'static str {
+    source.name()
+}
+
+/// Appends `text` as a JSON string.
+fn quote(out: &mut String, text: &str) {
+    // Most names and texts need no escape: copy them whole.
+    let plain = text.bytes().all(|byte| byte >= 0x20 && byte != b'"' && byte != b'\\');
+    if plain {
+        out.push('"');
+        out.push_str(text);
+        out.push('"');
+    } else {
+        out.push_str(&serde_json::to_string(text).expect("strings serialise"));
+    }
+}
+
+fn text_of<T: Serialize>(value: &T) -> Frame {
+    Arc::from(serde_json::to_string(value).expect("our own values serialise"))
+}
+
+/// The offset and verb of an event of ours: what a client keeps as its position.
+#[derive(Deserialize, Debug)]
+pub struct EventHead<'a> {
+    /// The event.
+    pub t: &'a str,
+    /// Its offset, 0 when it has none.
+    #[serde(default)]
+    pub o: u64,
+    /// The rest, unread.
+    #[serde(borrow, default)]
+    pub d: Option<&'a RawValue>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NEW: NewMsg<'static> = NewMsg {
+        room: "general",
+        o: Offset(7),
+        ts_ms: 1_795_000_000_000,
+        from: "alice",
+        name: "",
+        cid: "c1",
+        text: "hi",
+        reply: None,
+        source: "ws",
+        external: "",
+    };
+
+    #[test]
+    fn a_message_is_written_as_documented() {
+        assert_eq!(
+            &*msg(NEW),
+            r#"{"t":"msg","room":"general","o":7,"ts":1795000000000,"d":{"from":"alice","cid":"c1","text":"hi","src":"ws"}}"#
+        );
+        let odd = NewMsg {
+            room: "a\"b",
+            from: "wa:1",
+            name: "Ines \\ Alder",
+            cid: "",
+            text: "line\nline \u{1} é 😀",
+            reply: Some(Offset(3)),
+            source: "whatsapp",
+            external: "wamid.x",
+            ..NEW
+        };
+        let value: Value = serde_json::from_str(&msg(odd)).expect("valid JSON");
+        assert_eq!(value["room"], "a\"b");
+        assert_eq!(value["d"]["text"], "line\nline \u{1} é 😀");
+        assert_eq!(value["d"]["name"], "Ines \\ Alder");
+        assert_eq!(value["d"]["reply"], 3);
+        assert_eq!(value["d"]["ext"], "wamid.x");
+        assert!(value["d"].get("cid").is_none());
+    }
+
+    #[test]
+    fn history_shows_the_latest_version() {
+        let frame = msg(NEW);
+        let edited = msg_edited(&frame, "ho", 2, 1_795_000_001_000).expect("a msg");
+        assert_eq!(
+            &*edited,
+            r#"{"t":"msg","room":"general","o":7,"ts":1795000000000,"d":{"from":"alice","cid":"c1","text":"ho","src":"ws","v":2,"edited":1795000001000}}"#
+        );
+        let deleted = msg_deleted(&edited).expect("a msg");
+        let value: Value = serde_json::from_str(&deleted).expect("valid JSON");
+        assert_eq!(value["d"]["deleted"], true);
+        assert!(value["d"].get("text").is_none());
+        assert!(msg_deleted(PING).is_none());
+    }
+
+    #[test]
+    fn secrets_travel() {
+        let secret = Secret([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 255]);
+        assert!(secret_parse(&secret_text(secret)) == Some(secret));
+        for bad in ["", "zz", &"0".repeat(31), &"g".repeat(32), &"+".repeat(32)] {
+            assert!(secret_parse(bad).is_none(), "{bad}");
+        }
+    }
+}

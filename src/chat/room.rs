@@ -1,0 +1,225 @@
+//! A room as its owner knows it: order, members, receipts, the tail of its history.
+
+use super::dedup::Cids;
+use super::epochs::{Epochs, Runs, Standing};
+use super::event::{Access, Name, Replay, Role};
+use super::presence::Presence;
+use super::tail::{Entry, Tail};
+use crate::base::ids::{Offset, ShardId};
+use crate::base::limits::{HISTORY_LIMIT_MAX, RESUME_EVENTS_MAX};
+use std::collections::BTreeMap;
+
+/// Everything the owner keeps of one room.
+///
+/// Invariant: `visible <= tail.top()`; they differ only while a durable fan-out waits for the log.
+#[derive(Debug)]
+pub struct Room {
+    /// Its name.
+    pub name: Name,
+    /// Its topic.
+    pub topic: Box<str>,
+    /// Who may enter.
+    pub access: Access,
+    /// Durable members.
+    pub members: BTreeMap<Name, Role>,
+    /// Users' watermarks.
+    pub marks: BTreeMap<Name, Marks>,
+    /// Watermarks that moved since they were told.
+    pub marks_moved: BTreeMap<Name, Marks>,
+    /// Who is here now.
+    pub presence: Presence,
+    /// The newest events.
+    pub tail: Tail,
+    /// What clients may see already.
+    pub visible: Offset,
+    /// Recently sent messages.
+    pub cids: Cids,
+    /// Where epochs begin.
+    pub runs: Runs,
+    /// Sessions attached, by shard; shards without any are left out.
+    pub shards: Vec<(ShardId, u32)>,
+    /// Whether it stands in the hub's list of rooms with something to tell.
+    pub in_dirty_list: bool,
+}
+
+/// A user's watermarks in a room. They only rise.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Marks {
+    /// Received up to.
+    pub recv: Offset,
+    /// Read up to.
+    pub read: Offset,
+}
+
+/// What a joining session gets.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ReplayPlan {
+    /// First offset to replay; beyond the top for none.
+    pub from: Offset,
+    /// Whether the client misses nothing after the replay.
+    pub recovered: bool,
+    /// Beyond this offset nothing the client holds exists.
+    pub back_to: Option<Offset>,
+}
+
+impl Room {
+    /// An empty room.
+    pub fn new(name: Name) -> Self {
+        Self {
+            name,
+            topic: "".into(),
+            access: Access::Open,
+            members: BTreeMap::new(),
+            marks: BTreeMap::new(),
+            marks_moved: BTreeMap::new(),
+            presence: Presence::default(),
+            tail: Tail::default(),
+            visible: Offset(0),
+            cids: Cids::default(),
+            runs: Runs::default(),
+            shards: Vec::new(),
+            in_dirty_list: false,
+        }
+    }
+
+    /// What `user` may do here.
+    pub fn role(&self, user: &Name) -> Role {
+        self.members.get(user).copied().unwrap_or_default()
+    }
+
+    /// Whether `user` may be here at all.
+    pub fn admits(&self, user: &Name) -> bool {
+        self.access == Access::Open || self.members.contains_key(user)
+    }
+
+    /// Adds a durable event and gives it the next offset.
+    pub fn push(&mut self, epochs: &Epochs, entry: Entry) -> Offset {
+        let o = self.tail.top().next();
+        self.restore(epochs, o, entry);
+        o
+    }
+
+    /// Adds an event that has its offset already (from the log at start).
+    pub fn restore(&mut self, epochs: &Epochs, o: Offset, entry: Entry) {
+        if o <= self.tail.top() {
+            // Two records with one offset: the log was merged by hand. Keep the first.
+            return;
+        }
+        self.runs.note(epochs, o);
+        self.tail.push(o, entry);
+    }
+
+    /// Counts a session in or out of a shard.
+    pub fn count_shard(&mut self, shard: ShardId, change: i32) {
+        let found = self.shards.iter().position(|(known, _)| *known == shard);
+        let index = found.unwrap_or_else(|| {
+            self.shards.push((shard, 0));
+            self.shards.len() - 1
+        });
+        let count = &mut self.shards[index].1;
+        *count = count.checked_add_signed(change).expect("a session leaves only once");
+        if *count == 0 {
+            self.shards.swap_remove(index);
+        }
+    }
+
+    /// Decides what a session that joins with `replay` gets.
+    pub fn plan(&self, epochs: &Epochs, replay: Replay) -> ReplayPlan {
+        let top = self.visible;
+        match replay {
+            Replay::None => ReplayPlan { from: top.next(), recovered: true, back_to: None },
+            Replay::Last(count) => {
+                let count = u64::from(count.min(HISTORY_LIMIT_MAX)).min(top.0);
+                ReplayPlan { from: Offset(top.0 - count + 1), recovered: true, back_to: None }
+            }
+            Replay::After(epoch, o) => match self.runs.judge(epochs, epoch, o, top) {
+                Standing::Beyond(end) => {
+                    ReplayPlan { from: top.next(), recovered: false, back_to: Some(end) }
+                }
+                Standing::Good if top.0 - o.0 > RESUME_EVENTS_MAX => {
+                    ReplayPlan { from: top.next(), recovered: false, back_to: None }
+                }
+                Standing::Good => ReplayPlan { from: o.next(), recovered: true, back_to: None },
+            },
+        }
+    }
+
+    /// Raises a user's watermarks; true when one moved.
+    pub fn mark(&mut self, user: &Name, wanted: Marks) -> bool {
+        let top = self.visible;
+        let marks = self.marks.entry(user.clone()).or_default();
+        let read = marks.read.max(wanted.read.min(top));
+        // Who has read has received.
+        let recv = marks.recv.max(wanted.recv.min(top)).max(read);
+        let moved = Marks { recv, read };
+        if moved == *marks {
+            return false;
+        }
+        *marks = moved;
+        self.marks_moved.insert(user.clone(), moved);
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::ids::EpochId;
+
+    fn room(events: u64) -> (Epochs, Room) {
+        let mut epochs = Epochs::default();
+        epochs.begin(EpochId(1));
+        let mut room = Room::new("general".into());
+        for _ in 0..events {
+            let frame = "x".into();
+            let entry = Entry { frame, author: None, latest: None, version: 1, deleted: false };
+            room.visible = room.push(&epochs, entry);
+        }
+        (epochs, room)
+    }
+
+    #[test]
+    fn replay_plans() {
+        let (epochs, room) = room(400);
+        let now = EpochId(1);
+        let check = |replay, from, recovered, back_to: Option<u64>| {
+            let back_to = back_to.map(Offset);
+            let want = ReplayPlan { from: Offset(from), recovered, back_to };
+            assert_eq!(room.plan(&epochs, replay), want, "{replay:?}");
+        };
+        check(Replay::None, 401, true, None);
+        check(Replay::Last(0), 401, true, None);
+        check(Replay::Last(10), 391, true, None);
+        check(Replay::Last(9_999), 101, true, None);
+        check(Replay::After(now, Offset(400)), 401, true, None);
+        check(Replay::After(now, Offset(100)), 101, true, None);
+        check(Replay::After(now, Offset(99)), 401, false, None);
+        check(Replay::After(now, Offset(401)), 401, false, Some(400));
+        check(Replay::After(EpochId(9), Offset(1)), 401, false, Some(0));
+    }
+
+    #[test]
+    fn marks_only_rise_and_never_pass_the_top() {
+        let (_, mut room) = room(10);
+        let user: Name = "alice".into();
+        let marks = |recv, read| Marks { recv: Offset(recv), read: Offset(read) };
+        assert!(room.mark(&user, marks(5, 3)));
+        assert!(!room.mark(&user, marks(4, 1)));
+        assert!(room.mark(&user, marks(0, 7)));
+        assert_eq!(room.marks[&user], marks(7, 7));
+        assert!(room.mark(&user, marks(99, 0)));
+        assert_eq!(room.marks[&user], marks(10, 7));
+    }
+
+    #[test]
+    fn shards_are_counted() {
+        let (_, mut room) = room(0);
+        room.count_shard(ShardId(1), 1);
+        room.count_shard(ShardId(1), 1);
+        room.count_shard(ShardId(0), 1);
+        room.count_shard(ShardId(1), -1);
+        assert_eq!(room.shards, [(ShardId(1), 1), (ShardId(0), 1)]);
+        room.count_shard(ShardId(1), -1);
+        assert_eq!(room.shards, [(ShardId(0), 1)]);
+    }
+}
