@@ -1,0 +1,236 @@
+//! The command line: one table of options, before or after the name of the scenario.
+
+use crate::driver::{Client, Failure};
+use crate::latency::Expectation;
+use crate::scenarios::{SCENARIOS, Scenario, Settings};
+use clap::builder::{PossibleValue, PossibleValuesParser};
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A run as it was asked for.
+pub struct Options {
+    /// What to do.
+    pub scenario: &'static Scenario,
+    /// Its numbers.
+    pub settings: Settings,
+    /// Where.
+    pub target: String,
+    /// How long to measure.
+    pub duration: Duration,
+    /// How long to run before.
+    pub warmup: Duration,
+    /// Driving threads; may be lowered to what the scenario can use.
+    pub threads: usize,
+    /// Where to pin them, in turn; empty: nowhere.
+    pub cpus: Vec<usize>,
+    /// Which client.
+    pub client: Client,
+    /// Whose CPU and memory to read.
+    pub server_pid: Option<u32>,
+    /// Bounds to keep.
+    pub expectations: Vec<Expectation>,
+    /// Where to write the percentile table.
+    pub hgrm: Option<PathBuf>,
+    /// Whether to report as JSON.
+    pub json: bool,
+}
+
+/// One option that takes a value: name, name of the value, default, help.
+type Row = (&'static str, &'static str, Option<&'static str>, &'static str);
+
+const ROWS: [Row; 19] = [
+    (
+        "target",
+        "URL",
+        Some("ws://127.0.0.1:8080"),
+        "Server; the path is the scenario's unless given",
+    ),
+    ("duration", "S", Some("10"), "Seconds to measure"),
+    ("warmup", "S", Some("1"), "Seconds to run before measuring"),
+    ("rate", "N", None, "Messages a second: echo in all, chat per room; 0 closed loop"),
+    ("size", "BYTES", Some("64"), "Payload of a message"),
+    ("connections", "N", Some("100"), "echo: connections"),
+    ("pipeline", "K", Some("1"), "echo: messages in flight per connection, closed loop"),
+    ("opcode", "KIND", Some("text"), "echo: text or binary messages"),
+    ("rooms", "R", Some("10"), "chat: rooms"),
+    ("members", "M", Some("10"), "chat: members per room; each is a connection"),
+    ("in-flight", "K", Some("1"), "chat: messages in flight per room, closed loop"),
+    ("threads", "N", Some("1"), "Driving threads; a chat room stays on one"),
+    ("cpus", "LIST", None, "CPUs to pin the threads to, like 1,2 or 0-3"),
+    ("client", "WHICH", Some("thin"), "thin, or tungstenite as an independent check"),
+    ("server-pid", "PID", None, "Read the server's CPU and memory from /proc"),
+    ("expect", "BOUND", None, "Fail unless kept, like p99<5ms or ack.max<0.1s"),
+    ("hgrm", "FILE", None, "Write the first latency's percentile table"),
+    ("seed", "N", Some("42"), "Decides phases and contents"),
+    ("tag", "TEXT", None, "chat: begins all message ids; from the clock unless given"),
+];
+
+fn command() -> Command {
+    let names = SCENARIOS.iter().map(|s| PossibleValue::new(s.name).help(s.summary));
+    let scenario = Arg::new("scenario")
+        .required(true)
+        .value_name("SCENARIO")
+        .value_parser(PossibleValuesParser::new(names));
+    let rows = ROWS.iter().map(|&(name, value, default, help)| {
+        let arg = Arg::new(name).long(name).value_name(value).help(help);
+        let arg = if name == "expect" { arg.action(ArgAction::Append) } else { arg };
+        let arg = match name {
+            "duration" | "warmup" | "rate" => arg.value_parser(value_parser!(f64)),
+            "seed" => arg.value_parser(value_parser!(u64)),
+            "server-pid" => arg.value_parser(value_parser!(u32)),
+            "client" => arg.value_parser(["thin", "tungstenite"]),
+            "opcode" => arg.value_parser(["text", "binary"]),
+            "target" | "cpus" | "expect" | "hgrm" | "tag" => arg,
+            _ => arg.value_parser(value_parser!(u64).range(..10_000_000)),
+        };
+        match default {
+            Some(default) => arg.default_value(default),
+            None => arg,
+        }
+    });
+    let json = Arg::new("json").long("json").action(ArgAction::SetTrue);
+    Command::new("ringpost-load")
+        .about("Loads a WebSocket server, checks every reply, prints honest latencies")
+        .version(env!("CARGO_PKG_VERSION"))
+        .arg(scenario)
+        .args(rows)
+        .arg(json.help("Print one JSON object instead of the report"))
+        .after_help(
+            "Exit codes: 0 all as promised, 1 a delivery or a bound failed, 2 could not run",
+        )
+}
+
+/// Reads the command line; `tag` names this run where none is given.
+///
+/// # Errors
+/// clap's words, which include those for `--help` and `--version`.
+pub fn parse<I>(arguments: I, tag: &str) -> Result<Options, clap::Error>
+where
+    I: IntoIterator<Item = String>,
+{
+    let mut command = command();
+    let matches = command.try_get_matches_from_mut(arguments)?;
+    options(&matches, tag)
+        .map_err(|what| command.error(clap::error::ErrorKind::ValueValidation, what))
+}
+
+fn options(matches: &ArgMatches, tag: &str) -> Result<Options, String> {
+    let text = |name: &str| matches.get_one::<String>(name).cloned();
+    let count = |name: &str| *matches.get_one::<u64>(name).expect("has a default") as usize;
+    let seconds = |name: &str| {
+        let seconds = *matches.get_one::<f64>(name).expect("has a default");
+        let known = Duration::try_from_secs_f64(seconds);
+        known.map_err(|_| format!("--{name} {seconds}: must be a number of seconds"))
+    };
+    let name = text("scenario").expect("required");
+    let scenario = SCENARIOS.iter().find(|s| s.name == name).expect("clap checked the name");
+    let settings = Settings {
+        connections: count("connections"),
+        rooms: count("rooms"),
+        members: count("members"),
+        size: count("size"),
+        rate: matches.get_one("rate").copied().unwrap_or(scenario.rate_default),
+        pipeline: count("pipeline"),
+        in_flight: count("in-flight"),
+        binary: text("opcode").is_some_and(|kind| kind == "binary"),
+        seed: *matches.get_one("seed").expect("has a default"),
+        tag: text("tag").unwrap_or_else(|| tag.to_string()),
+    };
+    crate::scenarios::check(&settings).map_err(|Failure { what, .. }| what)?;
+    if !settings.tag.bytes().all(|byte| byte.is_ascii_alphanumeric()) || settings.tag.len() > 32 {
+        return Err("--tag must be up to 32 letters and digits".into());
+    }
+    let threads = count("threads");
+    if threads == 0 {
+        return Err("--threads must be at least 1".into());
+    }
+    let duration = seconds("duration")?;
+    if duration.is_zero() {
+        return Err("--duration must be more than 0".into());
+    }
+    let bounds = matches.get_many::<String>("expect").into_iter().flatten();
+    Ok(Options {
+        scenario,
+        threads: threads.min((scenario.threads_max)(&settings)),
+        settings,
+        target: text("target").expect("has a default"),
+        duration,
+        warmup: seconds("warmup")?,
+        cpus: text("cpus").map_or(Ok(Vec::new()), |list| cpus(&list))?,
+        client: match text("client").as_deref() {
+            Some("tungstenite") => Client::Tungstenite,
+            _ => Client::Thin,
+        },
+        server_pid: matches.get_one("server-pid").copied(),
+        expectations: bounds.map(|bound| Expectation::parse(bound)).collect::<Result<_, _>>()?,
+        hgrm: text("hgrm").map(PathBuf::from),
+        json: matches.get_flag("json"),
+    })
+}
+
+/// Reads a list like `1,4-6`.
+fn cpus(list: &str) -> Result<Vec<usize>, String> {
+    const CPU_MAX: usize = 1_023;
+    let wrong = || format!("--cpus {list}: write it like 1,4-6");
+    let mut cpus = Vec::new();
+    for part in list.split(',') {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        let first: usize = first.trim().parse().map_err(|_| wrong())?;
+        let last: usize = last.trim().parse().map_err(|_| wrong())?;
+        if first > last || last > CPU_MAX {
+            return Err(wrong());
+        }
+        cpus.extend(first..=last);
+    }
+    Ok(cpus)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_stand_before_or_after_the_scenario() {
+        check("echo --rate 5 --connections 7", "echo rate 5 connections 7 threads 1");
+        check("--rate 5 --connections 7 echo", "echo rate 5 connections 7 threads 1");
+        check("--threads 4 echo --connections 2", "echo rate 0 connections 2 threads 2");
+        check("chat --threads 4 --rooms 3", "chat rate 10 connections 100 threads 3");
+        check("dance", "error: invalid value 'dance' for 'SCENARIO'");
+        check("echo --rate x", "error: invalid value 'x' for '--rate <N>'");
+        check("echo --size 7", "error: --size must be at least 8");
+        check("echo --expect p99", "error: cannot read \"p99\"");
+        check("echo --duration 0", "error: --duration must be more than 0");
+        check("echo --warmup -1", "error: ");
+        check("echo --cpus 3-1", "error: --cpus 3-1: write it like 1,4-6");
+        check("chat --tag a-b", "error: --tag must be");
+    }
+
+    #[track_caller]
+    fn check(line: &str, want: &str) {
+        let words = std::iter::once("ringpost-load").chain(line.split_whitespace());
+        let got = match parse(words.map(String::from), "tag") {
+            Ok(options) => {
+                let Settings { rate, connections, .. } = options.settings;
+                let (name, threads) = (options.scenario.name, options.threads);
+                format!("{name} rate {rate} connections {connections} threads {threads}")
+            }
+            Err(error) => error.to_string(),
+        };
+        assert!(got.starts_with(want), "{line}: {got}");
+    }
+
+    #[test]
+    fn lists_of_cpus() {
+        assert_eq!(cpus("1,4-6"), Ok(vec![1, 4, 5, 6]));
+        assert!(cpus("").is_err() && cpus("1-").is_err() && cpus("0-9999").is_err());
+    }
+
+    #[test]
+    fn help_lines_fit_a_terminal() {
+        for (name, _, _, help) in ROWS {
+            assert!(help.len() <= 68, "{name}");
+        }
+        command().debug_assert();
+    }
+}

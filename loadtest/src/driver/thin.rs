@@ -1,0 +1,369 @@
+//! The thin client: epoll, one read per readiness, one write per connection and turn.
+//!
+//! A client that costs more than the server measures itself. So: no allocation per message, one read
+//! buffer per thread, and everything a turn wants to send to one connection leaves in one `write`.
+
+use super::gate::Gate;
+use super::sys::{Epoll, Interest};
+use super::{DriverOptions, Failure, Nanos, Outbox, Wake, Workload, patience};
+use crate::frame::{self, Opcode};
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+use std::os::fd::AsFd;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// Connections whose handshake is under way at a time: below the backlog of any usual server.
+const OPENING_MAX: usize = 256;
+/// Bytes taken from a socket at a time.
+const READ_BYTES: usize = 256 << 10;
+/// Readiness reports taken at a time.
+const BATCH_MAX: usize = 1_024;
+/// How long one connect may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// A partly received message larger than this gives its memory back when it is complete.
+const CARRY_KEPT_BYTES: usize = 16 << 10;
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum State {
+    Handshake,
+    Open,
+    Closed,
+}
+
+/// One connection. An idle one owns no buffer.
+#[derive(Debug)]
+struct Link {
+    stream: TcpStream,
+    state: State,
+    /// What was received and is no whole frame yet.
+    carry: Vec<u8>,
+    /// The message so far, while it comes in fragments.
+    fragments: Vec<u8>,
+    /// Encoded frames; `out[..written]` is gone.
+    out: Vec<u8>,
+    written: usize,
+    /// Whether it stands in `Links::dirty`.
+    dirty: bool,
+    /// Whether epoll watches for room to write.
+    blocked: bool,
+}
+
+/// All connections of a thread, and which of them have something to send.
+#[derive(Debug, Default)]
+struct Links {
+    links: Vec<Link>,
+    dirty: Vec<usize>,
+    masks: u64,
+}
+
+impl Links {
+    fn queue(&mut self, conn: usize, opcode: Opcode, payload: &[u8]) {
+        let link = &mut self.links[conn];
+        if link.state != State::Open {
+            return;
+        }
+        // xorshift64: masks keep middleboxes honest, they hide nothing here.
+        self.masks ^= self.masks << 13;
+        self.masks ^= self.masks >> 7;
+        self.masks ^= self.masks << 17;
+        frame::encode(&mut link.out, opcode, payload, self.masks as u32);
+        if !link.dirty {
+            link.dirty = true;
+            self.dirty.push(conn);
+        }
+    }
+}
+
+impl Outbox for Links {
+    fn text(&mut self, conn: usize, payload: &[u8]) {
+        self.queue(conn, Opcode::Text, payload);
+    }
+
+    fn binary(&mut self, conn: usize, payload: &[u8]) {
+        self.queue(conn, Opcode::Binary, payload);
+    }
+}
+
+/// One thread's client.
+struct Thin<'a> {
+    options: DriverOptions<'a>,
+    gate: &'a Gate,
+    epoll: Epoll,
+    links: Links,
+    opening_count: usize,
+    request: Vec<u8>,
+    buffer: Box<[u8]>,
+}
+
+/// Drives `workload` to its end.
+///
+/// # Errors
+/// When a connection cannot be opened, or the workload gives up.
+pub fn drive(
+    options: DriverOptions<'_>,
+    gate: &Gate,
+    workload: &mut dyn Workload,
+) -> Result<(), Failure> {
+    let system = |error: io::Error| Failure::new(format!("epoll: {error}"));
+    let target = options.target;
+    let request = frame::request(&target.host, &target.path, options.protocol).into_bytes();
+    let mut thin = Thin {
+        options,
+        gate,
+        epoll: Epoll::new(BATCH_MAX).map_err(system)?,
+        links: Links { masks: options.seed | 1, ..Links::default() },
+        opening_count: 0,
+        request,
+        buffer: vec![0; READ_BYTES].into_boxed_slice(),
+    };
+    loop {
+        thin.open_some(workload.connection_count())?;
+        let now = options.now();
+        let wake = match workload.turn(now, &mut thin.links)? {
+            Wake::Finished => return Ok(()),
+            Wake::At(wake) => wake,
+        };
+        thin.flush(workload);
+        if gate.aborted() {
+            return Ok(());
+        }
+        let timeout = match thin.links.links.len() < workload.connection_count() {
+            true if thin.opening_count < OPENING_MAX => Duration::ZERO,
+            _ => patience(wake, options.now()),
+        };
+        let ready = thin.epoll.wait(timeout).map_err(system)?;
+        for index in 0..ready {
+            let (conn, output_only) = thin.epoll.name(index);
+            if output_only {
+                thin.write(conn, workload);
+            } else {
+                thin.read(conn, workload)?;
+            }
+        }
+        thin.flush(workload);
+    }
+}
+
+impl Thin<'_> {
+    fn open_some(&mut self, wanted: usize) -> Result<(), Failure> {
+        while self.links.links.len() < wanted && self.opening_count < OPENING_MAX {
+            let conn = self.links.links.len();
+            let address = self.options.target.address;
+            let opened = TcpStream::connect_timeout(&address, CONNECT_TIMEOUT)
+                .and_then(|stream| stream.set_nodelay(true).map(|()| stream))
+                .and_then(|mut stream| stream.write_all(&self.request).map(|()| stream))
+                .and_then(|stream| stream.set_nonblocking(true).map(|()| stream))
+                .and_then(|stream| {
+                    self.epoll.add(stream.as_fd(), conn, Interest::Read).map(|()| stream)
+                });
+            let stream = opened.map_err(|error| refused(&error, conn, address))?;
+            self.links.links.push(Link {
+                stream,
+                state: State::Handshake,
+                carry: Vec::new(),
+                fragments: Vec::new(),
+                out: Vec::new(),
+                written: 0,
+                dirty: false,
+                blocked: false,
+            });
+            self.opening_count += 1;
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self, workload: &mut dyn Workload) {
+        let mut dirty = std::mem::take(&mut self.links.dirty);
+        for &conn in &dirty {
+            self.links.links[conn].dirty = false;
+            self.write(conn, workload);
+        }
+        dirty.clear();
+        // Writing queues nothing, so the list was not used meanwhile; keep its memory.
+        assert!(self.links.dirty.is_empty());
+        self.links.dirty = dirty;
+    }
+
+    fn write(&mut self, conn: usize, workload: &mut dyn Workload) {
+        let link = &mut self.links.links[conn];
+        while link.written < link.out.len() {
+            match link.stream.write(&link.out[link.written..]) {
+                Ok(size) => link.written += size,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => {
+                    self.close(conn, &format!("write: {error}"), workload);
+                    return;
+                }
+            }
+        }
+        let blocked = link.written < link.out.len();
+        if !blocked {
+            link.out.clear();
+            link.written = 0;
+        }
+        if blocked != link.blocked {
+            link.blocked = blocked;
+            let interest = if blocked { Interest::ReadWrite } else { Interest::Read };
+            let changed = self.epoll.change(link.stream.as_fd(), conn, interest);
+            changed.expect("an open connection is in the set");
+        }
+    }
+
+    fn read(&mut self, conn: usize, workload: &mut dyn Workload) -> Result<(), Failure> {
+        let link = &mut self.links.links[conn];
+        if link.state == State::Closed {
+            return Ok(());
+        }
+        let carried = link.carry.len();
+        if carried + READ_BYTES / 2 > self.buffer.len() {
+            self.buffer = vec![0; 2 * (carried + READ_BYTES)].into_boxed_slice();
+        }
+        self.buffer[..carried].copy_from_slice(&link.carry);
+        let size = match link.stream.read(&mut self.buffer[carried..]) {
+            Ok(0) => return self.ended(conn, "closed without a close frame", workload),
+            Ok(size) => size,
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+                ) =>
+            {
+                return Ok(());
+            }
+            Err(error) => return self.ended(conn, &format!("read: {error}"), workload),
+        };
+        link.carry.clear();
+        // The buffer leaves `self` while slices of it go to the workload.
+        let buffer = std::mem::take(&mut self.buffer);
+        let taken = self.take(conn, &buffer[..carried + size], workload);
+        let rest = taken.map(|taken| {
+            let link = &mut self.links.links[conn];
+            link.carry.extend_from_slice(&buffer[taken..carried + size]);
+            if link.carry.is_empty() && link.carry.capacity() > CARRY_KEPT_BYTES {
+                link.carry = Vec::new();
+            }
+        });
+        self.buffer = buffer;
+        rest
+    }
+
+    /// Takes all whole frames of `input`; gives the bytes taken.
+    fn take(
+        &mut self,
+        conn: usize,
+        input: &[u8],
+        workload: &mut dyn Workload,
+    ) -> Result<usize, Failure> {
+        let now = self.options.now();
+        let mut taken = 0;
+        if self.links.links[conn].state == State::Handshake {
+            match frame::accept(input) {
+                Ok(None) => return Ok(0),
+                Ok(Some(size)) => taken = size,
+                Err(why) => return Err(Failure::new(why).hint(HANDSHAKE_HINT)),
+            }
+            self.opening_count -= 1;
+            self.links.links[conn].state = State::Open;
+            self.gate.opened.fetch_add(1, Ordering::Relaxed);
+            workload.opened(conn, now, &mut self.links);
+        }
+        loop {
+            match frame::decode(&input[taken..]) {
+                Ok(None) => return Ok(taken),
+                Ok(Some(frame)) => {
+                    taken += frame.size;
+                    self.frame(conn, &frame, now, workload);
+                }
+                Err(why) => self.close(conn, &why, workload),
+            }
+            if self.links.links[conn].state == State::Closed {
+                return Ok(input.len());
+            }
+        }
+    }
+
+    fn frame(
+        &mut self,
+        conn: usize,
+        frame: &frame::Frame<'_>,
+        now: Nanos,
+        workload: &mut dyn Workload,
+    ) {
+        match frame.opcode {
+            Opcode::Ping => self.links.queue(conn, Opcode::Pong, frame.payload),
+            Opcode::Pong => {}
+            Opcode::Close => {
+                let why = match frame.payload {
+                    [high, low, reason @ ..] => {
+                        let code = u16::from_be_bytes([*high, *low]);
+                        format!("closed with {code} {}", String::from_utf8_lossy(reason))
+                    }
+                    _ => "closed without a code".to_string(),
+                };
+                self.close(conn, &why, workload);
+            }
+            Opcode::Text | Opcode::Binary if frame.fin => {
+                workload.received(conn, frame.payload, now, &mut self.links);
+            }
+            Opcode::Text | Opcode::Binary | Opcode::Continuation => {
+                let link = &mut self.links.links[conn];
+                link.fragments.extend_from_slice(frame.payload);
+                if link.fragments.len() > frame::MESSAGE_BYTES_MAX {
+                    self.close(conn, "sent an endless message", workload);
+                } else if frame.fin {
+                    let message = std::mem::take(&mut link.fragments);
+                    workload.received(conn, &message, now, &mut self.links);
+                }
+            }
+        }
+    }
+
+    /// The stream ended: fatal while connecting, the workload's business afterwards.
+    fn ended(
+        &mut self,
+        conn: usize,
+        why: &str,
+        workload: &mut dyn Workload,
+    ) -> Result<(), Failure> {
+        if self.links.links[conn].state == State::Handshake {
+            let what = format!("connection {conn} ended during the handshake: {why}");
+            return Err(Failure::new(what).hint(HANDSHAKE_HINT));
+        }
+        self.close(conn, why, workload);
+        Ok(())
+    }
+
+    fn close(&mut self, conn: usize, why: &str, workload: &mut dyn Workload) {
+        let link = &mut self.links.links[conn];
+        if link.state == State::Closed {
+            return;
+        }
+        link.state = State::Closed;
+        link.out = Vec::new();
+        link.written = 0;
+        let removed = self.epoll.remove(link.stream.as_fd());
+        removed.expect("an open connection is in the set");
+        let _ = link.stream.shutdown(std::net::Shutdown::Both);
+        workload.lost(conn, why, self.options.now());
+    }
+}
+
+/// Advice for a server that does not take the WebSocket.
+pub const HANDSHAKE_HINT: &str =
+    "is this the right path? `/echo` needs `--dev` or `--set dev.echo=true` on the server";
+
+/// Words for a connection that could not be opened.
+pub fn refused(error: &io::Error, conn: usize, address: std::net::SocketAddr) -> Failure {
+    let failure = Failure::new(format!("connection {conn} to {address}: {error}"));
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => failure.hint("is the server running there?"),
+        io::ErrorKind::AddrNotAvailable => failure
+            .hint("local ports are used up: fewer connections, or a wider ip_local_port_range"),
+        _ if error.raw_os_error() == Some(libc::EMFILE) => {
+            failure.hint("raise the limit of open files: `ulimit -n 1048576`")
+        }
+        _ => failure,
+    }
+}

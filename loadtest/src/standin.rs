@@ -1,0 +1,222 @@
+//! A tiny server for the tests: echo, and as much of the chat protocol as the `chat` scenario needs,
+//! with faults to order. One thread per connection, on tungstenite.
+
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::io::ErrorKind;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+use tungstenite::handshake::server::{Request, Response};
+use tungstenite::{Error, Message, WebSocket};
+
+/// What the stand-in does wrong, to the fifth message of a connection or room.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fault {
+    None,
+    Drop,
+    Repeat,
+    Swap,
+    Change,
+    /// Acks what it then leaves out of history.
+    Forget,
+    Hangup,
+}
+
+const FAULTY: u64 = 5;
+
+#[derive(Default)]
+struct Room {
+    members: Vec<Sender<String>>,
+    log: Vec<Value>,
+    held: Option<String>,
+}
+
+struct Shared {
+    fault: Fault,
+    limits: Value,
+    stop: AtomicBool,
+    rooms: Mutex<BTreeMap<String, Room>>,
+}
+
+/// A running stand-in; stops when dropped.
+pub struct StandIn {
+    pub address: SocketAddr,
+    shared: Arc<Shared>,
+    acceptor: Option<JoinHandle<()>>,
+}
+
+impl StandIn {
+    pub fn start(fault: Fault, limits: Value) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("bound");
+        let rooms = Mutex::default();
+        let shared = Arc::new(Shared { fault, limits, stop: AtomicBool::new(false), rooms });
+        let own = shared.clone();
+        let acceptor = thread::spawn(move || {
+            let mut handlers = Vec::new();
+            for stream in listener.incoming() {
+                if own.stop.load(Ordering::Acquire) {
+                    break;
+                }
+                let (shared, stream) = (own.clone(), stream.expect("accepted"));
+                handlers.push(thread::spawn(move || serve(&shared, stream)));
+            }
+            for handler in handlers {
+                handler.join().expect("a handler panicked");
+            }
+        });
+        Self { address, shared, acceptor: Some(acceptor) }
+    }
+}
+
+impl Drop for StandIn {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Ordering::Release);
+        // Wakes the acceptor so that it sees the flag.
+        let _ = TcpStream::connect(self.address);
+        let joined = self.acceptor.take().expect("started").join();
+        if !thread::panicking() {
+            joined.expect("the acceptor panicked");
+        }
+    }
+}
+
+fn serve(shared: &Shared, stream: TcpStream) {
+    let mut echo = false;
+    let look = |request: &Request, mut response: Response| {
+        echo = request.uri().path() == "/echo";
+        if let Some(protocol) = request.headers().get("sec-websocket-protocol") {
+            response.headers_mut().insert("sec-websocket-protocol", protocol.clone());
+        }
+        Ok(response)
+    };
+    stream.set_nodelay(true).expect("a socket");
+    let Ok(mut socket) = tungstenite::accept_hdr(stream, look) else { return };
+    socket.get_ref().set_read_timeout(Some(Duration::from_millis(1))).expect("a socket");
+    let (sender, inbox) = channel();
+    let mut taken = 0;
+    while !shared.stop.load(Ordering::Acquire) {
+        let message = match socket.read() {
+            Ok(message) => Some(message),
+            Err(Error::Io(e))
+                if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) =>
+            {
+                None
+            }
+            Err(_) => return,
+        };
+        let done = match message {
+            Some(message) if echo => answer_echo(shared.fault, &mut socket, message, &mut taken),
+            Some(Message::Text(text)) => answer_chat(shared, &text, &sender),
+            _ => Some(()),
+        };
+        if done.is_none() || pass_on(&mut socket, &inbox).is_none() {
+            return;
+        }
+    }
+}
+
+fn pass_on(socket: &mut WebSocket<TcpStream>, inbox: &Receiver<String>) -> Option<()> {
+    while let Ok(frame) = inbox.try_recv() {
+        socket.write(Message::text(frame)).ok()?;
+    }
+    socket.flush().ok()
+}
+
+fn answer_echo(
+    fault: Fault,
+    socket: &mut WebSocket<TcpStream>,
+    message: Message,
+    taken: &mut u64,
+) -> Option<()> {
+    let Message::Text(text) = &message else {
+        return socket.send(message).ok();
+    };
+    *taken += 1;
+    let text = text.to_string();
+    let faulty = *taken == FAULTY;
+    match fault {
+        Fault::Drop if faulty => return Some(()),
+        Fault::Hangup if faulty => return None,
+        Fault::Change if faulty => {
+            let changed = format!("{}!", &text[..text.len() - 1]);
+            return socket.send(Message::text(changed)).ok();
+        }
+        Fault::Repeat if faulty => socket.send(Message::text(text.clone())).ok()?,
+        Fault::Swap if faulty => {
+            let next = socket.read().ok()?;
+            socket.send(next).ok()?;
+        }
+        _ => {}
+    }
+    socket.send(Message::text(text)).ok()
+}
+
+fn answer_chat(shared: &Shared, text: &str, own: &Sender<String>) -> Option<()> {
+    let frame: Value = serde_json::from_str(text).expect("the scenario sends JSON");
+    let mut rooms = shared.rooms.lock().expect("no handler panicked");
+    let name = frame["room"].as_str().unwrap_or_default().to_string();
+    let room = rooms.entry(name.clone()).or_default();
+    let d = match frame["t"].as_str().expect("a verb") {
+        "hello" => json!({"limits": shared.limits, "user": frame["d"]["user"]}),
+        "join" => {
+            // The ok must come before the first event, and both go through the same channel.
+            room.members.push(own.clone());
+            json!({"o": room.log.len(), "e": "k1"})
+        }
+        "send" => {
+            let o = room.log.len() as u64 + 1;
+            let d = &frame["d"];
+            let event = json!({"t": "msg", "room": name, "o": o, "ts": 1, "d": {
+                "from": "u", "cid": d["cid"], "text": d["text"], "src": "ws"}});
+            deliver(shared.fault, room, o, &event);
+            room.log.push(event);
+            json!({"o": o, "ts": 1, "dup": false})
+        }
+        "history" => page(shared.fault, room, &frame["d"]),
+        "pong" => return Some(()),
+        verb => panic!("the scenario does not say {verb}"),
+    };
+    let ok = json!({"t": "ok", "id": frame["id"], "d": d});
+    own.send(ok.to_string()).ok()
+}
+
+fn deliver(fault: Fault, room: &mut Room, o: u64, event: &Value) {
+    let text = event.to_string();
+    for (index, member) in room.members.iter().enumerate() {
+        let hit = o == FAULTY && index == 1;
+        let changed = text.replace("\"text\":\"", "\"text\":\"!");
+        // A member that is gone has nobody to tell.
+        let send = |text: &String| drop(member.send(text.clone()));
+        match fault {
+            Fault::Drop if hit => {}
+            Fault::Change if hit => send(&changed),
+            Fault::Swap if hit => room.held = Some(text.clone()),
+            Fault::Repeat if hit => {
+                send(&text);
+                send(&text);
+            }
+            _ => send(&text),
+        }
+        if !hit
+            && index == 1
+            && let Some(held) = room.held.take()
+        {
+            send(&held);
+        }
+    }
+}
+
+fn page(fault: Fault, room: &Room, d: &Value) -> Value {
+    let after = d["after"].as_u64().expect("paged upwards");
+    let limit = d["limit"].as_u64().expect("given") as usize;
+    let forgotten = |event: &&Value| fault == Fault::Forget && event["o"] == FAULTY;
+    let rest: Vec<_> =
+        room.log.iter().filter(|e| e["o"].as_u64() > Some(after) && !forgotten(e)).collect();
+    json!({"e": "k1", "msgs": &rest[..rest.len().min(limit)], "first": 1,
+           "top": room.log.len(), "more": rest.len() > limit})
+}

@@ -1,0 +1,89 @@
+//! Whole runs against the stand-in: a good server passes, every fault is found.
+
+use crate::cli::{self, Options};
+use crate::driver::Failure;
+use crate::report::Report;
+use crate::run::run;
+use crate::standin::{Fault, StandIn};
+use serde_json::{Value, json};
+
+/// A short run of `line` against a stand-in with this fault and these limits.
+fn play(fault: Fault, limits: Value, line: &str) -> Result<Report, Failure> {
+    let server = StandIn::start(fault, limits);
+    run(&options(&format!("{line} --target {} --warmup 0.05 --duration 0.3", server.address)))
+}
+
+fn options(line: &str) -> Options {
+    let words = std::iter::once("ringpost-load").chain(line.split_whitespace());
+    match cli::parse(words.map(String::from), "tag") {
+        Ok(options) => options,
+        Err(error) => panic!("{line}: {error}"),
+    }
+}
+
+const NO_LIMITS: &str = r#"{"send_per_s":0,"history":7}"#;
+
+/// (missing, duplicated, misordered, corrupt) with every number above 0 shown as 1.
+#[track_caller]
+fn check(fault: Fault, line: &str, want: (u64, u64, u64, u64)) {
+    let limits = serde_json::from_str(NO_LIMITS).expect("json");
+    let report = play(fault, limits, line).expect("the run is carried out");
+    let got = &report.outcome;
+    let some = |count: u64| count.min(1);
+    let faults =
+        (some(got.missing()), some(got.duplicated), some(got.misordered), some(got.corrupt));
+    assert_eq!(faults, want, "{line} with {fault:?}: {}", report.text());
+    let good = fault == Fault::None;
+    assert_eq!(report.exit_code() == 0, good, "{line} with {fault:?}: {}", report.text());
+    assert_eq!(report.text().starts_with("FAILED"), !good);
+    assert!(got.expected > 5, "{line} with {fault:?}: {}", report.text());
+    assert!(report.latency("").is_some_and(|latency| !latency.histogram.is_empty()) || !good);
+}
+
+#[test]
+fn a_good_server_passes() {
+    for client in ["thin", "tungstenite"] {
+        let with = |line: &str| format!("{line} --client {client}");
+        check(Fault::None, &with("echo --connections 3 --pipeline 4"), (0, 0, 0, 0));
+        check(Fault::None, &with("echo --connections 3 --rate 300 --opcode binary"), (0, 0, 0, 0));
+        check(Fault::None, &with("echo --connections 2 --size 70000"), (0, 0, 0, 0));
+        check(Fault::None, &with("chat --rooms 2 --members 3 --rate 60"), (0, 0, 0, 0));
+        check(Fault::None, &with("chat --rooms 2 --members 2 --rate 0"), (0, 0, 0, 0));
+    }
+    check(Fault::None, "echo --connections 5 --threads 2", (0, 0, 0, 0));
+    check(Fault::None, "chat --rooms 3 --members 2 --rate 50 --threads 2", (0, 0, 0, 0));
+}
+
+#[test]
+fn faults_of_echo_are_found() {
+    let line = "echo --connections 2 --rate 200";
+    check(Fault::Repeat, line, (0, 1, 0, 0));
+    check(Fault::Swap, line, (0, 0, 1, 0));
+    check(Fault::Change, line, (0, 0, 0, 1));
+    check(Fault::Hangup, line, (1, 0, 0, 0));
+}
+
+#[test]
+fn faults_of_chat_are_found() {
+    let line = "chat --rooms 1 --members 3 --rate 60";
+    check(Fault::Repeat, line, (0, 1, 0, 0));
+    check(Fault::Swap, line, (0, 0, 1, 0));
+    check(Fault::Change, line, (0, 0, 0, 1));
+    check(Fault::Forget, line, (0, 0, 0, 0));
+}
+
+#[test]
+fn what_cannot_run_says_why() {
+    let limits = json!({"send_per_s": 10});
+    let refused = play(Fault::None, limits, "chat --rooms 1 --members 1 --rate 0");
+    let hint = refused.expect_err("against the limits").hint.expect("has advice");
+    assert!(hint.contains("limits.sends_per_s=0"), "{hint}");
+
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr());
+    let line = format!("echo --target {}", nobody.expect("a free port"));
+    let refused = run(&options(&line)).expect_err("nobody listens");
+    assert_eq!(refused.hint.as_deref(), Some("is the server running there?"));
+
+    let gone = run(&options("echo --server-pid 4294967295")).expect_err("no such process");
+    assert!(gone.what.contains("no such process"), "{gone}");
+}
