@@ -196,7 +196,7 @@ mod tests {
         check("--rate 5 --connections 7 echo", "echo rate 5 connections 7 threads 1");
         check("--threads 4 echo --connections 2", "echo rate 0 connections 2 threads 2");
         check("chat --threads 4 --rooms 3", "chat rate 10 connections 100 threads 3");
-        check("dance", "error: invalid value 'dance' for 'SCENARIO'");
+        check("dance", "error: invalid value 'dance' for '<SCENARIO>'");
         check("echo --rate x", "error: invalid value 'x' for '--rate <N>'");
         check("echo --size 7", "error: --size must be at least 8");
         check("echo --expect p99", "error: cannot read \"p99\"");

@@ -92,13 +92,14 @@ impl Report {
         self.write_faults(&mut out);
         let (outcome, warmup) = (&self.outcome, self.warmup.as_secs_f64());
         let seconds = self.duration.as_secs_f64();
+        let shown = (seconds * 10.0).round() / 10.0;
         let mut line = |title: &str, text: String| {
             writeln!(out, "{title:<10} {text}").expect("memory takes it");
         };
         let (name, what, seed) = (self.scenario, &self.description, self.seed);
         line(
             "Scenario",
-            format!("{name}: {what}, {seconds} s after {warmup} s warm-up, seed {seed}"),
+            format!("{name}: {what}, {shown} s after {warmup} s warm-up, seed {seed}"),
         );
         line("Delivered", delivered(outcome));
         if outcome.refused > 0 {

@@ -87,6 +87,8 @@ impl Drop for StandIn {
 
 fn serve(shared: &Shared, stream: TcpStream) {
     let mut echo = false;
+    // The callback's type is tungstenite's.
+    #[allow(clippy::result_large_err)]
     let look = |request: &Request, mut response: Response| {
         echo = request.uri().path() == "/echo";
         if let Some(protocol) = request.headers().get("sec-websocket-protocol") {

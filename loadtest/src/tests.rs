@@ -57,6 +57,7 @@ fn a_good_server_passes() {
 #[test]
 fn faults_of_echo_are_found() {
     let line = "echo --connections 2 --rate 200";
+    check(Fault::Drop, line, (1, 0, 0, 0));
     check(Fault::Repeat, line, (0, 1, 0, 0));
     check(Fault::Swap, line, (0, 0, 1, 0));
     check(Fault::Change, line, (0, 0, 0, 1));
