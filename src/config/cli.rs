@@ -85,7 +85,7 @@ fn command_line() -> clap::Command {
     let check = clap::Command::new("check").about("Check the configuration and show what it says");
     let default = clap::Command::new("default").about("Print a configuration file of all defaults");
     let docs = clap::Command::new("docs").about("Print the table of all settings as Markdown");
-    with_settings(clap::Command::new("ringpost"))
+    with_settings(clap::Command::new("ringpost").bin_name("ringpost"))
         .about("Self-hosted messaging server: WhatsApp and WebSocket rooms")
         .version(env!("CARGO_PKG_VERSION"))
         .after_help("Every setting has a variable and a place in the file: `ringpost config docs`.")
