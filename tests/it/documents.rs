@@ -3,6 +3,7 @@
 use crate::tree::read;
 use ringpost::base::codes::{Advice, CloseReason, ErrorCode};
 use ringpost::base::limits;
+use ringpost::chat::{reply::EVENTS, request::VERBS};
 
 /// The rows of the first table under a heading, cells trimmed, without the table's own head.
 pub fn table(document: &str, heading: &str) -> Vec<Vec<String>> {
@@ -51,6 +52,18 @@ fn the_protocol_lists_every_close_code() {
     });
     let document = table(&read("docs/PROTOCOL.md"), "## Close codes");
     same(document, code.to_vec(), "make docs/PROTOCOL.md and base::codes::CloseReason equal");
+}
+
+/// The first column of a table, without its backticks.
+fn names(heading: &str) -> Vec<String> {
+    let rows = table(&read("docs/PROTOCOL.md"), heading);
+    rows.iter().map(|row| row[0].trim_matches('`').to_owned()).collect()
+}
+
+#[test]
+fn the_protocol_lists_every_verb_and_event_in_order() {
+    assert_eq!(names("## Verbs"), VERBS, "-> docs/PROTOCOL.md and chat::request::VERBS");
+    assert_eq!(names("## Events"), EVENTS, "-> docs/PROTOCOL.md and chat::reply::EVENTS");
 }
 
 #[test]
