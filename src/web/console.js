@@ -4,6 +4,7 @@
 import { connect } from './ringpost.js';
 import { RoomModel } from './room.js';
 import { drawEdge, drawHead, drawPeople, drawRooms, drawTyping } from './panels.js';
+import { store, throttled } from './store.js';
 import { Timeline } from './timeline.js';
 import { byteLength, el, hue, initials, plain } from './text.js';
 
@@ -18,7 +19,9 @@ const LANDING_MS = 800;
 const FIRST_ROOM = 'general';
 
 /** Every element of the page that has an id. @type {Record<string, any>} */
-const view = Object.fromEntries([...document.querySelectorAll('[id]')].map((node) => [node.id, node]));
+const view = Object.fromEntries(
+  [...document.querySelectorAll('[id]')].map((node) => [node.id, node]),
+);
 const touch = matchMedia('(pointer: coarse)');
 
 /** @type {any} */ let client = null;
@@ -40,30 +43,16 @@ const timeline = new Timeline(view.timeline, fetchQuote);
 
 // ---- What stays between visits ------------------------------------------------------------------
 
-const store = {
-  get(key, otherwise) {
-    try {
-      return JSON.parse(localStorage.getItem(`ringpost.${key}`) ?? '') ?? otherwise;
-    } catch {
-      return otherwise;
-    }
-  },
-  set(key, value) {
-    try {
-      localStorage.setItem(`ringpost.${key}`, JSON.stringify(value));
-    } catch {
-      // A full or forbidden storage costs comfort, not messages.
-    }
-  },
-};
-
 function rememberRooms() {
   store.set(`rooms.${me}`, [...rooms.keys()]);
   if (current) store.set(`room.${me}`, current.name);
 }
 
 const rememberRead = throttled(1_000, () => {
-  store.set(`read.${me}`, Object.fromEntries([...rooms].map(([name, { readTo }]) => [name, readTo])));
+  store.set(
+    `read.${me}`,
+    Object.fromEntries([...rooms].map(([name, { readTo }]) => [name, readTo])),
+  );
 });
 
 // ---- Signing in ---------------------------------------------------------------------------------
@@ -84,6 +73,8 @@ function boot() {
 
 function askName(problem) {
   view['login-error'].textContent = problem;
+  // A server that refuses a name most likely wants a token.
+  view.login.querySelector('details').open = Boolean(problem);
   view.name.value = store.get('user', '');
   if (!view.login.open) view.login.showModal();
 }
@@ -93,7 +84,12 @@ function signIn(user, token) {
   me = user;
   let device = store.get('device', '');
   if (!device) store.set('device', (device = `web-${Math.random().toString(36).slice(2, 12)}`));
-  client = connect({ user: user || undefined, token: token || undefined, device, client: 'console/1' });
+  client = connect({
+    user: user || undefined,
+    token: token || undefined,
+    device,
+    client: 'console/1',
+  });
   listen(client);
 }
 
@@ -136,38 +132,77 @@ function signOut() {
 
 function listen(chat) {
   const mine = (handler) => (event) => chat === client && handler(event);
-  const inRoom = (handler) => mine((event) => {
-    const room = rooms.get(event.room);
-    if (room) handler(room, event.d, event);
-    draw();
-  });
+  const inRoom = (handler) =>
+    mine((event) => {
+      const room = rooms.get(event.room);
+      if (room) handler(room, event.d, event);
+      draw();
+    });
   const durable = inRoom((room, d, event) => received(room, event));
   for (const type of ['msg', 'edit', 'delete', 'member', 'room']) chat.on(type, durable);
-  chat.on('state', mine(({ d }) => connection(d)));
-  chat.on('joined', inRoom((room, d) => {
-    const first = room.top === 0;
-    room.joined(d);
-    if (first && room === current) land();
-    refreshRoster(room);
-  }));
-  chat.on('recovered', inRoom((room, d) => { caughtUp += d.n; }));
-  chat.on('rolled_back', inRoom((room, d) => {
-    takenBack += room.rollBack(d.back_to);
-    showTakenBack();
-  }));
-  chat.on('gap', inRoom((room) => reload(room)));
-  chat.on('lost', inRoom((room, d) => banner('bad', `“${room.title}”: ${d.error.message}`)));
-  chat.on('mark', inRoom((room, d) => room.marked(d.marks)));
-  chat.on('presence', inRoom((room, d) => room.presence(d)));
-  chat.on('typing', inRoom((room, d) => {
-    if (d.user !== me) room.typing.set(d.user, Date.now() + TYPING_TTL_MS);
-  }));
-  chat.on('cmd', inRoom((room, d) => {
-    room.card(d.kind === 'error' ? 'error' : 'ephemeral', d.text, Date.now());
-    if (room === current) follow();
-  }));
-  chat.on('notice', mine(({ d }) => banner(d.level === 'info' ? 'good' : 'bad', d.msg)));
-  chat.on('err', mine(({ d }) => banner('bad', d.msg || d.name)));
+  chat.on(
+    'state',
+    mine(({ d }) => connection(d)),
+  );
+  chat.on(
+    'joined',
+    inRoom((room, d) => {
+      const first = room.top === 0;
+      room.joined(d);
+      if (first && room === current) land();
+      refreshRoster(room);
+    }),
+  );
+  chat.on(
+    'recovered',
+    inRoom((room, d) => {
+      caughtUp += d.n;
+    }),
+  );
+  chat.on(
+    'rolled_back',
+    inRoom((room, d) => {
+      takenBack += room.rollBack(d.back_to);
+      showTakenBack();
+    }),
+  );
+  chat.on(
+    'gap',
+    inRoom((room) => reload(room)),
+  );
+  chat.on(
+    'lost',
+    inRoom((room, d) => banner('bad', `“${room.title}”: ${d.error.message}`)),
+  );
+  chat.on(
+    'mark',
+    inRoom((room, d) => room.marked(d.marks)),
+  );
+  chat.on(
+    'presence',
+    inRoom((room, d) => room.presence(d)),
+  );
+  chat.on(
+    'typing',
+    inRoom((room, d) => {
+      if (d.user !== me) room.typing.set(d.user, Date.now() + TYPING_TTL_MS);
+    }),
+  );
+  chat.on(
+    'cmd',
+    inRoom((room, d) => {
+      room.card(d.kind === 'error' ? 'error' : 'ephemeral', d.text, Date.now());
+      if (room === current) follow();
+    }),
+  );
+  chat.on(
+    'notice',
+    mine(({ d }) => banner(d.level === 'info' ? 'good' : 'bad', d.msg)),
+  );
+  chat.on(
+    'err',
+    mine(({ d }) => banner('bad', d.msg || d.name)),
+  );
 }
 
 function received(room, event) {
@@ -192,7 +227,9 @@ function connection({ state, delay_ms, code, reason, msg }) {
     const seconds = Math.ceil(delay_ms / 1_000);
     const when = seconds > 1 ? ` Next attempt in ${seconds} s.` : '';
     banner('warn', `Reconnecting… Messages you write now are sent later.${when}`, {
-      label: seconds > 1 ? 'Try now' : '', act: () => client.retry(), sticky: true,
+      label: seconds > 1 ? 'Try now' : '',
+      act: () => client.retry(),
+      sticky: true,
     });
   } else if (state === 'closed') {
     closed(code, msg || reason);
@@ -205,7 +242,9 @@ function connection({ state, delay_ms, code, reason, msg }) {
 function showResumed() {
   if (client?.state !== 'open') return;
   interrupted = false;
-  const news = caughtUp ? ` ${caughtUp} missed ${caughtUp === 1 ? 'event' : 'events'} caught up.` : '';
+  const news = caughtUp
+    ? ` ${caughtUp} missed ${caughtUp === 1 ? 'event' : 'events'} caught up.`
+    : '';
   caughtUp = 0;
   if (!takenBack) banner('good', `Back online.${news}`);
 }
@@ -214,16 +253,26 @@ function showTakenBack() {
   const what = takenBack === 1 ? 'One message was' : `${takenBack} messages were`;
   if (!takenBack) return;
   banner('bad', `${what} taken back: the server lost what had not reached its disk.`, {
-    label: 'Understood', act: () => { takenBack = 0; view.banner.hidden = true; }, sticky: true,
+    label: 'Understood',
+    act: () => {
+      takenBack = 0;
+      view.banner.hidden = true;
+    },
+    sticky: true,
   });
 }
 
 function closed(code, reason) {
   const refused = code === 400 || code === 401 || code === 402 || code === 4501;
   if (refused && !rooms.size) return askName(reason || 'The server did not let you in.');
-  const words = { replaced: 'This session continues in another window.', banned: 'You are banned here.' };
+  const words = {
+    replaced: 'This session continues in another window.',
+    banned: 'You are banned here.',
+  };
   banner('bad', words[reason] ?? `Disconnected: ${reason || code}.`, {
-    label: 'Connect again', act: () => location.reload(), sticky: true,
+    label: 'Connect again',
+    act: () => location.reload(),
+    sticky: true,
   });
 }
 
@@ -237,7 +286,10 @@ function banner(kind, text, { label = '', act = () => {}, sticky = false } = {})
   button.hidden = !label;
   button.textContent = label;
   button.onclick = act;
-  if (!sticky) bannerTimer = setTimeout(() => { view.banner.hidden = true; }, 5_000);
+  if (!sticky)
+    bannerTimer = setTimeout(() => {
+      view.banner.hidden = true;
+    }, 5_000);
 }
 
 // ---- Rooms --------------------------------------------------------------------------------------
@@ -277,7 +329,9 @@ function land() {
   current.divider = readTo !== undefined && readTo < top ? readTo : undefined;
   landing = true;
   clearTimeout(landingTimer);
-  landingTimer = setTimeout(() => { landing = false; }, LANDING_MS);
+  landingTimer = setTimeout(() => {
+    landing = false;
+  }, LANDING_MS);
   drawNow();
 }
 
@@ -292,10 +346,13 @@ function leaveRoom() {
 }
 
 function refreshRoster(room) {
-  client.who(room.name, { limit: 200 }).then((answer) => {
-    room.roster(answer);
-    draw();
-  }, () => {});
+  client.who(room.name, { limit: 200 }).then(
+    (answer) => {
+      room.roster(answer);
+      draw();
+    },
+    () => {},
+  );
 }
 
 async function reload(room) {
@@ -336,18 +393,28 @@ function fetchQuote(o) {
   const room = current;
   if (!room || asked.has(`${room.name} ${o}`)) return;
   asked.add(`${room.name} ${o}`);
-  client.history(room.name, { around: o, limit: 1 }).then(({ msgs }) => {
-    const found = msgs.find((msg) => msg.o === o);
-    if (room !== current) return;
-    timeline.quotes.set(o, found?.d ?? { from: '', text: 'A message that is gone' });
-    draw();
-  }, () => {}).finally(() => asked.delete(`${room.name} ${o}`));
+  client
+    .history(room.name, { around: o, limit: 1 })
+    .then(
+      ({ msgs }) => {
+        const found = msgs.find((msg) => msg.o === o);
+        if (room !== current) return;
+        timeline.quotes.set(o, found?.d ?? { from: '', text: 'A message that is gone' });
+        draw();
+      },
+      () => {},
+    )
+    .finally(() => asked.delete(`${room.name} ${o}`));
 }
 
 /** Shows a quoted message, loading history up to it. */
 async function jump(o) {
   const room = current;
-  for (let page = 0; page < JUMP_PAGES_MAX && room === current && !room?.message(o) && room?.more; page += 1) {
+  for (
+    let page = 0;
+    page < JUMP_PAGES_MAX && room === current && !room?.message(o) && room?.more;
+    page += 1
+  ) {
     await loadOlder();
   }
   const node = view.timeline.querySelector(`[data-o="${Number(o)}"]`);
@@ -360,9 +427,11 @@ async function jump(o) {
 
 // ---- Reading ------------------------------------------------------------------------------------
 
-const isAtEnd = () => view.scroll.scrollHeight - view.scroll.scrollTop - view.scroll.clientHeight < END_PX;
+const isAtEnd = () =>
+  view.scroll.scrollHeight - view.scroll.scrollTop - view.scroll.clientHeight < END_PX;
 const isReading = () => document.hasFocus() && isWatching();
-const isWatching = () => document.visibilityState === 'visible' && document.body.dataset.pane !== 'rooms';
+const isWatching = () =>
+  document.visibilityState === 'visible' && document.body.dataset.pane !== 'rooms';
 
 /** Keeps the end in view after the next drawing. */
 let following = false;
@@ -400,7 +469,9 @@ function submit() {
   setText('');
   if (!edited) return post(room, text, reply);
   if (text === edited.text) return;
-  client.edit(room.name, edited.o, text).catch((error) => banner('bad', `Not edited: ${error.message}`));
+  client
+    .edit(room.name, edited.o, text)
+    .catch((error) => banner('bad', `Not edited: ${error.message}`));
 }
 
 function post(room, text, reply) {
@@ -410,13 +481,16 @@ function post(room, text, reply) {
   else room.sending(cid, text, reply, Date.now());
   room.divider = undefined;
   landing = false;
-  client.send(room.name, text, { cid, reply }).then(
-    () => room.acknowledged(cid),
-    (error) => {
-      if (room.failed(cid, error.message)) return;
-      if (isCommand) room.card('error', error.message, Date.now());
-    },
-  ).finally(draw);
+  client
+    .send(room.name, text, { cid, reply })
+    .then(
+      () => room.acknowledged(cid),
+      (error) => {
+        if (room.failed(cid, error.message)) return;
+        if (isCommand) room.card('error', error.message, Date.now());
+      },
+    )
+    .finally(draw);
   follow();
 }
 
@@ -425,7 +499,8 @@ function setContext(next) {
   const [words] = view.context.children;
   view.context.hidden = !next;
   if (!next) return;
-  words.children[0].textContent = next.kind === 'edit' ? 'Edit message' : `Reply to ${plain(next.from)}`;
+  words.children[0].textContent =
+    next.kind === 'edit' ? 'Edit message' : `Reply to ${plain(next.from)}`;
   words.children[1].textContent = plain(next.text).slice(0, 200);
   if (next.kind === 'edit') setText(next.text);
   view.text.focus();
@@ -457,7 +532,11 @@ const suggest = throttled(150, async () => {
 
 function suggestion(cmd, index) {
   const name = plain(cmd.name ?? cmd);
-  const node = el('li', { role: 'option', ariaSelected: String(index === 0) }, el('b', {}, `/${name} `));
+  const node = el(
+    'li',
+    { role: 'option', ariaSelected: String(index === 0) },
+    el('b', {}, `/${name} `),
+  );
   node.append(el('i', {}, plain(cmd.usage ?? '')), el('span', {}, plain(cmd.help ?? '')));
   node.dataset.name = name;
   return node;
@@ -471,7 +550,8 @@ function pick(node) {
 function act(name, node) {
   const item = current?.message(Number(node.dataset.o)) ?? current?.pending.get(node.dataset.cid);
   if (!current || !item) return;
-  if (name === 'reply') setContext({ kind: 'reply', o: item.o, from: item.name || item.from, text: item.text });
+  if (name === 'reply')
+    setContext({ kind: 'reply', o: item.o, from: item.name || item.from, text: item.text });
   if (name === 'edit') setContext({ kind: 'edit', o: item.o, text: item.text });
   if (name === 'delete') remove(current, item, node);
   if (name === 'again' || name === 'drop') current.pending.delete(item.cid);
@@ -497,14 +577,16 @@ let drawing = 0;
 /** Draws once for all that happened in a frame; a hidden page gets no frames, so a timer does. */
 function draw() {
   if (drawing) return;
-  const later = document.visibilityState === 'visible' ? requestAnimationFrame : (fn) => setTimeout(fn, 250);
+  const later =
+    document.visibilityState === 'visible' ? requestAnimationFrame : (fn) => setTimeout(fn, 250);
   drawing = later(() => drawNow());
 }
 
 function drawNow() {
   drawing = 0;
   const unread = [...rooms.values()].reduce((sum, room) => sum + room.unread, 0);
-  document.title = `${unread ? `(${unread}) ` : ''}${current ? `${plain(current.title)} · ` : ''}ringpost`;
+  const where = current ? `${plain(current.title)} · ` : '';
+  document.title = `${unread ? `(${unread}) ` : ''}${where}ringpost`;
   drawRooms(view, rooms, current);
   drawHead(view, current);
   const wasAtEnd = following || isAtEnd();
@@ -524,8 +606,11 @@ function drawNow() {
 function drawNewest() {
   const unread = current?.unread ?? 0;
   view.newest.hidden = isAtEnd();
-  view.newest.lastChild.textContent = unread ? `${unread} new` : '';
-  view.newest.setAttribute('aria-label', unread ? `${unread} new messages` : 'To the newest message');
+  view.newest.lastElementChild.textContent = unread ? `${unread} new` : '';
+  view.newest.setAttribute(
+    'aria-label',
+    unread ? `${unread} new messages` : 'To the newest message',
+  );
 }
 
 function pane(name) {
@@ -534,17 +619,6 @@ function pane(name) {
 }
 
 // ---- Hands --------------------------------------------------------------------------------------
-
-/** Runs at most once per interval, and once after the last call. */
-function throttled(interval_ms, run) {
-  let timer = 0;
-  return () => {
-    timer ||= setTimeout(() => {
-      timer = 0;
-      run();
-    }, interval_ms);
-  };
-}
 
 function composerKey(event) {
   if (event.isComposing) return;
@@ -632,24 +706,45 @@ function wire() {
   view.text.addEventListener('input', () => {
     resize();
     suggest();
-    if (view.text.value.trim() && !view.text.value.startsWith('/') && current) client.typing(current.name);
+    if (view.text.value.trim() && !view.text.value.startsWith('/') && current)
+      client.typing(current.name);
   });
   view.context.querySelector('button').addEventListener('click', () => {
     if (context?.kind === 'edit') setText('');
     setContext(null);
   });
-  view.status.addEventListener('change', () => client?.status({ state: view.status.value }).catch(() => {}));
-  view.scroll.addEventListener('scroll', () => {
-    if (view.scroll.scrollTop < 200) loadOlder();
-    drawNewest();
-    if (isAtEnd()) markSoon();
-  }, { passive: true });
-  view.scroll.addEventListener('wheel', () => { landing = false; }, { passive: true });
-  view.scroll.addEventListener('touchmove', () => { landing = false; }, { passive: true });
+  view.status.addEventListener('change', () =>
+    client?.status({ state: view.status.value }).catch(() => {}),
+  );
+  view.scroll.addEventListener(
+    'scroll',
+    () => {
+      if (view.scroll.scrollTop < 200) loadOlder();
+      drawNewest();
+      if (isAtEnd()) markSoon();
+    },
+    { passive: true },
+  );
+  view.scroll.addEventListener(
+    'wheel',
+    () => {
+      landing = false;
+    },
+    { passive: true },
+  );
+  view.scroll.addEventListener(
+    'touchmove',
+    () => {
+      landing = false;
+    },
+    { passive: true },
+  );
   view.newest.addEventListener('click', follow);
   view.back.addEventListener('click', () => pane('rooms'));
   view.leave.addEventListener('click', leaveRoom);
-  view['people-toggle'].addEventListener('click', () => pane(document.body.dataset.pane === 'people' ? 'chat' : 'people'));
+  view['people-toggle'].addEventListener('click', () =>
+    pane(document.body.dataset.pane === 'people' ? 'chat' : 'people'),
+  );
   view['people-close'].addEventListener('click', () => pane('chat'));
   view['sign-out'].addEventListener('click', signOut);
   view.text.addEventListener('keydown', composerKey);

@@ -9,7 +9,8 @@
 /// Sent with every asset: only our own scripts and styles run, nobody frames the page, and text can
 /// never become script (CSP Level 3; Trusted Types).
 ///
-/// `ws:` and `wss:` are named because not every browser counts the page's own WebSocket to `'self'`.
+/// `ws:` and `wss:` are named because not every browser counts the page's own WebSocket to
+/// `'self'`.
 pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; \
      style-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data:; base-uri 'none'; \
      form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'";
@@ -49,12 +50,15 @@ macro_rules! asset {
 }
 
 /// Every path that a browser may ask for.
-pub const ASSETS: [(&str, Asset); 10] = [
+pub const ASSETS: [(&str, Asset); 13] = [
     asset!("/", HTML, "console.html"),
     asset!("/console.css", STYLE, "console.css"),
+    asset!("/timeline.css", STYLE, "timeline.css"),
+    asset!("/narrow.css", STYLE, "narrow.css"),
     asset!("/console.js", SCRIPT, "console.js"),
     asset!("/panels.js", SCRIPT, "panels.js"),
     asset!("/room.js", SCRIPT, "room.js"),
+    asset!("/store.js", SCRIPT, "store.js"),
     asset!("/text.js", SCRIPT, "text.js"),
     asset!("/timeline.js", SCRIPT, "timeline.js"),
     asset!("/ringpost.js", SCRIPT, "ringpost.js"),

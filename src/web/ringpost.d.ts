@@ -118,11 +118,17 @@ export interface EventMap {
   msg: MessageEvent;
   edit: Durable<'edit', { of: number; v: number; from: string; text: string }>;
   delete: Durable<'delete', { of: number; from: string }>;
-  member: Durable<'member', { user: string; by: string; action: 'join' | 'leave' | 'role'; role: string }>;
+  member: Durable<
+    'member',
+    { user: string; by: string; action: 'join' | 'leave' | 'role'; role: string }
+  >;
   room: Durable<'room', { by: string; topic?: string; access?: string }>;
   mark: Passing<'mark', { marks: { user: string; recv: number; read: number }[] }>;
   typing: Passing<'typing', { user: string }>;
-  presence: Passing<'presence', { n: number; join?: string[]; leave?: string[]; status?: Present[] }>;
+  presence: Passing<
+    'presence',
+    { n: number; join?: string[]; leave?: string[]; status?: Present[] }
+  >;
   cmd: Passing<'cmd', { call: string; kind: 'ephemeral' | 'error'; text: string }>;
   /** Durable events that were not delivered: page `history`. */
   gap: Passing<'gap', { from: number; to: number }>;
@@ -135,7 +141,14 @@ export interface EventMap {
   /** The connection changed; `delay_ms` tells how long a wait will be. */
   state: {
     t: 'state';
-    d: { state: State; delay_ms?: number; attempt?: number; code?: number; reason?: string; msg?: string };
+    d: {
+      state: State;
+      delay_ms?: number;
+      attempt?: number;
+      code?: number;
+      reason?: string;
+      msg?: string;
+    };
   };
   /** A room is attached, for the first time or again. */
   joined: Passing<'joined', Joined>;
@@ -166,8 +179,16 @@ export interface Client {
   /** Reply to the last `hello`. */
   readonly session: Session | null;
   /** Calls back for every event of a type, `*` for all; returns the function that ends it. */
-  on<T extends keyof EventMap>(type: T, listener: (event: EventMap[T]) => void, options?: Abortable): () => void;
-  on(type: '*', listener: (event: EventMap[keyof EventMap]) => void, options?: Abortable): () => void;
+  on<T extends keyof EventMap>(
+    type: T,
+    listener: (event: EventMap[T]) => void,
+    options?: Abortable,
+  ): () => void;
+  on(
+    type: '*',
+    listener: (event: EventMap[keyof EventMap]) => void,
+    options?: Abortable,
+  ): () => void;
   join(room: string, options?: { last?: number; member?: boolean }): Promise<Joined>;
   leave(room: string, options?: { member?: boolean }): Promise<void>;
   /** Resolves when the server has the message safe; a text that begins with `/` is a command. */
@@ -176,7 +197,12 @@ export interface Client {
     text: string,
     options?: Abortable & { reply?: number; cid?: string },
   ): Promise<Acknowledged>;
-  edit(room: string, o: number, text: string, options?: Abortable): Promise<{ o: number; ts: number; v: number }>;
+  edit(
+    room: string,
+    o: number,
+    text: string,
+    options?: Abortable,
+  ): Promise<{ o: number; ts: number; v: number }>;
   delete(room: string, o: number, options?: Abortable): Promise<{ o: number; ts: number }>;
   history(
     room: string,
@@ -192,7 +218,12 @@ export interface Client {
     d: { state?: 'online' | 'away' | 'dnd'; text?: string } | { users: string[] },
     options?: Abortable,
   ): Promise<{ users?: Present[] }>;
-  cmd(room: string, name: string, text?: string, options?: Abortable): Promise<{ state: string; call: string }>;
+  cmd(
+    room: string,
+    name: string,
+    text?: string,
+    options?: Abortable,
+  ): Promise<{ state: string; call: string }>;
   cmds(room: string, prefix?: string, options?: Abortable): Promise<{ cmds: unknown[] }>;
   /** Position in a room, or null before the first answer. */
   position(room: string): { e: string; o: number } | null;

@@ -229,7 +229,10 @@ class Client {
   async mark(room, { recv = 0, read = 0 }) {
     const entry = this.#rooms.get(room);
     if (!entry) return;
-    const want = { recv: Math.max(recv, read, entry.marks.recv), read: Math.max(read, entry.marks.read) };
+    const want = {
+      recv: Math.max(recv, read, entry.marks.recv),
+      read: Math.max(read, entry.marks.read),
+    };
     if (want.recv === entry.marks.recv && want.read === entry.marks.read) return;
     entry.marks = want;
     await this.#ask('mark', room, want);
@@ -300,7 +303,15 @@ class Client {
     const { user, device, client, quiet } = this.#options;
     const rooms = {};
     for (const room of this.#rooms.values()) rooms[room.name] = room.wish();
-    const d = { user: token ? undefined : user, token, device, client, quiet, resume: this.#resume, rooms };
+    const d = {
+      user: token ? undefined : user,
+      token,
+      device,
+      client,
+      quiet,
+      resume: this.#resume,
+      rooms,
+    };
     this.#submit({
       verb: 'hello',
       d,
@@ -333,7 +344,8 @@ class Client {
     const socket = this.#socket;
     this.#socket = null;
     socket?.close(1000);
-    if (again) this.#wait(error.after_ms ?? this.#backoff(), { code: error.code, reason: error.reason });
+    if (again)
+      this.#wait(error.after_ms ?? this.#backoff(), { code: error.code, reason: error.reason });
     else this.#finish({ code: error.code, reason: error.reason, msg: error.message });
   }
 
@@ -362,7 +374,9 @@ class Client {
 
   /** Full jitter: anything between nothing and the bound, so that a crowd spreads. */
   #backoff() {
-    return this.#random() * Math.min(BACKOFF_MS_MAX, BACKOFF_MS_MIN * 2 ** Math.min(this.#attempt, 10));
+    return (
+      this.#random() * Math.min(BACKOFF_MS_MAX, BACKOFF_MS_MIN * 2 ** Math.min(this.#attempt, 10))
+    );
   }
 
   #random() {
@@ -591,7 +605,9 @@ class Client {
           listener(event);
         } catch (error) {
           // A listener's fault is its own: it must not cost the room its position.
-          queueMicrotask(() => { throw error; });
+          queueMicrotask(() => {
+            throw error;
+          });
         }
       }
     }
@@ -599,13 +615,18 @@ class Client {
 }
 
 /** @typedef {{promise: Promise<any>, resolve: Function, reject: Function}} Deferred */
-/** @typedef {{d: {cid: string, text: string, reply?: number}, done: Deferred, sentAt: number}} Outgoing */
-/** @typedef {{verb: string, room?: string, d?: any, resolve: Function, reject: Function}} Request */
+/**
+ * @typedef {{d: {cid: string, text: string, reply?: number}, done: Deferred, sentAt: number}}
+ *   Outgoing
+ * @typedef {{verb: string, room?: string, d?: any, resolve: Function, reject: Function}} Request
+ */
 
 /** @returns {Deferred} */
 function deferred() {
   /** @type {any} */ let settle;
-  const promise = new Promise((resolve, reject) => { settle = { resolve, reject }; });
+  const promise = new Promise((resolve, reject) => {
+    settle = { resolve, reject };
+  });
   // Who does not look at a promise is not to be ended by it; `await` still throws.
   promise.catch(() => {});
   return { promise, ...settle };

@@ -69,7 +69,9 @@ export class RoomModel {
   /** Messages of others that were not read. */
   get unread() {
     const from = this.readTo ?? Infinity;
-    return this.items.filter(({ kind, o, from: by }) => kind === 'msg' && o > from && by !== this.me).length;
+    return this.items.filter(
+      ({ kind, o, from: by }) => kind === 'msg' && o > from && by !== this.me,
+    ).length;
   }
 
   /** The newest message, for the list of rooms. */
@@ -83,7 +85,9 @@ export class RoomModel {
 
   /** The newest own message that can be edited. */
   get lastOwn() {
-    return this.items.findLast(({ kind, from, deleted }) => kind === 'msg' && from === this.me && !deleted);
+    return this.items.findLast(
+      ({ kind, from, deleted }) => kind === 'msg' && from === this.me && !deleted,
+    );
   }
 
   /** A durable event, live or replayed. */
@@ -219,12 +223,15 @@ export class RoomModel {
 }
 
 function roomLine({ by, topic, access }) {
-  if (topic !== undefined) return topic ? `${by} set the topic: ${topic}` : `${by} removed the topic`;
+  if (topic !== undefined)
+    return topic ? `${by} set the topic: ${topic}` : `${by} removed the topic`;
   return `${by} made the room ${access}`;
 }
 
 function memberLine({ user, by, action, role }) {
-  if (action === 'join') return by && by !== user ? `${by} added ${user}` : `${user} became a member`;
-  if (action === 'leave') return by && by !== user ? `${by} removed ${user}` : `${user} left the room`;
+  if (action === 'join')
+    return by && by !== user ? `${by} added ${user}` : `${user} became a member`;
+  if (action === 'leave')
+    return by && by !== user ? `${by} removed ${user}` : `${user} left the room`;
   return `${by} made ${user} ${role}`;
 }

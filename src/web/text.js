@@ -27,7 +27,10 @@ export function hue(name) {
 
 /** One or two letters for an avatar. */
 export function initials(name) {
-  const words = plain(name).replace(/^wa:/, '').split(/[^\p{L}\p{N}]+/u).filter(Boolean);
+  const words = plain(name)
+    .replace(/^wa:/, '')
+    .split(/[^\p{L}\p{N}]+/u)
+    .filter(Boolean);
   const letters = words.length > 1 ? [words[0], words.at(-1)] : words;
   return letters.map((word) => [...(word ?? '')][0].toUpperCase()).join('') || '?';
 }

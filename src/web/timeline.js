@@ -1,7 +1,20 @@
 // @ts-check
 /** Draws a room's messages: keyed, so that what did not change keeps its element and its focus. */
 
-import { clock, dayLabel, dayOf, el, hue, icon, initials, isEmoji, listed, moment, pieces, plain } from './text.js';
+import {
+  clock,
+  dayLabel,
+  dayOf,
+  el,
+  hue,
+  icon,
+  initials,
+  isEmoji,
+  listed,
+  moment,
+  pieces,
+  plain,
+} from './text.js';
 
 /** Messages of one author within this time form a group. */
 const GROUP_MS = 5 * 60_000;
@@ -75,7 +88,12 @@ export class Timeline {
         yield [`day${day}`, dayLabel(item.ts), () => divider('day', dayLabel(item.ts))];
         before = null;
       }
-      if (!divided && room.divider !== undefined && item.o > room.divider && item.from !== room.me) {
+      if (
+        !divided &&
+        room.divider !== undefined &&
+        item.o > room.divider &&
+        item.from !== room.me
+      ) {
         yield ['new', '', () => divider('new', 'New')];
         divided = true;
         before = null;
@@ -93,7 +111,16 @@ export class Timeline {
     const quoted = item.reply ? this.#quoted(room, item.reply) : null;
     const may = { mine, moderate: mine || ['owner', 'moderator', 'admin'].includes(room.role) };
     const signature = JSON.stringify([
-      first, item.v, item.deleted, item.text, item.name, state, readers.length, item.why, quoted, may.moderate,
+      first,
+      item.v,
+      item.deleted,
+      item.text,
+      item.name,
+      state,
+      readers.length,
+      item.why,
+      quoted,
+      may.moderate,
     ]);
     // The cid outlives the step from pending to shown, so the element stays in its place.
     const key = mine && item.cid ? `c${item.cid}` : `o${item.o}`;
@@ -123,7 +150,8 @@ function divider(kind, text) {
 function line(item) {
   const key = `k${item.key}`;
   const text = plain(item.text);
-  if (item.kind === 'line') return [key, text, () => el('li.line', { title: moment(item.ts) }, text)];
+  if (item.kind === 'line')
+    return [key, text, () => el('li.line', { title: moment(item.ts) }, text)];
   return [key, text, () => el(`li.card.${item.kind}`, {}, ...linked(text))];
 }
 
@@ -145,20 +173,31 @@ function bubble(item, { first, mine, state, readers, quoted, may }) {
   if (item.deleted) inner.append(el('div.text.gone', {}, 'Message deleted'));
   else inner.append(el('div.text', { dir: 'auto' }, ...linked(text)));
   inner.append(meta(item, state, readers));
-  const avatar = el(`span.avatar.${hue(item.from)}`, { ariaHidden: 'true' }, first ? initials(name) : '');
+  const avatar = el(
+    `span.avatar.${hue(item.from)}`,
+    { ariaHidden: 'true' },
+    first ? initials(name) : '',
+  );
   node.append(...(mine ? [] : [avatar]), inner, tools(item, may, state));
   return node;
 }
 
 /** Where a message came from, unless it is the ordinary way. */
 export function badge(src) {
-  const names = { whatsapp: 'WhatsApp', command: 'command', handler: 'bot', api: 'API', system: 'system' };
+  const names = {
+    whatsapp: 'WhatsApp',
+    command: 'command',
+    handler: 'bot',
+    api: 'API',
+    system: 'system',
+  };
   return names[src] ? [el(`span.badge.${src}`, {}, names[src])] : [];
 }
 
 function linked(text) {
   return pieces(text).map(({ text: shown, href }) =>
-    href ? el('a', { href, target: '_blank', rel: 'noopener noreferrer nofollow' }, shown) : shown);
+    href ? el('a', { href, target: '_blank', rel: 'noopener noreferrer nofollow' }, shown) : shown,
+  );
 }
 
 function quote(o, { from, text }) {
@@ -171,16 +210,25 @@ function quote(o, { from, text }) {
 }
 
 function meta(item, state, readers) {
-  const time = el('time', { dateTime: new Date(item.ts).toISOString(), title: moment(item.ts) }, clock(item.ts));
+  const time = el(
+    'time',
+    { dateTime: new Date(item.ts).toISOString(), title: moment(item.ts) },
+    clock(item.ts),
+  );
   const node = el('span.meta', {}, time);
-  if (item.edited && !item.deleted) node.append(el('span', { title: moment(item.edited) }, 'edited'));
+  if (item.edited && !item.deleted)
+    node.append(el('span', { title: moment(item.edited) }, 'edited'));
   if (state) {
     const [sign, words] = RECEIPTS[state];
     const title = readers.length ? `Read by ${listed(readers)}` : item.why || words;
     node.append(el('span.receipt', { title, role: 'img', ariaLabel: title }, sign));
   }
   if (state === 'failed') {
-    node.append(el('span.why', {}, plain(item.why)), action('again', 'Send again'), action('drop', 'Discard'));
+    node.append(
+      el('span.why', {}, plain(item.why)),
+      action('again', 'Send again'),
+      action('drop', 'Discard'),
+    );
   }
   return node;
 }

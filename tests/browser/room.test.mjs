@@ -5,7 +5,12 @@ import { test } from 'node:test';
 import { RoomModel } from '../../src/web/room.js';
 import { hue, initials, isEmoji, listed, pieces, plain } from '../../src/web/text.js';
 
-const msg = (o, d = {}) => ({ t: 'msg', o, ts: o, d: { from: 'bob', cid: `c${o}`, text: `m${o}`, src: 'ws', ...d } });
+const msg = (o, d = {}) => ({
+  t: 'msg',
+  o,
+  ts: o,
+  d: { from: 'bob', cid: `c${o}`, text: `m${o}`, src: 'ws', ...d },
+});
 const shown = (room) => room.items.map(({ o, text }) => `${o} ${text}`);
 
 function room(top = 0) {
@@ -26,9 +31,16 @@ test('links are found, and nothing else becomes one', () => {
     ['', ''],
   ];
   for (const [text, want] of rows) {
-    const got = pieces(text).map((piece) => (piece.href ? `<${piece.text}>` : piece.text)).join('|');
+    const got = pieces(text)
+      .map((piece) => (piece.href ? `<${piece.text}>` : piece.text))
+      .join('|');
     assert.equal(got, want, text);
-    assert.equal(pieces(text).map((piece) => piece.text).join(''), text);
+    assert.equal(
+      pieces(text)
+        .map((piece) => piece.text)
+        .join(''),
+      text,
+    );
   }
 });
 
@@ -36,14 +48,30 @@ test('names and texts are shown without deceit', () => {
   assert.equal(plain('a\u202eb\u0000c\u2066d\ne\tf'), 'a\ufffdb\ufffdc\ufffdd\ne\tf');
   assert.equal(plain(undefined), '');
   assert.equal(hue('alice'), hue('alice'));
-  assert.deepEqual(['alice', 'Ada Lovelace', 'wa:4912', '', '🎉'].map(initials), ['A', 'AL', '4', '?', '?']);
-  assert.deepEqual([['a'], ['a', 'b'], ['a', 'b', 'c', 'd']].map((names) => listed(names)), ['a', 'a and b', 'a, b and 2 others']);
-  assert.deepEqual(['🎉', '👍🏽 🎉', '12', 'hi 🎉', ''].map(isEmoji), [true, true, false, false, false]);
+  assert.deepEqual(['alice', 'Ada Lovelace', 'wa:4912', '', '🎉'].map(initials), [
+    'A',
+    'AL',
+    '4',
+    '?',
+    '?',
+  ]);
+  assert.deepEqual(
+    [['a'], ['a', 'b'], ['a', 'b', 'c', 'd']].map((names) => listed(names)),
+    ['a', 'a and b', 'a, b and 2 others'],
+  );
+  assert.deepEqual(['🎉', '👍🏽 🎉', '12', 'hi 🎉', ''].map(isEmoji), [
+    true,
+    true,
+    false,
+    false,
+    false,
+  ]);
 });
 
 test('events build the room; what is loaded later takes its edits', () => {
   const model = room(5);
-  for (const event of [msg(6), msg(7), { t: 'edit', o: 8, ts: 8, d: { of: 6, v: 2, text: 'new' } }]) model.apply(event);
+  for (const event of [msg(6), msg(7), { t: 'edit', o: 8, ts: 8, d: { of: 6, v: 2, text: 'new' } }])
+    model.apply(event);
   model.apply({ t: 'delete', o: 9, ts: 9, d: { of: 2, from: 'bob' } });
   model.page({ msgs: [msg(1), msg(2)], more: false }, { older: true });
   assert.deepEqual(shown(model), ['1 m1', '2 ', '6 new', '7 m7']);
@@ -61,7 +89,12 @@ test('an own message goes from pending to shown to stored to read', () => {
   const seen = [states()];
   model.acknowledged('x');
   seen.push(states());
-  for (const mark of [{ user: 'alice', read: 1 }, { user: 'bob', recv: 1 }, { user: 'bob', read: 1 }, { user: 'bob', read: 0 }]) {
+  for (const mark of [
+    { user: 'alice', read: 1 },
+    { user: 'bob', recv: 1 },
+    { user: 'bob', read: 1 },
+    { user: 'bob', read: 0 },
+  ]) {
     model.marked([mark]);
     seen.push(states());
   }

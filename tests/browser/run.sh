@@ -1,9 +1,10 @@
 #!/bin/sh
 # The client module and the console page, tested: first without a browser, then with one.
 #
-#     tests/browser/run.sh [--url http://127.0.0.1:8080/] [--shots DIR]
+#     tests/browser/run.sh [--url URL | --server target/release/ringpost] [--shots DIR]
 #
-# Without --url the page talks to the stand-in (standin.mjs), which can also crash on command.
+# With --server the test starts the program itself, kills it and starts it again. Without either
+# the page talks to the stand-in (standin.mjs), which can lose events like a crash.
 # What is missing (node, npm, Chromium) is said aloud and skipped; exit code 0 then too.
 set -eu
 cd "$(dirname "$0")/../.."
@@ -16,7 +17,9 @@ skip() {
 command -v node >/dev/null || skip "browser tests: node is not installed"
 node --test tests/browser/*.test.mjs
 
-CHROMIUM="${CHROMIUM:-$(command -v chromium || command -v chromium-browser || command -v google-chrome || true)}"
+for name in chromium chromium-browser google-chrome; do
+    CHROMIUM="${CHROMIUM:-$(command -v $name || true)}"
+done
 [ -n "$CHROMIUM" ] || skip "tests in a real browser: Chromium is not installed"
 export CHROMIUM
 

@@ -9,7 +9,13 @@ import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 
 const WEB = new URL('../../src/web/', import.meta.url);
-const TYPES = { js: 'text/javascript', css: 'text/css', svg: 'image/svg+xml', ts: 'text/plain', html: 'text/html' };
+const TYPES = {
+  js: 'text/javascript',
+  css: 'text/css',
+  svg: 'image/svg+xml',
+  ts: 'text/plain',
+  html: 'text/html',
+};
 const COMMANDS = [
   { name: 'help', usage: '[command]', help: 'What commands there are' },
   { name: 'topic', usage: '<text>', help: 'Sets the topic of the room' },
@@ -25,7 +31,9 @@ export class StandIn {
   heldAcks = null;
 
   async start(port = 0) {
-    const policy = /POLICY: &str = "([^;]*(?:;[^"]*)*)"/.exec(await readFile(new URL('mod.rs', WEB), 'utf8'));
+    const policy = /POLICY: &str = "([^;]*(?:;[^"]*)*)"/.exec(
+      await readFile(new URL('mod.rs', WEB), 'utf8'),
+    );
     this.policy = policy[1].replace(/\\\n\s*/g, '');
     this.server = createServer((request, response) => this.#file(request, response));
     this.server.on('upgrade', (request, socket) => this.#upgrade(request, socket));
@@ -56,7 +64,15 @@ export class StandIn {
   }
 
   room(name) {
-    const fresh = { name, log: [], epochs: new Map(), members: new Set(), cids: new Map(), marks: new Map(), topic: '' };
+    const fresh = {
+      name,
+      log: [],
+      epochs: new Map(),
+      members: new Set(),
+      cids: new Map(),
+      marks: new Map(),
+      topic: '',
+    };
     if (!this.rooms.has(name)) this.rooms.set(name, fresh);
     return this.rooms.get(name);
   }
@@ -79,7 +95,9 @@ export class StandIn {
     try {
       const body = await readFile(fileURLToPath(new URL(name, WEB)));
       const type = `${TYPES[name.split('.').pop()]}; charset=utf-8`;
-      response.writeHead(200, { 'content-type': type, 'content-security-policy': this.policy }).end(body);
+      response
+        .writeHead(200, { 'content-type': type, 'content-security-policy': this.policy })
+        .end(body);
     } catch {
       response.writeHead(404).end('not here');
     }
@@ -88,8 +106,10 @@ export class StandIn {
   #upgrade(request, socket) {
     const key = request.headers['sec-websocket-key'] + '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
     const accept = createHash('sha1').update(key).digest('base64');
-    socket.write('HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n'
-      + `Sec-WebSocket-Accept: ${accept}\r\nSec-WebSocket-Protocol: ringpost.v1.json\r\n\r\n`);
+    socket.write(
+      'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n' +
+        `Sec-WebSocket-Accept: ${accept}\r\nSec-WebSocket-Protocol: ringpost.v1.json\r\n\r\n`,
+    );
     const conn = new Conn(socket, (frame) => this.#take(conn, frame));
     this.conns.add(conn);
     socket.on('close', () => this.#gone(conn));
@@ -104,14 +124,19 @@ export class StandIn {
   }
 
   presence(room, change) {
-    this.cast(room, { t: 'presence', room: room.name, d: { n: new Set([...room.members].map((c) => c.user)).size, ...change } });
+    this.cast(room, {
+      t: 'presence',
+      room: room.name,
+      d: { n: new Set([...room.members].map((c) => c.user)).size, ...change },
+    });
   }
 
   #take(conn, { t, id, room: name, d = {} }) {
     this.seen.push({ t, id, room: name, d, user: conn.user });
     const verb = VERBS[t];
     if (!verb) return conn.err(id, 405, 'no_such_verb');
-    if (!conn.user && t !== 'hello') return conn.send({ t: 'err', d: { code: 400, name: 'bad_request' } });
+    if (!conn.user && t !== 'hello')
+      return conn.send({ t: 'err', d: { code: 400, name: 'bad_request' } });
     const room = name === undefined ? undefined : this.room(name);
     const answer = verb.call(this, conn, d, room, id);
     if (answer && id !== undefined) conn.send({ t: 'ok', id, d: answer });
@@ -121,13 +146,20 @@ export class StandIn {
 
   join(conn, room, d) {
     const top = room.log.length;
-    const base = { e: `e${this.epoch}`, o: top, role: 'member', topic: room.topic, present: room.members.size + 1 };
+    const base = {
+      e: `e${this.epoch}`,
+      o: top,
+      role: 'member',
+      topic: room.topic,
+      present: room.members.size + 1,
+    };
     room.members.add(conn);
     if (d.o !== undefined) {
       const epoch = Number(d.e.slice(1));
       const ends = [...room.epochs].filter(([e]) => e >= epoch).map(([, end]) => end);
       const backTo = Math.min(...ends, Infinity);
-      if (d.o > backTo) return { answer: { ...base, recovered: false, back_to: backTo }, from: top };
+      if (d.o > backTo)
+        return { answer: { ...base, recovered: false, back_to: backTo }, from: top };
       if (top - d.o > 300) return { answer: { ...base, recovered: false }, from: top };
       return { answer: { ...base, recovered: true, from: d.o + 1, n: top - d.o }, from: d.o };
     }
@@ -150,7 +182,8 @@ export class StandIn {
       if (t === 'msg') found.set(o, { t, room: room.name, o, ts, d: { ...d } });
       const of = found.get(d.of);
       if (t === 'edit' && of) Object.assign(of.d, { text: d.text, v: d.v, edited: ts });
-      if (t === 'delete' && of) of.d = { from: of.d.from, cid: of.d.cid, src: of.d.src, deleted: true };
+      if (t === 'delete' && of)
+        of.d = { from: of.d.from, cid: of.d.cid, src: of.d.src, deleted: true };
     }
     return [...found.values()];
   }
@@ -167,14 +200,31 @@ const VERBS = {
       rooms[name] = answer;
       replays.push([this.room(name), from]);
     }
-    conn.after = () => replays.forEach(([room, from]) => {
-      this.replay(conn, room, from);
-      this.announce(conn, room);
-    });
-    const limits = { frame: 65_536, text: 32_768, send_per_s: 10, burst: 30, rooms: 128, history: 300 };
+    conn.after = () =>
+      replays.forEach(([room, from]) => {
+        this.replay(conn, room, from);
+        this.announce(conn, room);
+      });
+    const limits = {
+      frame: 65_536,
+      text: 32_768,
+      send_per_s: 10,
+      burst: 30,
+      rooms: 128,
+      history: 300,
+    };
     return {
-      sid: 's', resume: 'secret', user: d.user, e: `e${this.epoch}`, ts: Date.now(), ack: 'fsync',
-      ping_ms: 25_000, pong_ms: 8_000, resume_ms: 120_000, limits, rooms,
+      sid: 's',
+      resume: 'secret',
+      user: d.user,
+      e: `e${this.epoch}`,
+      ts: Date.now(),
+      ack: 'fsync',
+      ping_ms: 25_000,
+      pong_ms: 8_000,
+      resume_ms: 120_000,
+      limits,
+      rooms,
     };
   },
   join(conn, d, room) {
@@ -191,7 +241,8 @@ const VERBS = {
     return {};
   },
   send(conn, { cid, text, reply }, room, id) {
-    if (text.startsWith('/') && !text.startsWith('//')) return VERBS.cmd.call(this, conn, command(text), room);
+    if (text.startsWith('/') && !text.startsWith('//'))
+      return VERBS.cmd.call(this, conn, command(text), room);
     const key = `${conn.user} ${cid}`;
     const known = room.cids.get(key);
     const event = known ?? this.post(room, 'msg', { from: conn.user, cid, text, reply, src: 'ws' });
@@ -228,12 +279,18 @@ const VERBS = {
   },
   who(conn, d, room) {
     const names = [...new Set([...room.members].map(({ user }) => user))];
-    const users = names.map((user) => ({ user, role: 'member', state: 'online', ...room.marks.get(user) }));
+    const users = names.map((user) => ({
+      user,
+      role: 'member',
+      state: 'online',
+      ...room.marks.get(user),
+    }));
     return { users, n: users.length, more: false };
   },
   status(conn, { state, text }) {
     for (const room of this.rooms.values()) {
-      if (room.members.has(conn)) this.presence(room, { status: [{ user: conn.user, state, text }] });
+      if (room.members.has(conn))
+        this.presence(room, { status: [{ user: conn.user, state, text }] });
     }
     return {};
   },
@@ -243,12 +300,21 @@ const VERBS = {
       this.post(room, 'room', { by: conn.user, topic: text });
     } else {
       const known = name === 'help';
-      const words = known ? COMMANDS.map((c) => `/${c.name} ${c.usage}  ${c.help}`).join('\n') : `There is no command /${name}.`;
-      conn.after = () => conn.send({ t: 'cmd', room: room.name, d: { call: 'c1', kind: known ? 'ephemeral' : 'error', text: words } });
+      const words = known
+        ? COMMANDS.map((c) => `/${c.name} ${c.usage}  ${c.help}`).join('\n')
+        : `There is no command /${name}.`;
+      conn.after = () =>
+        conn.send({
+          t: 'cmd',
+          room: room.name,
+          d: { call: 'c1', kind: known ? 'ephemeral' : 'error', text: words },
+        });
     }
     return { state: 'done', call: 'c1' };
   },
-  cmds: (conn, { prefix = '' }) => ({ cmds: COMMANDS.filter(({ name }) => name.startsWith(prefix)) }),
+  cmds: (conn, { prefix = '' }) => ({
+    cmds: COMMANDS.filter(({ name }) => name.startsWith(prefix)),
+  }),
   pong: () => ({}),
   bye(conn) {
     conn.close(1000);
@@ -316,5 +382,5 @@ class Conn {
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const server = await new StandIn().start(Number(process.argv[2] ?? 0));
-  process.stdout.write(`${server.url}\n`);
+  process.stdout.write(`stand-in listening on ${server.url}\n`);
 }
