@@ -12,9 +12,9 @@ use crate::base::limits::KIB;
 /// What a sender cuts from the end of a message and a receiver puts back (§7.2.1, §7.2.2).
 const TAIL: [u8; 4] = [0x00, 0x00, 0xff, 0xff];
 
-/// zlib's level. Frames of a chat are short: level 1 finds nearly all that is to be found in them
-/// at a fraction of the cost of level 6.
-const LEVEL: u32 = 1;
+/// zlib's level: the lowest that makes codes to measure. Level 1 has fixed codes only; a 158-byte
+/// event then shrinks to 155 bytes where this one gives 132, and higher levels give no less.
+const LEVEL: u32 = 2;
 
 /// Final blocks (BFINAL, §7.2.3.4) in one message. Each one makes us begin a new stream, which
 /// costs much more than the two bytes it takes on the wire; honest senders have one.

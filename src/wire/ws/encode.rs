@@ -104,7 +104,8 @@ impl Encoder {
     }
 
     /// Appends a whole message as one frame, deflated if it has at least `compress_bytes_min`
-    /// bytes. (Every message may choose: RFC 7692 §6.) An empty message is never deflated.
+    /// bytes. (Every message may choose: RFC 7692 §6.) An empty message is never deflated; one that
+    /// does not shrink is, and grows by a few bytes: `compress_bytes_min` is there to prevent it.
     pub fn encode(
         &mut self,
         kind: Kind,
@@ -124,11 +125,6 @@ impl Encoder {
         let deflater = self.deflater.get_or_insert_with(|| Box::new(Deflater::new(direction)));
         deflater.push(message, out);
         let body_bytes = out.len() - body;
-        if body_bytes >= message.len() && direction.takeover == Takeover::Reset {
-            // Nobody's window depends on it, so the shorter form may go.
-            out.truncate(begin);
-            return encode_frame(out, kind.opcode(), message);
-        }
         let mut header = Vec::with_capacity(HEADER_BYTES_MAX);
         encode_header(&mut header, kind.opcode(), true, body_bytes, None);
         out[begin..begin + header.len()].copy_from_slice(&header);

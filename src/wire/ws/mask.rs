@@ -1,7 +1,8 @@
 //! XOR with the masking key, in place, at any phase (RFC 6455 §5.3).
 
-/// Bytes of one step: one SSE register. The compiler unrolls to several of them.
-const STEP_BYTES: usize = 16;
+/// Bytes of one step: two SSE registers. An array of bytes, and not a `u128`, because the compiler
+/// keeps the latter in general registers.
+const STEP_BYTES: usize = 32;
 
 /// Masks or unmasks `bytes` (the operation is its own inverse) and gives the key for the byte that
 /// follows them, so that a frame that arrives in pieces is unmasked piece by piece.
@@ -11,10 +12,12 @@ const STEP_BYTES: usize = 16;
 #[must_use = "a following piece of the same frame needs the rotated key"]
 pub fn apply(key: [u8; 4], bytes: &mut [u8]) -> [u8; 4] {
     let word = u32::from_ne_bytes(key);
-    let wide = u128::from_ne_bytes(repeat(key));
+    let wide: [u8; STEP_BYTES] = std::array::from_fn(|index| key[index % key.len()]);
     let (steps, tail) = bytes.as_chunks_mut::<STEP_BYTES>();
     for step in steps {
-        *step = (u128::from_ne_bytes(*step) ^ wide).to_ne_bytes();
+        for (byte, key) in step.iter_mut().zip(wide) {
+            *byte ^= key;
+        }
     }
     let (words, rest) = tail.as_chunks_mut::<4>();
     for quad in words {
@@ -26,8 +29,4 @@ pub fn apply(key: [u8; 4], bytes: &mut [u8]) -> [u8; 4] {
     let mut next = key;
     next.rotate_left(rest.len());
     next
-}
-
-fn repeat(key: [u8; 4]) -> [u8; STEP_BYTES] {
-    std::array::from_fn(|index| key[index % 4])
 }

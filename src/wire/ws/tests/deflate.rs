@@ -127,7 +127,7 @@ fn every_window_and_takeover_comes_back() {
 }
 
 #[test]
-fn compression_pays_or_is_left_out() {
+fn compression_pays_and_noise_costs_little() {
     let sizes = |takeover, message: &[u8], compress_bytes_min| {
         let mut encoder = Encoder::new(Direction { takeover, ..Direction::DEFAULT });
         [0; 2].map(|_| {
@@ -153,9 +153,10 @@ fn compression_pays_or_is_left_out() {
     assert_eq!(first, second, "every message stands alone");
     let [first, second] = sizes(Takeover::Keep, text, 64);
     assert!(second.0 * 3 < first.0, "the second refers to the first: {first:?} {second:?}");
-    assert_eq!(sizes(Takeover::Reset, &noise, 0), [(304, false); 2]);
+    let [first, second] = sizes(Takeover::Reset, &noise, 0);
+    assert!(first.1 && first == second && first.0 <= noise.len() + 4 + 6, "{first:?}");
     let [first, second] = sizes(Takeover::Keep, &noise, 0);
-    assert!(first.1 && second.0 < first.0, "the window depends on it, so it goes deflated");
+    assert!(second.0 * 10 < first.0, "{first:?} {second:?}");
 }
 
 #[test]
