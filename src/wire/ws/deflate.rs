@@ -7,7 +7,7 @@ use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, 
 
 use super::negotiate::{Direction, Takeover, WINDOW_BITS_DEFLATE_MIN, WINDOW_BITS_MAX};
 use crate::base::codes::CloseReason;
-use crate::base::limits::KIB;
+use crate::base::limits::{KIB, WS_DEFLATE_STREAMS_MAX};
 
 /// What a sender cuts from the end of a message and a receiver puts back (§7.2.1, §7.2.2).
 const TAIL: [u8; 4] = [0x00, 0x00, 0xff, 0xff];
@@ -15,10 +15,6 @@ const TAIL: [u8; 4] = [0x00, 0x00, 0xff, 0xff];
 /// zlib's level: the lowest that makes codes to measure. Level 1 has fixed codes only; a 158-byte
 /// event then shrinks to 155 bytes where this one gives 132, and higher levels give no less.
 const LEVEL: u32 = 2;
-
-/// Final blocks (BFINAL, §7.2.3.4) in one message. Each one makes us begin a new stream, which
-/// costs much more than the two bytes it takes on the wire; honest senders have one.
-const STREAMS_PER_MESSAGE_MAX: u32 = 16;
 
 /// What zlib keeps for inflating beside the window, about.
 const INFLATE_TABLES_BYTES: usize = 10 * KIB;
@@ -105,7 +101,7 @@ impl Inflater {
     /// After a final block: what follows, if anything does, is a stream of its own.
     fn begin_stream(&mut self) -> Result<(), CloseReason> {
         self.ended_count += 1;
-        if self.ended_count > STREAMS_PER_MESSAGE_MAX {
+        if self.ended_count > WS_DEFLATE_STREAMS_MAX {
             return Err(CloseReason::BadPayload);
         }
         self.stream.reset(false);

@@ -5,10 +5,9 @@
 
 use super::close::{cut_reason, is_valid_code};
 use super::deflate::Deflater;
-use super::frame::{HEADER_BYTES_MAX, Opcode, encode_header};
+use super::frame::{Form, HEADER_BYTES_MAX, Opcode, encode_header};
 use super::mask;
 use super::negotiate::{Direction, Takeover};
-use crate::base::limits::WS_CONTROL_BYTES_MAX;
 
 /// The two kinds of messages.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -52,7 +51,7 @@ pub fn encode_pong(out: &mut Vec<u8>, payload: &[u8]) {
 pub fn encode_close(out: &mut Vec<u8>, code: u16, reason: &str) {
     assert!(is_valid_code(code));
     let reason = cut_reason(reason);
-    encode_header(out, Opcode::Close, false, 2 + reason.len(), None);
+    encode_header(out, Opcode::Close, Form::Plain, 2 + reason.len(), None);
     out.extend_from_slice(&code.to_be_bytes());
     out.extend_from_slice(reason.as_bytes());
 }
@@ -68,7 +67,7 @@ pub fn encode_close_reply(out: &mut Vec<u8>, code: Option<u16>) {
 /// Appends a server's frame, uncompressed.
 pub fn encode_frame(out: &mut Vec<u8>, opcode: Opcode, payload: &[u8]) {
     out.reserve(HEADER_BYTES_MAX + payload.len());
-    encode_header(out, opcode, false, payload.len(), None);
+    encode_header(out, opcode, Form::Plain, payload.len(), None);
     out.extend_from_slice(payload);
 }
 
@@ -78,7 +77,7 @@ pub fn encode_frame(out: &mut Vec<u8>, opcode: Opcode, payload: &[u8]) {
 /// scripts; who calls this decides.
 pub fn encode_masked(out: &mut Vec<u8>, opcode: Opcode, key: [u8; 4], payload: &[u8]) {
     out.reserve(HEADER_BYTES_MAX + payload.len());
-    encode_header(out, opcode, false, payload.len(), Some(key));
+    encode_header(out, opcode, Form::Plain, payload.len(), Some(key));
     let begin = out.len();
     out.extend_from_slice(payload);
     let _ = mask::apply(key, &mut out[begin..]);
@@ -124,12 +123,13 @@ impl Encoder {
         let direction = self.direction;
         let deflater = self.deflater.get_or_insert_with(|| Box::new(Deflater::new(direction)));
         deflater.push(message, out);
-        let body_bytes = out.len() - body;
-        let mut header = Vec::with_capacity(HEADER_BYTES_MAX);
-        encode_header(&mut header, kind.opcode(), true, body_bytes, None);
-        out[begin..begin + header.len()].copy_from_slice(&header);
-        out.copy_within(body.., begin + header.len());
-        out.truncate(begin + header.len() + body_bytes);
+        let end = out.len();
+        encode_header(out, kind.opcode(), Form::Deflated, end - body, None);
+        let header_bytes = out.len() - end;
+        assert!(header_bytes <= HEADER_BYTES_MAX);
+        out.copy_within(body..end, begin + header_bytes);
+        out.copy_within(end.., begin);
+        out.truncate(begin + header_bytes + (end - body));
     }
 
     /// Gives the context's memory back, where no later message needs it.
@@ -141,4 +141,3 @@ impl Encoder {
 }
 
 const _: () = assert!(size_of::<Encoder>() <= 16);
-const _: () = assert!(WS_CONTROL_BYTES_MAX + HEADER_BYTES_MAX < 256);

@@ -205,22 +205,31 @@ pub const fn header_bytes(payload_bytes: usize) -> usize {
     }
 }
 
+/// How the payload of an outgoing message stands in its frame.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Form {
+    /// As it is.
+    Plain,
+    /// As RFC 7692 §7.2.1 makes it; RSV1 says so.
+    Deflated,
+}
+
 /// Appends the header of a whole message or control frame (FIN set) in its shortest form.
 ///
-/// `key` is `None` for a server. `compressed` says that the payload that follows is deflated.
+/// `key` is `None` for a server.
 pub(super) fn encode_header(
     out: &mut Vec<u8>,
     opcode: Opcode,
-    compressed: bool,
+    form: Form,
     payload_bytes: usize,
     key: Option<[u8; 4]>,
 ) {
     if opcode.is_control() {
         assert!(payload_bytes <= WS_CONTROL_BYTES_MAX);
-        assert!(!compressed);
+        assert_eq!(form, Form::Plain);
     }
     assert!(opcode != Opcode::Continuation);
-    let first = FIN | if compressed { RSV1 } else { 0 } | opcode.to_bits();
+    let first = FIN | if form == Form::Deflated { RSV1 } else { 0 } | opcode.to_bits();
     let masked = if key.is_some() { MASKED } else { 0 };
     match header_bytes(payload_bytes) {
         2 => out.extend_from_slice(&[first, masked | payload_bytes as u8]),

@@ -134,7 +134,7 @@ struct Assembly {
     /// The message so far: unmasked and inflated.
     bytes: Vec<u8>,
     checked_bytes: usize,
-    /// Payload bytes of the message's frames as announced, for the bound on deflated input.
+    /// Payload bytes that arrived for the message, for the bound on deflated input.
     wire_bytes: u64,
     fragment_count: u32,
     /// The control frame so far.

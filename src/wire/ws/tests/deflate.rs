@@ -12,7 +12,7 @@ const RESET: Option<Direction> =
 #[test]
 fn the_examples_of_the_standard() {
     const HELLO: &[u8] = b"\xf2\x48\xcd\xc9\xc9\x07\x00";
-    let table: &[(&[(u8, &[u8])], &[&str])] = &[
+    let table: &[Sequence<'_>] = &[
         // 7.2.3.1, whole and in two fragments.
         (&[(0xc1, HELLO)], &["text(Hello)"]),
         (&[(0x41, b"\xf2\x48\xcd"), (0x80, b"\xc9\xc9\x07\x00")], &["text(Hello)"]),
@@ -30,10 +30,6 @@ fn the_examples_of_the_standard() {
     for (frames, want) in table {
         check_with(KEEP, &LIMITS, &frames_of(frames), want);
     }
-}
-
-fn frames_of(frames: &[(u8, &[u8])]) -> Vec<u8> {
-    frames.iter().flat_map(|(first, payload)| client_frame(*first, payload)).collect()
 }
 
 /// An independent use of zlib: level 9, and cut as §7.2.1 says.
@@ -58,7 +54,7 @@ fn violations_and_limits() {
     let streams = |count: usize| [b"\x03\x00".repeat(count), b"\x00".to_vec()].concat();
     let (few, many) = (streams(16), streams(17));
     let zeros_said = format!("binary({})", "00".repeat(4_096));
-    let table: &[(&[(u8, &[u8])], &[&str])] = &[
+    let table: &[Sequence<'_>] = &[
         // Marked where it must not be.
         (&[(0x01, b"a"), (0xc0, &hello)], &["error 1002"]),
         (&[(0x41, b"\xf2\x48\xcd"), (0xc0, b"\xc9\xc9\x07\x00")], &["error 1002"]),

@@ -24,12 +24,11 @@ fn the_examples_of_the_standard() {
     }
 }
 
-/// Each row: frames of (first byte, payload), and what is said.
 #[test]
 fn sequences() {
     let long = [b'x'; 125];
     let long_hex = hex(&long);
-    let table: &[(&[(u8, &[u8])], &[&str])] = &[
+    let table: &[Sequence<'_>] = &[
         (&[(0x81, b"")], &["text()"]),
         (&[(0x82, b"")], &["binary()"]),
         (&[(0x81, b"a"), (0x82, b"b"), (0x81, b"c")], &["text(a)", "binary(62)", "text(c)"]),
@@ -75,9 +74,7 @@ fn sequences() {
         (&[(0x82, b"\xff")], &["binary(ff)"]),
     ];
     for (frames, want) in table {
-        let bytes: Vec<_> =
-            frames.iter().flat_map(|(first, payload)| client_frame(*first, payload)).collect();
-        check(&bytes, want);
+        check(&frames_of(frames), want);
     }
 }
 
@@ -108,7 +105,7 @@ fn bad_text_fails_at_the_offending_byte() {
 #[test]
 fn limits() {
     let tight = Limits { message_bytes_max: 10, fragments_max: 3 };
-    let table: &[(&[(u8, &[u8])], &[&str])] = &[
+    let table: &[Sequence<'_>] = &[
         (&[(0x81, b"0123456789")], &["text(0123456789)"]),
         (&[(0x81, b"0123456789a")], &["error 1009"]),
         (&[(0x01, b"01234"), (0x80, b"56789")], &["text(0123456789)"]),
@@ -126,9 +123,7 @@ fn limits() {
         ),
     ];
     for (frames, want) in table {
-        let bytes: Vec<_> =
-            frames.iter().flat_map(|(first, payload)| client_frame(*first, payload)).collect();
-        check_with(None, &tight, &bytes, want);
+        check_with(None, &tight, &frames_of(frames), want);
     }
 }
 

@@ -66,6 +66,13 @@ fn client_frame(first: u8, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
+/// Frames of a client as (first byte, payload), and what a server must make of them.
+type Sequence<'a> = (&'a [(u8, &'a [u8])], &'a [&'a str]);
+
+fn frames_of(frames: &[(u8, &[u8])]) -> Vec<u8> {
+    frames.iter().flat_map(|(first, payload)| client_frame(*first, payload)).collect()
+}
+
 /// Checks what `bytes` say to a server: whole, byte by byte, and in every cut into two.
 #[track_caller]
 fn check_with(deflate: Option<Direction>, limits: &Limits, bytes: &[u8], want: &[&str]) {
