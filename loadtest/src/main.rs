@@ -1,7 +1,7 @@
 //! `ringpost-load`: puts load on a WebSocket server and judges every reply.
 //!
-//! The modules stand in reading order, which is dependency order. Nothing of the server's runtime is
-//! linked: what is measured and what measures share only the closed lists of `ringpost::base`.
+//! The modules stand in reading order, which is dependency order. Nothing of the server's runtime
+//! is linked: what is measured and what measures share only the closed lists of `ringpost::base`.
 
 /// The client's side of WebSocket, byte by byte.
 mod frame;

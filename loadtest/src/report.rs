@@ -304,7 +304,8 @@ mod tests {
 Scenario   echo: 2 connections, 2 s after 1 s warm-up, seed 42
 Delivered  10 of 10 expected (100.000 %), 0 duplicated, 0 out of order
 Rate       1000 msg/s sent, 1000 msg/s received
-Latency    p50 20.0 µs   p90 20.0 µs   p99 20.0 µs   p99.9 20.0 µs   p99.99 20.0 µs   max 20.0 µs     from intended send to reply
+Latency    p50 20.0 µs   p90 20.0 µs   p99 20.0 µs   p99.9 20.0 µs   p99.99 20.0 µs   \
+max 20.0 µs     from intended send to reply
 Server     3.50 µs CPU per received message, 0.00 cores, 3.0 MiB
 Client     thin driver, 95 % of 1 core
 

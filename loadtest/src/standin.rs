@@ -1,5 +1,5 @@
-//! A tiny server for the tests: echo, and as much of the chat protocol as the `chat` scenario needs,
-//! with faults to order. One thread per connection, on tungstenite.
+//! A tiny server for the tests: echo, and as much of the chat protocol as the `chat` scenario
+//! needs, with faults to order. One thread per connection, on tungstenite.
 
 use serde_json::{Value, json};
 use std::collections::BTreeMap;

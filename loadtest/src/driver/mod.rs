@@ -1,7 +1,8 @@
 //! What carries a scenario: clients that own sockets and know nothing of what is said on them.
 //!
-//! A scenario is a [`Workload`] per thread. Two clients can drive it: [`thin`], made to cost little
-//! beside the server, and [`oracle`], made of somebody else's code, which shares none of our faults.
+//! A scenario is a [`Workload`] per thread. Two clients can drive it: [`thin`], made to cost
+//! little beside the server, and [`oracle`], made of somebody else's code, which shares none of our
+//! faults.
 
 pub mod gate;
 

@@ -1,7 +1,8 @@
 //! The thin client: epoll, one read per readiness, one write per connection and turn.
 //!
-//! A client that costs more than the server measures itself. So: no allocation per message, one read
-//! buffer per thread, and everything a turn wants to send to one connection leaves in one `write`.
+//! A client that costs more than the server measures itself. So: no allocation per message, one
+//! read buffer per thread, and everything a turn wants to send to one connection leaves in one
+//! `write`.
 
 use super::gate::Gate;
 use super::sys::{Epoll, Interest};

@@ -81,7 +81,7 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Empty books. Texts of this room depend on `seed`; `cid_prefix` must be unique to room and run.
+    /// Empty books. Texts depend on `seed`; `cid_prefix` must be unique to room and run.
     pub fn new(room: String, cid_prefix: String, members: usize, seed: u64, size: usize) -> Self {
         assert!(members > 0);
         assert!(size >= SIZE_MIN);
@@ -105,7 +105,7 @@ impl Ledger {
         self.members[member] = Some(Order::new(o + 1));
     }
 
-    /// The next message, due at `due`: appends its `send` frame to `out`, gives the member who sends.
+    /// The next message, due at `due`: appends its `send` frame to `out`, gives the sender.
     pub fn send(&mut self, due: Nanos, id_base: u64, out: &mut Vec<u8>) -> usize {
         let number = self.sent.len() as u64;
         self.sent.push(Sent { due, o: 0, acked: 0, deliveries: 0, refused: false });

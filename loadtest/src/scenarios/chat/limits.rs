@@ -1,4 +1,4 @@
-//! Whether the server's limits, as `hello` tells them, leave room for the load that is wanted. Pure.
+//! Whether the server's limits, as `hello` tells them, leave room for the wanted load. Pure.
 
 use crate::driver::Failure;
 use crate::scenarios::Settings;
@@ -6,8 +6,9 @@ use ringpost::base::limits;
 use serde_json::Value;
 
 /// How to lift the limits a load test meets.
-const LIFT: &str = "start the server with `--set limits.sends_per_s=0 --set limits.room_sends_per_s=0 \
-                    --set limits.frames_per_s=0`, or use more --members or a lower --rate";
+const LIFT: &str = "start the server with `--set limits.sends_per_s=0 \
+                    --set limits.room_sends_per_s=0 --set limits.frames_per_s=0`, \
+                    or use more --members or a lower --rate";
 
 /// Compares one member's part of the load with what one session and one user may send.
 ///
