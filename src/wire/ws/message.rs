@@ -15,6 +15,7 @@
 //! The answer does not depend on how the input was cut: a frame that arrives whole takes the short
 //! path, the same frame byte by byte the long one, and both end in the same item or error.
 
+use super::assembly::Assembly;
 use super::close;
 use super::deflate::Inflater;
 use super::frame::{self, Compression, Decoded, HEADER_BYTES_MAX, Header, Opcode, Sender};
@@ -128,19 +129,6 @@ enum Lent {
     Control,
 }
 
-/// Invariant: `checked_bytes <= bytes.len()`, and the bytes before it are UTF-8 if it is a text.
-#[derive(Debug, Default)]
-struct Assembly {
-    /// The message so far: unmasked and inflated.
-    bytes: Vec<u8>,
-    checked_bytes: usize,
-    /// Payload bytes that arrived for the message, for the bound on deflated input.
-    wire_bytes: u64,
-    fragment_count: u32,
-    /// The control frame so far.
-    control: Vec<u8>,
-}
-
 /// What ends the reading of frames for now, without a borrow.
 #[derive(Clone, Copy)]
 enum Ready {
@@ -234,9 +222,7 @@ impl Decoder {
 
     /// About how many bytes of heap this decoder holds: for bounds over all connections.
     pub fn held_bytes(&self) -> usize {
-        let assembly = self.assembly.as_ref().map_or(0, |assembly| {
-            size_of::<Assembly>() + assembly.bytes.capacity() + assembly.control.capacity()
-        });
+        let assembly = self.assembly.as_ref().map_or(0, |assembly| assembly.held_bytes());
         assembly + self.inflater.as_ref().map_or(0, |inflater| inflater.held_bytes())
     }
 
@@ -400,7 +386,7 @@ impl Decoder {
         assembly.wire_bytes += piece.len() as u64;
         let (data, added) = match self.message {
             Message::Plain(data) => {
-                append(&mut assembly.bytes, piece, limits.message_bytes_max);
+                assembly.append(piece, limits.message_bytes_max);
                 (data, Ok(()))
             }
             Message::Deflated(data) => {
@@ -460,39 +446,11 @@ impl Data {
     }
 }
 
-impl Assembly {
-    /// Fails as soon as the bytes cannot be the beginning of any text (RFC 6455 §8.1). A character
-    /// that is cut at the end is looked at again, from its first byte, with the next piece.
-    fn check_text(&mut self) -> Result<(), CloseReason> {
-        assert!(self.checked_bytes <= self.bytes.len());
-        match simdutf8::compat::from_utf8(&self.bytes[self.checked_bytes..]) {
-            Ok(_) => self.checked_bytes = self.bytes.len(),
-            Err(error) if error.error_len().is_none() => {
-                self.checked_bytes += error.valid_up_to();
-                assert!(self.bytes.len() - self.checked_bytes < 4);
-            }
-            Err(_) => return Err(CloseReason::BadPayload),
-        }
-        Ok(())
-    }
-}
-
 /// How much deflated input a message may take: incompressible data grows by an eighth in the worst
 /// of the fixed codes, and by less in stored blocks. Beyond that it is padding.
 fn wire_bytes_max(limits: &Limits) -> u64 {
     let bytes_max = limits.message_bytes_max as u64;
     bytes_max.saturating_add(bytes_max / 8).saturating_add(64)
-}
-
-/// Appends with doubling, but never past the bound. The header was checked against it before.
-fn append(bytes: &mut Vec<u8>, piece: &[u8], bytes_max: usize) {
-    let needed = bytes.len() + piece.len();
-    assert!(needed <= bytes_max);
-    if needed > bytes.capacity() {
-        let wanted = (bytes.capacity() * 2).max(needed).min(bytes_max);
-        bytes.reserve_exact(wanted - bytes.len());
-    }
-    bytes.extend_from_slice(piece);
 }
 
 /// A whole frame or message as an item.

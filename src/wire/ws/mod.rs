@@ -53,6 +53,9 @@ pub mod close;
 /// Inflating under a cap, and deflating, one message at a time (RFC 7692 §7.2).
 pub mod deflate;
 
+/// The part of a message that has arrived.
+mod assembly;
+
 /// Bytes of a peer to messages.
 pub mod message;
 
