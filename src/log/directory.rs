@@ -102,6 +102,11 @@ pub fn log_dir(root: &Path) -> PathBuf {
     root.join("log")
 }
 
+/// Whether `dir` itself holds segments.
+pub fn holds_segments(dir: &Path) -> bool {
+    list_segments(dir).is_ok_and(|segments| !segments.is_empty())
+}
+
 /// The segments of `log_dir` in the order of their sequence numbers. Other files are not looked at.
 pub(super) fn list_segments(log_dir: &Path) -> Result<Vec<(u64, PathBuf)>, LogError> {
     let listing = match std::fs::read_dir(log_dir) {

@@ -48,7 +48,7 @@ mod segment;
 pub mod writer;
 
 #[cfg(test)]
-mod scratch;
+pub(crate) mod scratch;
 
 pub use archive::{Archive, HistoryEvent};
 pub use directory::{DataDir, LogError};

@@ -1,1 +1,180 @@
-//! Reports over the log: tail, summary, verify.
+//! Reports over the log: `ringpost-scan [options] REPORT`.
+//!
+//! A report is one file with one [`Report`] value; [`REPORTS`] lists them, and the command line and
+//! its help are made from that list. Rows go to stdout, words to stderr. Exit status: 0 something
+//! was found, 1 nothing was, 2 an error or damage. A closed pipe is success: the reader has enough.
+//!
+//! **Never:** an import from the server's side (`chat`, `net`, `shard`); a control character of a
+//! stranger on somebody's terminal.
+
+mod command_line;
+mod describe;
+mod escape;
+mod filter;
+mod render;
+mod summary;
+mod tail;
+mod time;
+mod verify;
+
+#[cfg(test)]
+mod tests;
+
+use crate::log::{Log, LogError, Trust, directory};
+use clap::{ArgMatches, Command};
+use filter::Filter;
+use render::{Format, Rows};
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+/// One report: its verb, its options and what it does.
+struct Report {
+    name: &'static str,
+    about: &'static str,
+    /// Whether `--room` and the other filters mean something for it.
+    filtered: bool,
+    /// Adds the options that only this report has.
+    options: fn(Command) -> Command,
+    run: fn(&mut Job<'_>) -> Result<Found, ScanError>,
+}
+
+/// Every report there is, in the order of the help.
+const REPORTS: &[Report] = &[tail::REPORT, summary::REPORT, verify::REPORT];
+
+/// What the process around a scan knows.
+pub struct Surroundings<'a> {
+    /// Wall clock, microseconds since 1970.
+    pub now_us: i64,
+    /// Whether rows go to a terminal that wants colours.
+    pub colour: bool,
+    /// Waits for more records while following; `false` ends the scan.
+    pub wait: &'a mut dyn FnMut() -> bool,
+}
+
+/// A report that is running.
+struct Job<'a> {
+    log: Log,
+    filter: Filter,
+    matches: &'a ArgMatches,
+    format: Format,
+    colour: bool,
+    out: &'a mut dyn Write,
+    words: &'a mut dyn Write,
+    wait: &'a mut dyn FnMut() -> bool,
+}
+
+/// What a report found.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Found {
+    Something,
+    Nothing,
+    /// The rows say what is damaged.
+    Damage,
+}
+
+/// Why a scan ended early.
+#[derive(Debug)]
+enum ScanError {
+    Log(LogError),
+    Output(io::Error),
+    /// A bad argument, in words.
+    Argument(String),
+}
+
+impl From<io::Error> for ScanError {
+    fn from(error: io::Error) -> Self {
+        Self::Output(error)
+    }
+}
+
+impl From<LogError> for ScanError {
+    fn from(error: LogError) -> Self {
+        Self::Log(error)
+    }
+}
+
+impl Job<'_> {
+    /// Rows of this report on their way out.
+    fn rows(&mut self, columns: &'static [render::Column]) -> io::Result<Rows<'_>> {
+        Rows::begin(self.out, self.format, self.colour, columns)
+    }
+}
+
+/// Runs one command line (without the program's name) and gives the exit status.
+pub fn run(
+    arguments: &[OsString],
+    out: &mut dyn Write,
+    words: &mut dyn Write,
+    surroundings: Surroundings<'_>,
+) -> u8 {
+    let matches = match command_line::parse(arguments) {
+        Ok(matches) => matches,
+        Err(error) => {
+            let target: &mut dyn Write = if error.use_stderr() { words } else { out };
+            let _ = write!(target, "{}", error.render());
+            return error.exit_code() as u8;
+        }
+    };
+    match report(&matches, out, words, surroundings).and_then(|found| {
+        out.flush()?;
+        Ok(found)
+    }) {
+        Ok(Found::Something) => 0,
+        Ok(Found::Nothing) => 1,
+        Ok(Found::Damage) => 2,
+        Err(ScanError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => 0,
+        Err(error) => {
+            let _ = explain(&error, words);
+            2
+        }
+    }
+}
+
+fn report(
+    matches: &ArgMatches,
+    out: &mut dyn Write,
+    words: &mut dyn Write,
+    surroundings: Surroundings<'_>,
+) -> Result<Found, ScanError> {
+    let (verb, matches) = matches.subcommand().expect("a report is required");
+    let report = REPORTS.iter().find(|report| report.name == verb).expect("reports make verbs");
+    let filter = Filter::parse(matches, surroundings.now_us).map_err(ScanError::Argument)?;
+    if !report.filtered && !filter.is_empty() {
+        let why = format!("{verb} looks at everything; filters do not apply to it");
+        return Err(ScanError::Argument(why));
+    }
+    let data = matches.get_one::<PathBuf>("data").expect("has a default");
+    let log = Log::open(&find_log(data), Trust::Validate)?;
+    (report.run)(&mut Job {
+        log,
+        filter,
+        matches,
+        format: command_line::format(matches),
+        colour: surroundings.colour,
+        out,
+        words,
+        wait: surroundings.wait,
+    })
+}
+
+/// The `log` directory of a data directory, or the directory itself when it holds segments: a
+/// person may have copied only those.
+fn find_log(data: &Path) -> PathBuf {
+    let inside = directory::log_dir(data);
+    if !inside.is_dir() && directory::holds_segments(data) { data.to_path_buf() } else { inside }
+}
+
+fn explain(error: &ScanError, words: &mut dyn Write) -> io::Result<()> {
+    match error {
+        ScanError::Log(error) => {
+            writeln!(words, "error: {error}")?;
+            if matches!(error, LogError::Missing(_)) {
+                writeln!(words, "hint: --data DIR names the data directory of the server")?;
+            }
+        }
+        ScanError::Output(error) => writeln!(words, "error: cannot write: {error}")?,
+        ScanError::Argument(why) => writeln!(words, "error: {why}")?,
+    }
+    Ok(())
+}

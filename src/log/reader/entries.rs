@@ -25,6 +25,10 @@ pub struct Cursor {
 }
 
 impl Cursor {
+    pub(super) fn before(segment: usize) -> Self {
+        Self { segment: segment as u32, batch: 0 }
+    }
+
     pub(super) fn behind(segments: &[Segment]) -> Self {
         match segments.split_last() {
             None => Self::default(),

@@ -160,6 +160,11 @@ impl Log {
         Entries::new(&self.segments, cursor)
     }
 
+    /// Every record of one segment.
+    pub fn entries_of(&self, segment: usize) -> Entries<'_> {
+        Entries::new(&self.segments[..=segment], Cursor::before(segment))
+    }
+
     /// The place behind the last record.
     pub fn end(&self) -> Cursor {
         Cursor::behind(&self.segments)

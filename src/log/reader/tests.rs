@@ -1,1 +1,202 @@
+//! Files that are wrong as a whole, places, and ranges.
 
+use super::*;
+use crate::base::ids::Offset;
+use crate::log::archive::Archive;
+use crate::log::directory::{DataDir, log_dir};
+use crate::log::format::SegmentHeader;
+use crate::log::producer::Producer;
+use crate::log::record::{DeleteV1, EditV1, MessageV1};
+use crate::log::recovered::Recovered;
+use crate::log::scratch::Scratch;
+use crate::log::writer::{AckPolicy, LogOptions, LogWriter};
+
+fn start(scratch: &Scratch) -> (LogWriter, Producer) {
+    let dir = DataDir::lock(scratch.path()).unwrap();
+    let recovered = Recovered::read(&dir).unwrap();
+    let options = LogOptions {
+        policy: AckPolicy::Os,
+        segment_bytes: 192 * 1_024,
+        ring_bytes: 256 * 1_024,
+        ..LogOptions::new(1, 7, || 1)
+    };
+    let (writer, mut producers) =
+        LogWriter::start(dir, &recovered, options, Box::new(|_| ())).unwrap();
+    (writer, producers.remove(0))
+}
+
+fn message(o: u64, text: &str) -> MessageV1<'_> {
+    let (cid, display, external, extra) = ("", "", "", "");
+    let ts_us = o as i64 * 1_000_000;
+    MessageV1 { o, ts_us, reply: 0, cid, text, display, external, extra, source: 1, direction: 3 }
+}
+
+/// Three starts of two messages each.
+fn three_segments(scratch: &Scratch) -> Vec<PathBuf> {
+    for start_index in 0..3 {
+        let (writer, mut producer) = start(scratch);
+        let room = producer.intern(NameKind::Room, "lobby").unwrap();
+        for o in [1, 2] {
+            let record = message(start_index * 2 + o, "hi");
+            producer.append(NameId::NONE, room, &record).unwrap();
+        }
+        writer.stop().unwrap();
+    }
+    let listed = list_segments(&log_dir(scratch.path())).unwrap();
+    listed.into_iter().map(|(_, path)| path).collect()
+}
+
+fn open(scratch: &Scratch) -> Log {
+    Log::open(&log_dir(scratch.path()), Trust::Validate).unwrap()
+}
+
+fn message_count(log: &Log) -> usize {
+    log.entries().filter(|entry| entry.kind() == Some(Kind::Message)).count()
+}
+
+#[test]
+fn a_bad_file_costs_only_itself() {
+    let scratch = Scratch::new("bad-file");
+    let paths = three_segments(&scratch);
+    assert_eq!((message_count(&open(&scratch)), open(&scratch).problems().len()), (6, 0));
+
+    let mut bytes = std::fs::read(&paths[1]).unwrap();
+    bytes[20] ^= 1;
+    std::fs::write(&paths[1], &bytes).unwrap();
+    assert_eq!((message_count(&open(&scratch)), open(&scratch).problems().len()), (6, 0));
+    bytes[2_048 + 20] ^= 1;
+    std::fs::write(&paths[1], &bytes).unwrap();
+    let log = open(&scratch);
+    assert_eq!(message_count(&log), 4);
+    let problem = log.problems()[0].to_string();
+    assert!(problem.ends_with("both copies of the segment header are damaged"), "{problem}");
+
+    std::fs::remove_file(&paths[1]).unwrap();
+    let log = open(&scratch);
+    assert_eq!(message_count(&log), 4);
+    assert!(log.problems()[0].to_string().ends_with("the file is missing"));
+
+    std::fs::remove_file(&paths[0]).unwrap();
+    let log = open(&scratch);
+    assert_eq!((message_count(&log), log.problems().len()), (2, 0), "retention is no hole");
+}
+
+#[test]
+fn files_that_are_short_empty_or_misnamed() {
+    let scratch = Scratch::new("short");
+    let paths = three_segments(&scratch);
+    let bytes = std::fs::read(&paths[0]).unwrap();
+    let misnamed = scratch.path().join("log").join(SegmentHeader::file_name(500));
+    std::fs::write(&misnamed, &bytes).unwrap();
+    let log = open(&scratch);
+    assert!(log.problems()[0].to_string().ends_with("its header says it begins at 0"));
+    std::fs::write(&misnamed, b"").unwrap();
+    assert_eq!(message_count(&open(&scratch)), 6);
+    // The next start must not stumble over the unborn file.
+    let (writer, _producer) = start(&scratch);
+    writer.stop().unwrap();
+    let log = open(&scratch);
+    assert_eq!((log.segments().len(), log.problems().len()), (4, 1));
+    assert!(!log.problems()[0].what.is_loss());
+    // Cut behind its first batch, a segment still gives what is whole.
+    std::fs::write(&paths[0], &bytes[..5_000]).unwrap();
+    assert!(message_count(&open(&scratch)) >= 4);
+}
+
+#[test]
+fn places_give_their_record_and_no_other_place_does() {
+    let scratch = Scratch::new("places");
+    three_segments(&scratch);
+    let log = open(&scratch);
+    for entry in log.entries() {
+        let found = log.at(entry.position).expect("its own place");
+        assert_eq!((found.seq, found.record), (entry.seq, entry.record));
+        for wrong in [1, 8] {
+            let position =
+                RecordPosition { offset: entry.position.offset + wrong, ..entry.position };
+            assert!(log.at(position).is_none());
+        }
+    }
+    assert!(log.at(RecordPosition { segment: 9, offset: 4_096 }).is_none());
+    assert!(log.at(RecordPosition { segment: 0, offset: 0 }).is_none());
+}
+
+#[test]
+fn ranges_leave_out_whole_batches() {
+    let scratch = Scratch::new("ranges");
+    three_segments(&scratch);
+    let log = open(&scratch);
+    let near = |since_us, until_us| {
+        let entries = log.entries().near(since_us, until_us);
+        entries.filter(|entry| entry.kind() == Some(Kind::Message)).count()
+    };
+    assert_eq!(near(i64::MIN, i64::MAX), 6);
+    assert_eq!(near(7_000_000, i64::MAX), 0);
+    assert!(near(5_500_000, i64::MAX) >= 1);
+    assert_eq!(log.entries_from(log.end()).count(), 0);
+}
+
+#[test]
+fn a_lost_name_is_a_question_mark() {
+    let scratch = Scratch::new("lost-name");
+    let (writer, mut producer) = start(&scratch);
+    let room = producer.intern(NameKind::Room, "lobby").unwrap();
+    producer.append(room, room, &message(1, "hi")).unwrap();
+    writer.stop().unwrap();
+    let log = open(&scratch);
+    let entry = log.entries().find(|entry| entry.kind() == Some(Kind::Message)).unwrap();
+    assert_eq!((entry.room(), entry.command()), ("lobby", ""));
+    assert_eq!(log.segments()[0].name(NameId(77)), UNKNOWN_NAME);
+}
+
+#[test]
+fn history_by_room_with_amendments() {
+    let scratch = Scratch::new("history");
+    let (writer, mut producer) = start(&scratch);
+    let lobby = producer.intern(NameKind::Room, "lobby").unwrap();
+    let other = producer.intern(NameKind::Room, "other").unwrap();
+    let none = NameId::NONE;
+    producer.append(none, lobby, &message(1, "one")).unwrap();
+    producer.append(none, other, &message(1, "elsewhere")).unwrap();
+    producer.append(none, lobby, &message(2, "two")).unwrap();
+    let edit = EditV1 { o: 3, target: 1, ts_us: 1, text: "uno", version: 1 };
+    producer.append(none, lobby, &edit).unwrap();
+    producer.append(none, lobby, &DeleteV1 { o: 4, target: 2, ts_us: 1 }).unwrap();
+    producer.append(none, lobby, &message(6, "a gap before")).unwrap();
+    wait_committed(&mut producer);
+    let mut archive = Archive::new(open(&scratch));
+    let history = |archive: &Archive, room: &str, from: u64, to: u64| {
+        let mut seen = String::new();
+        archive.visit(room, Offset(from)..=Offset(to), |event| {
+            let kind = event.entry.kind().unwrap().name();
+            let amended = event.amendment.map_or("", |entry| entry.kind().unwrap().name());
+            seen += &format!("{}{kind}:{amended} ", event.o.0);
+        });
+        seen
+    };
+    let all = "1message:edit 2message:delete 3edit: 4delete: 6message: ";
+    assert_eq!(history(&archive, "lobby", 0, u64::MAX), all);
+    assert_eq!(history(&archive, "lobby", 2, 3), "2message:delete 3edit: ");
+    assert_eq!(history(&archive, "other", 1, 9), "1message: ");
+    assert_eq!(history(&archive, "nowhere", 1, 9), "");
+    assert_eq!((archive.newest("lobby"), archive.oldest("lobby")), (Offset(6), Offset(1)));
+    producer.append(none, other, &message(2, "later")).unwrap();
+    // A position that no server gives out.
+    producer.append(none, other, &message(1 << 40, "far")).unwrap();
+    wait_committed(&mut producer);
+    archive.refresh().unwrap();
+    assert_eq!(history(&archive, "other", 1, u64::MAX), "1message: 2message: ");
+    assert_eq!(archive.misplaced_count(), 1);
+    writer.stop().unwrap();
+}
+
+fn wait_committed(producer: &mut Producer) {
+    producer.wake();
+    for _ in 0..5_000 {
+        if producer.committed() == producer.appended() {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    panic!("not committed within five seconds");
+}

@@ -194,3 +194,6 @@ fn find_magic(segment: &[u8], from: usize) -> Option<usize> {
     let last = segment.len().checked_sub(BATCH_HEADER_BYTES)?;
     (from.next_multiple_of(ALIGN)..=last).step_by(ALIGN).find(|&at| segment[at..at + 4] == magic)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,61 @@
+//! The command line, made from the list of reports. Options may stand before or after the verb.
+
+use super::REPORTS;
+use super::render::Format;
+use crate::log::Kind;
+use clap::builder::PossibleValuesParser;
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+pub(super) fn parse(arguments: &[OsString]) -> Result<ArgMatches, clap::Error> {
+    let program = std::iter::once(OsString::from("ringpost-scan"));
+    command().try_get_matches_from(program.chain(arguments.iter().cloned()))
+}
+
+pub(super) fn format(matches: &ArgMatches) -> Format {
+    let name = matches.get_one::<String>("format").expect("has a default");
+    Format::ALL.into_iter().find(|format| format.name() == name).expect("a possible value")
+}
+
+pub(super) fn command() -> Command {
+    let mut command = Command::new("ringpost-scan")
+        .about("Asks the log of a ringpost server, running or not")
+        .version(env!("CARGO_PKG_VERSION"))
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommand_value_name("REPORT")
+        .subcommand_help_heading("Reports")
+        .disable_help_subcommand(true)
+        .args(options())
+        .after_help("Exit status: 0 found, 1 nothing found, 2 error or damage.");
+    for report in REPORTS {
+        let verb = Command::new(report.name).about(report.about);
+        command = command.subcommand((report.options)(verb));
+    }
+    command
+}
+
+fn options() -> Vec<Arg> {
+    let kinds = PossibleValuesParser::new(Kind::ALL.iter().map(|kind| kind.name()));
+    let formats = PossibleValuesParser::new(Format::ALL.map(Format::name));
+    let text = |name: &'static str, value: &'static str, help: &'static str| {
+        Arg::new(name).long(name).value_name(value).help(help).global(true)
+    };
+    vec![
+        text("data", "DIR", "Data directory of the server, or a copy")
+            .value_parser(value_parser!(PathBuf))
+            .default_value("./ringpost-data"),
+        text("since", "TIME", "From then on: 2026-01-31, 2026-01-31T12:00Z, or 90s 15m 2h 7d ago"),
+        text("until", "TIME", "Before then"),
+        text("room", "ROOM", "Only this room"),
+        text("user", "USER", "Only this user"),
+        text("kind", "KIND", "Only these kinds of record")
+            .value_parser(kinds)
+            .value_delimiter(',')
+            .action(ArgAction::Append),
+        text("format", "FORMAT", "How rows are written")
+            .value_parser(formats)
+            .default_value("table"),
+    ]
+}

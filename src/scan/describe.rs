@@ -1,0 +1,139 @@
+//! A record in words: position, text, and the rest as `name=value`.
+
+use crate::log::record::{
+    Delivery, Direction, MemberAction, NameKind, Outcome, RecordView, RoomAction, SessionAction,
+    Source,
+};
+use crate::log::{Entry, Kind};
+use std::fmt::Write;
+
+/// What a row of `tail` says about a record.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(super) struct Description {
+    pub(super) kind: String,
+    /// Position in the room; `None` for what has none.
+    pub(super) o: Option<u64>,
+    pub(super) text: String,
+    pub(super) detail: String,
+}
+
+pub(super) fn describe(entry: &Entry<'_>) -> Description {
+    let tag = entry.record.header.tag;
+    let kind = entry.kind().map_or_else(|| format!("type-{tag}"), |kind| kind.name().to_owned());
+    let mut out = Description { kind, ..Description::default() };
+    match entry.view() {
+        Some(view) => fill(&mut out, &view, entry),
+        None if entry.kind().is_some() => out.say("damaged", "archive"),
+        None => out.say("bytes", entry.record.payload.len()),
+    }
+    out
+}
+
+fn fill(out: &mut Description, view: &RecordView<'_>, entry: &Entry<'_>) {
+    match view {
+        RecordView::Name(name) => {
+            out.text = name.text.to_string();
+            out.say("id", name.id);
+            out.say("kind", code(NameKind::from_byte(name.kind).map(NameKind::name)));
+        }
+        RecordView::Message(message) => {
+            out.o = Some(message.o.to_native());
+            out.text = message.text.to_string();
+            out.say("source", code(Source::from_byte(message.source).map(Source::name)));
+            let direction = Direction::from_byte(message.direction).map(Direction::name);
+            out.say("direction", code(direction));
+            out.say_some("reply", message.reply.to_native());
+            out.say_text("cid", &message.cid);
+            out.say_text("display", &message.display);
+            out.say_text("external", &message.external);
+            out.say_text("extra", &message.extra);
+        }
+        RecordView::Edit(edit) => {
+            out.o = Some(edit.o.to_native());
+            out.text = edit.text.to_string();
+            out.say("target", edit.target);
+            out.say("version", edit.version);
+        }
+        RecordView::Delete(delete) => {
+            out.o = Some(delete.o.to_native());
+            out.say("target", delete.target);
+        }
+        RecordView::Member(member) => {
+            out.o = Some(member.o.to_native());
+            out.text = member.subject.to_string();
+            let action = MemberAction::from_byte(member.action).map(MemberAction::name);
+            out.say("action", code(action));
+            out.say("role", member.role);
+        }
+        RecordView::Room(room) => {
+            out.o = Some(room.o.to_native());
+            out.text = room.text.to_string();
+            out.say("action", code(RoomAction::from_byte(room.action).map(RoomAction::name)));
+        }
+        _ => fill_unplaced(out, view, entry),
+    }
+}
+
+/// Records without a position in a room.
+fn fill_unplaced(out: &mut Description, view: &RecordView<'_>, entry: &Entry<'_>) {
+    match view {
+        RecordView::Session(session) => {
+            let action = SessionAction::from_byte(session.action).map(SessionAction::name);
+            out.say("action", code(action));
+            out.say_text("sid", &session.sid);
+            out.say_text("device", &session.device);
+            out.say_text("client", &session.client);
+            out.say_some("code", u64::from(session.code.to_native()));
+        }
+        RecordView::Command(command) => {
+            out.text = format!("/{} {}", entry.command(), &*command.args);
+            out.say("outcome", code(Outcome::from_byte(command.outcome).map(Outcome::name)));
+            out.say("duration_us", command.duration_us);
+        }
+        RecordView::Status(status) => {
+            out.say("status", code(Delivery::from_byte(status.status).map(Delivery::name)));
+            out.say_text("external", &status.external);
+            out.say_text("recipient", &status.recipient);
+            out.say_some("error", u64::from(status.error.to_native()));
+            out.say_text("extra", &status.extra);
+        }
+        RecordView::Mark(mark) => {
+            out.say("recv", mark.recv);
+            out.say("read", mark.read);
+        }
+        RecordView::Epoch(epoch) => out.say("epoch", epoch.epoch),
+        RecordView::Raw(raw) => {
+            out.text = String::from_utf8_lossy(&raw.bytes).into_owned();
+            out.say("id", raw.id);
+            out.say("part", format_args!("{}/{}", u32::from(raw.part.to_native()) + 1, raw.parts));
+        }
+        RecordView::UserStatus(status) => {
+            out.text = status.text.to_string();
+            out.say("state", status.state);
+        }
+        _ => assert!(view.kind() == Kind::Stop),
+    }
+}
+
+fn code(name: Option<&'static str>) -> &'static str {
+    name.unwrap_or("?")
+}
+
+impl Description {
+    fn say(&mut self, name: &str, value: impl std::fmt::Display) {
+        let gap = if self.detail.is_empty() { "" } else { " " };
+        let _ = write!(self.detail, "{gap}{name}={value}");
+    }
+
+    fn say_some(&mut self, name: &str, value: u64) {
+        if value != 0 {
+            self.say(name, value);
+        }
+    }
+
+    fn say_text(&mut self, name: &str, text: &str) {
+        if !text.is_empty() {
+            self.say(name, text);
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! Texts of strangers on their way to a terminal or a file.
+//!
+//! A raw control character can move the cursor, rename the window or answer in the user's place
+//! (CWE-150, CVE-2003-0063); a bidirectional override can make a line read as another. Both are
+//! shown as `\u{..}` instead. Line breaks too: one record is one line.
+
+use std::fmt::Write;
+
+/// Whether `character` may not reach a terminal as it is.
+pub(super) fn is_unsafe(character: char) -> bool {
+    character.is_control() // C0, DEL and C1.
+        || matches!(character,
+            '\u{061c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
+            | '\u{e0000}'..='\u{e007f}')
+}
+
+/// Appends `text` with every unsafe character, and the backslash that introduces them, escaped.
+pub(super) fn terminal(text: &str, out: &mut String) {
+    for character in text.chars() {
+        match character {
+            '\n' => out.push_str("\\n"),
+            '\t' => out.push_str("\\t"),
+            '\\' => out.push_str("\\\\"),
+            _ if is_unsafe(character) => {
+                let _ = write!(out, "\\u{{{:x}}}", u32::from(character));
+            }
+            _ => out.push(character),
+        }
+    }
+}
+
+/// Appends `text` as a JSON string (RFC 8259 §7) with unsafe characters as `\uXXXX`.
+pub(super) fn json(text: &str, out: &mut String) {
+    out.push('"');
+    for character in text.chars() {
+        match character {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\t' => out.push_str("\\t"),
+            _ if is_unsafe(character) => {
+                for unit in character.encode_utf16(&mut [0; 2]) {
+                    let _ = write!(out, "\\u{unit:04x}");
+                }
+            }
+            _ => out.push(character),
+        }
+    }
+    out.push('"');
+}
+
+/// Appends `text` as a CSV field (RFC 4180 §2), escaped as for a terminal and quoted if needed.
+pub(super) fn csv(text: &str, out: &mut String) {
+    let mut escaped = String::new();
+    terminal(text, &mut escaped);
+    if escaped.contains(['"', ',']) {
+        out.push('"');
+        out.push_str(&escaped.replace('"', "\"\""));
+        out.push('"');
+    } else {
+        out.push_str(&escaped);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escapes() {
+        check("plain ✓ é", "plain ✓ é", "\"plain ✓ é\"", "plain ✓ é");
+        check("a\nb\tc", "a\\nb\\tc", "\"a\\nb\\tc\"", "a\\nb\\tc");
+        check("\x1b[31m", "\\u{1b}[31m", "\"\\u001b[31m\"", "\\u{1b}[31m");
+        check("\u{9b}x\u{7f}", "\\u{9b}x\\u{7f}", "\"\\u009bx\\u007f\"", "\\u{9b}x\\u{7f}");
+        check("\u{202e}abc", "\\u{202e}abc", "\"\\u202eabc\"", "\\u{202e}abc");
+        check("\u{e0041}", "\\u{e0041}", "\"\\udb40\\udc41\"", "\\u{e0041}");
+        check(
+            "say \"hi\", \\",
+            "say \"hi\", \\\\",
+            "\"say \\\"hi\\\", \\\\\"",
+            "\"say \"\"hi\"\", \\\\\"",
+        );
+    }
+
+    #[track_caller]
+    fn check(text: &str, on_terminal: &str, in_json: &str, in_csv: &str) {
+        let mut got = [String::new(), String::new(), String::new()];
+        terminal(text, &mut got[0]);
+        json(text, &mut got[1]);
+        csv(text, &mut got[2]);
+        assert_eq!(got, [on_terminal, in_json, in_csv], "{text:?}");
+    }
+
+    #[test]
+    fn no_unsafe_character_leaves() {
+        for code in 0..0x11_0000 {
+            let Some(character) = char::from_u32(code) else { continue };
+            let text = character.to_string();
+            let mut out = String::new();
+            terminal(&text, &mut out);
+            json(&text, &mut out);
+            csv(&text, &mut out);
+            assert!(!out.chars().any(is_unsafe), "U+{code:04X}");
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! Which records a report looks at.
+
+use super::time;
+use crate::log::{Entry, Kind, Log};
+use clap::ArgMatches;
+
+/// All conditions must hold; an absent one always does.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Filter {
+    pub(super) since_us: i64,
+    pub(super) until_us: i64,
+    pub(super) room: Option<String>,
+    pub(super) user: Option<String>,
+    pub(super) kinds: Vec<Kind>,
+}
+
+impl Filter {
+    pub(super) const EMPTY: Self =
+        Self { since_us: i64::MIN, until_us: i64::MAX, room: None, user: None, kinds: Vec::new() };
+
+    pub(super) fn parse(matches: &ArgMatches, now_us: i64) -> Result<Self, String> {
+        let text = |name: &str| matches.get_one::<String>(name).cloned();
+        let moment = |name: &str, absent: i64| match text(name) {
+            None => Ok(absent),
+            Some(text) => time::parse(&text, now_us)
+                .ok_or_else(|| format!("--{name} {text:?} is no time (2026-01-31T12:00Z, 2h)")),
+        };
+        let names = matches.get_many::<String>("kind").into_iter().flatten();
+        let kind = |name: &String| Kind::ALL.iter().copied().find(|kind| kind.name() == name);
+        Ok(Self {
+            since_us: moment("since", i64::MIN)?,
+            until_us: moment("until", i64::MAX)?,
+            room: text("room"),
+            user: text("user"),
+            kinds: names.filter_map(kind).collect(),
+        })
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        *self == Self::EMPTY
+    }
+
+    /// Whether the report wants this record. The names that explain numbers are the log's own
+    /// affair, and only shown to those who ask for them.
+    pub(super) fn wants(&self, entry: &Entry<'_>) -> bool {
+        let kind = entry.kind();
+        let kind_wanted = match kind {
+            Some(kind) if !self.kinds.is_empty() => self.kinds.contains(&kind),
+            Some(kind) => kind != Kind::Name,
+            None => self.kinds.is_empty(),
+        };
+        let timed = self.since_us != i64::MIN || self.until_us != i64::MAX;
+        let time_wanted =
+            !timed || entry.ts_us().is_some_and(|ts| (self.since_us..self.until_us).contains(&ts));
+        kind_wanted
+            && time_wanted
+            && self.room.as_ref().is_none_or(|room| entry.room() == room)
+            && self.user.as_ref().is_none_or(|user| entry.user() == user)
+    }
+
+    /// The wanted records of `log`, in order.
+    pub(super) fn entries<'a>(&'a self, log: &'a Log) -> impl Iterator<Item = Entry<'a>> {
+        log.entries().near(self.since_us, self.until_us).filter(|entry| self.wants(entry))
+    }
+}

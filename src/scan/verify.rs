@@ -1,0 +1,115 @@
+//! `verify`: reads every byte, checks every checksum, chain, sequence and archive.
+
+use super::render::{Cell, Column, Rows};
+use super::{Found, Job, Report, ScanError};
+use crate::log::Log;
+use crate::log::recovery::{Ending, Region};
+use std::io;
+
+pub(super) const REPORT: Report = Report {
+    name: "verify",
+    about: "Checks every record and says where the log is damaged",
+    filtered: false,
+    options: |command| command,
+    run,
+};
+
+const COLUMNS: &[Column] = &[
+    Column { name: "file", width: 24 },
+    Column { name: "finding", width: 12 },
+    Column { name: "begin", width: 9 },
+    Column { name: "end", width: 9 },
+    Column { name: "records", width: 9 },
+    Column { name: "batches", width: 8 },
+    Column { name: "first_seq", width: 9 },
+    Column { name: "detail", width: 0 },
+];
+
+#[derive(Default)]
+struct Totals {
+    segment_count: u64,
+    record_count: u64,
+    torn_count: u64,
+    damage_count: u64,
+}
+
+fn run(job: &mut Job<'_>) -> Result<Found, ScanError> {
+    let mut totals = Totals::default();
+    let mut rows = Rows::begin(job.out, job.format, job.colour, COLUMNS)?;
+    for index in 0..job.log.segments().len() {
+        segment(&job.log, index, &mut rows, &mut totals)?;
+    }
+    for problem in job.log.problems() {
+        let loss = problem.what.is_loss();
+        totals.damage_count += u64::from(loss);
+        let name = problem.path.file_name().unwrap_or_default().to_string_lossy();
+        let mut cells = row(&name, if loss { "unreadable" } else { "unborn" }, None);
+        cells[7] = Cell::Text(problem.to_string());
+        rows.row(&cells)?;
+    }
+    rows.end()?;
+    writeln!(
+        job.words,
+        "{} segments, {} records, {} torn tails, {} damaged",
+        totals.segment_count, totals.record_count, totals.torn_count, totals.damage_count
+    )?;
+    Ok(match (totals.damage_count, totals.segment_count) {
+        (0, 0) => Found::Nothing,
+        (0, _) => Found::Something,
+        _ => Found::Damage,
+    })
+}
+
+/// One row for the segment, and one for each thing that is wrong with it.
+fn segment(log: &Log, index: usize, rows: &mut Rows<'_>, totals: &mut Totals) -> io::Result<()> {
+    let segment = &log.segments()[index];
+    let scan = segment.scan();
+    let name = segment.path().file_name().unwrap_or_default().to_string_lossy();
+    let finding = match scan.ending {
+        Ending::Sealed => "sealed",
+        Ending::Open | Ending::Torn(_) => "open",
+    };
+    let mut cells = row(&name, finding, Some(Region { begin: 0, end: scan.end }));
+    cells[4] = Cell::Count(scan.record_count);
+    cells[5] = Cell::Count(scan.batches.len() as u64);
+    cells[6] = Cell::Count(scan.header.base_seq);
+    rows.row(&cells)?;
+    totals.segment_count += 1;
+    totals.record_count += scan.record_count;
+    for region in &scan.corrupt {
+        totals.damage_count += 1;
+        let mut cells = row(&name, "corrupt", Some(*region));
+        cells[7] = "these bytes were durable once and are not what was written".into();
+        rows.row(&cells)?;
+    }
+    if let Ending::Torn(region) = scan.ending {
+        totals.torn_count += 1;
+        let mut cells = row(&name, "torn tail", Some(region));
+        cells[7] = "never synced as a whole; nothing of it was acknowledged".into();
+        rows.row(&cells)?;
+    }
+    for entry in log.entries_of(index) {
+        if entry.kind().is_none() || entry.view().is_some() {
+            continue;
+        }
+        totals.damage_count += 1;
+        let begin = entry.position.offset;
+        let end = begin + entry.record.header.stride() as u32;
+        let mut cells = row(&name, "bad archive", Some(Region { begin, end }));
+        cells[6] = Cell::Count(entry.seq);
+        cells[7] = "the checksum is right, the record is none: another program wrote it".into();
+        rows.row(&cells)?;
+    }
+    Ok(())
+}
+
+fn row(name: &str, finding: &str, region: Option<Region>) -> [Cell; 8] {
+    let mut cells = [const { Cell::None }; 8];
+    cells[0] = name.into();
+    cells[1] = finding.into();
+    if let Some(region) = region {
+        cells[2] = Cell::Count(u64::from(region.begin));
+        cells[3] = Cell::Count(u64::from(region.end));
+    }
+    cells
+}
