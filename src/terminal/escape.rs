@@ -1,5 +1,7 @@
 //! Text of strangers made harmless for a terminal, and the colours of names. Pure.
 
+use serde_json::Value;
+
 /// Colours that stand on dark and on light ground.
 const COLOURS: [u8; 10] = [31, 32, 33, 34, 35, 36, 91, 92, 94, 95];
 
@@ -16,6 +18,23 @@ pub fn harmless(text: &str, newline: &str) -> String {
             '\r' => {}
             _ if is_harmful(letter) => out.extend(letter.escape_unicode()),
             _ => out.push(letter),
+        }
+    }
+    out
+}
+
+/// JSON text in which the same characters stand as `\uXXXX`: the same value for every parser.
+pub fn harmless_json(value: &Value) -> String {
+    let text = value.to_string();
+    let mut out = String::with_capacity(text.len());
+    for letter in text.chars() {
+        if is_harmful(letter) {
+            let mut units = [0; 2];
+            for unit in letter.encode_utf16(&mut units) {
+                out.push_str(&format!("\\u{unit:04x}"));
+            }
+        } else {
+            out.push(letter);
         }
     }
     out
@@ -56,6 +75,14 @@ mod tests {
         for (text, want) in cases {
             assert_eq!(harmless(text, "|"), want);
         }
+    }
+
+    #[test]
+    fn json_stays_the_same_value() {
+        let value = serde_json::json!({"a": "x\u{202e}\u{9b}\u{e0001}\n", "b": "ü👍"});
+        let text = harmless_json(&value);
+        assert!(!text.chars().any(is_harmful), "{text}");
+        assert_eq!(serde_json::from_str::<Value>(&text).expect("json"), value);
     }
 
     #[test]

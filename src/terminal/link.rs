@@ -255,7 +255,8 @@ fn prompt(session: &Session) -> String {
     let others =
         if others.is_empty() { String::new() } else { format!(" ({})", others.join(", ")) };
     let state = if session.online() { "" } else { " (offline)" };
-    super::escape::harmless(&format!("{}{others}{state}> ", session.active()), " ")
+    let room = if session.active().is_empty() { "(no room)" } else { session.active() };
+    super::escape::harmless(&format!("{room}{others}{state}> "), " ")
 }
 
 /// What a close code means for us: the reason to connect again, or the end.

@@ -89,6 +89,11 @@ impl Session {
             return;
         }
         self.drop_room(&name);
+        if self.active.is_empty()
+            && let Some(other) = self.rooms.keys().next().cloned()
+        {
+            self.look_at(&other);
+        }
         if self.online {
             self.ask(Request::Leave(name), json!({}));
         }

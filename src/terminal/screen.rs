@@ -1,5 +1,6 @@
 //! Where lines go: above the prompt of a terminal, or to a pipe as text or JSON lines.
 
+use super::escape::harmless_json;
 use super::note::Note;
 use super::render::Renderer;
 use rustyline::ExternalPrinter;
@@ -57,7 +58,7 @@ impl Screen {
     /// Shows one event, where events are wanted as they are.
     pub fn event(&mut self, event: &Value) {
         if let Output::Json(out) = &mut self.output {
-            let _ = writeln!(out, "{event}").and_then(|()| out.flush());
+            let _ = writeln!(out, "{}", harmless_json(event)).and_then(|()| out.flush());
         }
     }
 }

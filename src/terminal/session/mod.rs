@@ -349,9 +349,8 @@ impl Session {
     fn joined(&mut self, name: &str, d: &Value) {
         let Some(room) = self.rooms.get_mut(name) else { return };
         let Some(top) = d["o"].as_u64() else {
-            let why = d["err"]["name"].as_str().unwrap_or("no answer");
-            self.notes.push(Note::Error(format!("cannot join {name}: {why}")));
-            self.drop_room(name);
+            let why = super::wording::refusal(&d["err"]);
+            self.shut_out(name, &why);
             return;
         };
         if let Some(epoch) = d["e"].as_str() {
@@ -433,10 +432,7 @@ impl Session {
                 self.notes.push(Note::Error(format!("not sent: {why}: {text}")));
             }
             Some(Request::Hello) => self.rejected = Some(why),
-            Some(Request::Join(name)) => {
-                self.notes.push(Note::Error(format!("cannot join {name}: {why}")));
-                self.drop_room(&name);
-            }
+            Some(Request::Join(name)) => self.shut_out(&name, &why),
             Some(Request::Fill(name)) => {
                 // Without history the live events are all there is.
                 let held = self.rooms.get_mut(&name).map(|room| room.filled(0));
@@ -453,11 +449,25 @@ impl Session {
         }
     }
 
+    /// A room does not take us in. No other room becomes the active one: the person may be typing,
+    /// and the words were meant for this one.
+    fn shut_out(&mut self, name: &str, why: &str) {
+        self.notes.push(Note::Error(format!("cannot join {name}: {why}")));
+        self.drop_room(name);
+        if self.options.all_rooms && self.rooms.is_empty() {
+            self.rejected = Some(format!("cannot join {name}: {why}"));
+        }
+    }
+
+    /// Forgets a room and tells which of its messages will not be sent.
     pub(super) fn drop_room(&mut self, name: &str) {
         self.rooms.remove(name);
+        for message in self.outbox.iter().filter(|message| message.room == name) {
+            self.notes.push(Note::Error(format!("not sent: {}", message.text)));
+        }
         self.outbox.retain(|message| message.room != name);
         if self.active == name {
-            self.active = self.rooms.keys().next().cloned().unwrap_or_default();
+            self.active.clear();
         }
     }
 

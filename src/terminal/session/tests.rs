@@ -272,6 +272,37 @@ fn other_rooms_wait_until_somebody_looks() {
 }
 
 #[test]
+fn words_for_a_closed_room_go_nowhere_else() {
+    let mut play = begun();
+    play.types("/join pub");
+    play.types("for pub only");
+    play.frames(r#"join {"last":30}"#);
+    play.server(r#"{"t":"err","id":2,"d":{"code":403,"name":"forbidden","msg":"closed"}}"#);
+    play.notes(
+        "info now in pub|error cannot join pub: closed (403 forbidden)|\
+         error not sent: for pub only",
+    );
+    play.types("and this");
+    play.notes("error you are in no room: /join ROOM");
+    play.frames("");
+    play.types("/switch tea");
+    play.types("/leave");
+    play.notes("info now in tea");
+    play.frames("leave {}");
+}
+
+#[test]
+fn a_pipe_without_its_room_fails() {
+    let mut play = Play::new();
+    play.session.options.all_rooms = true;
+    play.session.connected();
+    let err = r#"{"code":403,"name":"forbidden","msg":""}"#;
+    let rooms = format!(r#"{{"tea":{{"err":{err}}}}}"#);
+    play.server(&format!(r#"{{"t":"ok","id":1,"d":{{"e":"k1","rooms":{rooms}}}}}"#));
+    assert_eq!(play.session.rejected(), Some("cannot join tea: 403 forbidden"));
+}
+
+#[test]
 fn a_server_that_refuses_us_is_believed() {
     let mut play = Play::new();
     play.session.connected();
