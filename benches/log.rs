@@ -44,7 +44,7 @@ fn append(root: &Path, policy: AckPolicy, scale: &Scale) {
     let mut histogram = Histogram::<u64>::new_with_bounds(1, 1_000_000_000, 3).expect("bounds");
     let overhead = clock_overhead();
     let mut refused_count = 0u64;
-    let before = Usage::of_this_thread();
+    let (before, all_before) = (Usage::of_this_thread(), Usage::of_all_threads());
     let begin = Instant::now();
     for o in 1..=scale.append_count {
         let due = Duration::from_micros(4 * o);
@@ -64,9 +64,11 @@ fn append(root: &Path, policy: AckPolicy, scale: &Scale) {
     let used = Usage::of_this_thread().since(&before);
     let handle = writer.handle();
     writer.stop().expect("a clean stop");
+    let log_cpu = Usage::of_all_threads().since(&all_before).cpu.saturating_sub(used.cpu);
     let at = |quantile| histogram.value_at_quantile(quantile);
     println!(
-        "append {:6}  p50 {} ns  p99 {} ns  p99.9 {} ns  max {} us  faults {}  refused {}  syncs {}",
+        "append {:6}  p50 {} ns  p99 {} ns  p99.9 {} ns  max {} us  \
+         faults {}  refused {}  syncs {}  log thread {} CPU ns each",
         policy.name(),
         at(0.5),
         at(0.99),
@@ -75,6 +77,7 @@ fn append(root: &Path, policy: AckPolicy, scale: &Scale) {
         used.faults,
         refused_count,
         handle.counts().sync_count,
+        log_cpu.as_nanos() as u64 / scale.append_count,
     );
     // The first ones are the histogram and the stack of this program; none comes with the records.
     assert!(used.faults < 64, "an append takes no page fault");
@@ -181,10 +184,18 @@ struct Usage {
 
 impl Usage {
     fn of_this_thread() -> Self {
+        Self::of(libc::RUSAGE_THREAD)
+    }
+
+    fn of_all_threads() -> Self {
+        Self::of(libc::RUSAGE_SELF)
+    }
+
+    fn of(who: libc::c_int) -> Self {
         // SAFETY: a plain structure of integers, all zeros is one, and the call fills it.
         let usage = unsafe {
             let mut usage: libc::rusage = std::mem::zeroed();
-            assert!(libc::getrusage(libc::RUSAGE_THREAD, &mut usage) == 0);
+            assert!(libc::getrusage(who, &mut usage) == 0);
             usage
         };
         let duration = |time: libc::timeval| {

@@ -255,3 +255,13 @@ fn codes_round_trip() {
     assert_eq!(Kind::from_tag(0), None);
     assert!(Kind::ALL.iter().all(|kind| Kind::from_tag(kind.tag()) == Some(*kind)));
 }
+
+#[test]
+fn the_document_lists_every_type() {
+    let document = include_str!("../../../docs/LOG_FORMAT.md");
+    for kind in Kind::ALL {
+        let row = format!("| {} | {} | ", kind.tag(), kind.name());
+        assert!(document.contains(&row), "{row}");
+    }
+    assert!(document.contains(&format!("`{:#010x}`", crate::log::format::RKYV_DESCRIPTOR)));
+}

@@ -246,3 +246,72 @@ fn a_record_that_can_never_fit_is_our_own_fault() {
     let text = "z".repeat(50_000);
     let _ = producers[0].append(NameId::NONE, NameId::NONE, &message(1, &text));
 }
+
+#[test]
+fn when_a_segment_cannot_be_made_nothing_more_is_acked() {
+    let scratch = Scratch::new("failed");
+    let (writer, mut producers) = start(&scratch, options(1, AckPolicy::Fsync));
+    let producer = &mut producers[0];
+    let log_dir = crate::log::directory::log_dir(scratch.path());
+    let away = scratch.path().join("away");
+    std::fs::rename(&log_dir, &away).unwrap();
+    let text = "x".repeat(20_000);
+    let mut o = 0;
+    for _ in 0..5_000 {
+        if producer.append(NameId::NONE, NameId::NONE, &message(o + 1, &text)).is_ok() {
+            o += 1;
+        }
+        producer.wake();
+        if producer.state() == LogState::Failed {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    assert_eq!(producer.state(), LogState::Failed);
+    assert!(producer.acked() < producer.appended(), "what found no segment is not acked");
+    assert_eq!(producer.append(NameId::NONE, NameId::NONE, &message(1, "")), Err(RingFull));
+    let why = writer.stop().unwrap_err().to_string();
+    assert!(why.starts_with("cannot make "), "{why}");
+    // What was acked is in the segment that was sealed before the failure.
+    let log = Log::open(&away, Trust::Validate).unwrap();
+    let stride = producer.appended().0 / o;
+    assert_eq!(texts(&log).len() as u64, producer.acked().0 / stride);
+}
+
+/// With a tmpfs of 1 MiB: `RINGPOST_SMALL_DISK=/mnt cargo test --lib full_disk -- --ignored`.
+#[test]
+#[ignore = "needs RINGPOST_SMALL_DISK: a directory on a filesystem of 1 MiB"]
+fn a_full_disk_refuses_until_there_is_room_again() {
+    let root = std::env::var_os("RINGPOST_SMALL_DISK").expect("a directory");
+    let root = std::path::Path::new(&root);
+    let ballast = root.join("ballast");
+    std::fs::write(&ballast, vec![1; 600 * 1_024]).unwrap();
+    let dir = DataDir::lock(root).unwrap();
+    let recovered = Recovered::read(&dir).unwrap();
+    let (writer, mut producers) =
+        LogWriter::start(dir, &recovered, options(1, AckPolicy::Fsync), Box::new(|_| ())).unwrap();
+    let producer = &mut producers[0];
+    let text = "x".repeat(10_000);
+    let mut o = 0;
+    let mut push = |producer: &mut Producer, until: LogState| {
+        for _ in 0..5_000 {
+            if producer.state() == until {
+                return o;
+            }
+            if producer.append(NameId::NONE, NameId::NONE, &message(o + 1, &text)).is_ok() {
+                o += 1;
+            }
+            producer.wake();
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        panic!("never {until:?}");
+    };
+    push(producer, LogState::Full);
+    assert_eq!(producer.append(NameId::NONE, NameId::NONE, &message(1, "")), Err(RingFull));
+    std::fs::remove_file(&ballast).unwrap();
+    let pushed = push(producer, LogState::Ok);
+    wait_acked(producer);
+    writer.stop().unwrap();
+    let log = Log::open(&crate::log::directory::log_dir(root), Trust::Validate).unwrap();
+    assert_eq!(texts(&log).len() as u64, pushed);
+}

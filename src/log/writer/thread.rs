@@ -27,6 +27,8 @@ const SYNC_BYTES: usize = 4 * MIB;
 /// What a segment must have left for one more record: the record and its three names may close a
 /// batch each time, and a padded end and the seal come behind.
 const RESERVE_BYTES: usize = 2 * BATCH_BYTES_MAX + 2 * SYNC_ALIGN + BATCH_HEADER_BYTES;
+/// How long work may gather when nobody waits for it.
+const GATHER: Duration = Duration::from_millis(1);
 /// Quiet for this long, the last sync is vouched for.
 const VOUCH_AFTER: Duration = Duration::from_millis(20);
 /// How long a full disk is left alone.
@@ -141,12 +143,21 @@ impl Worker {
             let drained = self.drain()?;
             self.flush(drained)?;
             if drained {
+                self.linger(stopping);
                 continue;
             }
             if stopping {
                 return self.close_log();
             }
             self.rest()?;
+        }
+    }
+
+    /// Under the policy `memory` nobody waits for this thread, so it lets work gather: fewer and
+    /// larger batches for less of a core.
+    fn linger(&self, stopping: bool) {
+        if self.options.policy == AckPolicy::Memory && !stopping && self.open.is_some() {
+            std::thread::park_timeout(GATHER);
         }
     }
 
