@@ -5,7 +5,7 @@
 //!                                   ├─▶ log thread ─ pwrite ─┴─▶ committed
 //!  shard m ── Producer ──▶ ring m ──┘       │
 //!                                           ▼
-//!                        <data>/log/<base_seq>.seg ◀── Log, Archive, ringpost-scan (read-only maps)
+//!                        <data>/log/<base_seq>.seg ◀── Log, Archive, scan (read-only maps)
 //! ```
 //!
 //! A shard serialises a record straight into memory that no file backs; one thread frames what all
