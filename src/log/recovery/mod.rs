@@ -5,7 +5,7 @@
 //!
 //! | at `p` | a later intact batch | verdict | what is read next |
 //! | --- | --- | --- | --- |
-//! | any | was framed when the segment was synced beyond `p` | **corrupt** | the next intact batch |
+//! | any | was framed with the file synced beyond `p` | **corrupt** | the next intact batch |
 //! | zeros | none says so | end of what was written | nothing |
 //! | anything else | none says so | **torn tail**: written, never synced | nothing |
 //!
