@@ -127,6 +127,13 @@ impl SegmentScan {
             let Some(resumed) = self.skip_damage(segment) else {
                 break;
             };
+            // A live writer may have finished the batch here between the two looks. It did so
+            // before it wrote the one that vouches, so now the first look must see it.
+            let before = self.end;
+            self.extend(segment);
+            if self.end != before {
+                continue;
+            }
             self.corrupt.push(Region { begin: self.end, end: resumed.offset });
             self.end = resumed.offset;
             self.next_seq = resumed.base_seq;
