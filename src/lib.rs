@@ -30,14 +30,14 @@ pub mod config;
 /// The sockets of a shard on its own io_uring: listener, connections, send queues, bells.
 pub mod net;
 
-/// The event loop of a shard: the only place where net, wire, chat and log meet.
-pub mod shard;
-
 /// Health and the other endpoints for operators.
 pub mod admin;
 
 /// The console page and the client module for browsers, embedded.
 pub mod web;
+
+/// The event loop of a shard: the only place where net, wire, chat and log meet.
+pub mod shard;
 
 /// N shards, the log thread and signals: start and stop in order.
 pub mod node;

@@ -46,6 +46,10 @@ pub struct ChatOptions {
     pub room: String,
     /// `ws://HOST[:PORT]/PATH`.
     pub url: String,
+    /// Instead of a name of one's own choice.
+    pub token: Option<String>,
+    /// Print events as JSON lines.
+    pub json: bool,
 }
 
 /// Reads all inputs. Errors are for standard error, with [`ConfigError::EXIT_CODE`].
@@ -64,7 +68,7 @@ pub fn load(inputs: Inputs<'_>) -> Result<Command, ConfigError> {
         Some(("serve", matches)) => {
             load_config(matches, &inputs).map(|(config, _)| Command::Serve(config))
         }
-        Some(("chat", matches)) => chat_options(matches).map(Command::Chat),
+        Some(("chat", matches)) => chat_options(matches, &inputs).map(Command::Chat),
         Some(("config", matches)) => match matches.subcommand() {
             Some(("check", matches)) => load_config(matches, &inputs)
                 .map(|(config, report)| Command::ConfigCheck { config, report }),
@@ -103,15 +107,32 @@ fn command_line() -> clap::Command {
                 .subcommands([with_settings(check), default, docs]),
         )
         .subcommand(
-            clap::Command::new("chat").about("Chat in the terminal").args([
-                Arg::new("user").long("user").value_name("NAME").required(true).help("Your name"),
-                Arg::new("room").long("room").value_name("ROOM").required(true).help("The room"),
-                Arg::new("url")
-                    .long("url")
-                    .value_name("URL")
-                    .default_value("ws://127.0.0.1:8080/ws")
-                    .help("The server"),
-            ]),
+            clap::Command::new("chat")
+                .about("Chat in the terminal")
+                .args([
+                    Arg::new("user")
+                        .long("user")
+                        .value_name("NAME")
+                        .required(true)
+                        .help("Your name"),
+                    Arg::new("room")
+                        .long("room")
+                        .value_name("ROOM")
+                        .required(true)
+                        .help("The room"),
+                    Arg::new("url")
+                        .long("url")
+                        .value_name("URL")
+                        .default_value("ws://127.0.0.1:8080/ws")
+                        .help("The server"),
+                    Arg::new("json")
+                        .long("json")
+                        .action(ArgAction::SetTrue)
+                        .help("Print events as JSON lines, for programs"),
+                ])
+                .after_help(
+                    "RINGPOST_TOKEN holds the token for a server that is not in development mode.",
+                ),
         )
 }
 
@@ -195,9 +216,19 @@ fn lay_pair(layers: &mut Layers, pair: &str) -> Result<(), ConfigError> {
     layers.lay_text(setting, text, place)
 }
 
-fn chat_options(matches: &ArgMatches) -> Result<ChatOptions, ConfigError> {
+/// Where the terminal client finds its token: never on the command line, which others can read.
+pub const TOKEN_ENV: &str = "RINGPOST_TOKEN";
+
+fn chat_options(matches: &ArgMatches, inputs: &Inputs<'_>) -> Result<ChatOptions, ConfigError> {
     let text = |name: &str| matches.get_one::<String>(name).cloned().unwrap_or_default();
-    let options = ChatOptions { user: text("user"), room: text("room"), url: text("url") };
+    let token = inputs.env.iter().find(|(name, _)| name == TOKEN_ENV);
+    let options = ChatOptions {
+        user: text("user"),
+        room: text("room"),
+        url: text("url"),
+        token: token.map(|(_, value)| value.clone()),
+        json: matches.get_flag("json"),
+    };
     if !options.url.starts_with("ws://") {
         let problem = format!("expected ws://HOST:PORT/PATH, found {:?}", options.url);
         return Err(ConfigError::new(Place::Flag("--url".to_owned()), problem));

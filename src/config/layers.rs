@@ -1,5 +1,6 @@
 //! One value per setting, from the strongest layer that names it.
 
+use super::cli::TOKEN_ENV;
 use super::error::ConfigError;
 use super::settings::{ENV_PREFIX, Preset, SETTINGS, Setting};
 use super::value::Value;
@@ -60,6 +61,7 @@ impl Layers {
             }
             match SETTINGS.iter().find(|setting| setting.env() == name) {
                 Some(setting) => self.lay_text(setting, &text, Place::Env(name))?,
+                None if name == TOKEN_ENV => {}
                 None => unknown.push(name),
             }
         }

@@ -113,6 +113,14 @@ impl Producer {
         }
     }
 
+    /// Bytes that can be appended now: 0 when the log takes nothing.
+    pub fn free_bytes(&mut self) -> usize {
+        if self.shared.state() != LogState::Ok {
+            return 0;
+        }
+        self.ring.free(usize::MAX).len()
+    }
+
     /// Bytes ever appended.
     pub fn appended(&self) -> LogPosition {
         self.ring.appended()

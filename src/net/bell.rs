@@ -11,13 +11,17 @@
 //!   if armed { wake }               if mailbox.is_empty() { sleep }
 //! ```
 //!
+//! A plain thread counts up the ring's own eventfd, the one a parked shard waits for; a shard sends a
+//! message from its ring. There is no second eventfd that the ring would read: since the kernels
+//! that run deferred work (6.12 and later, seen on 6.18), a completion caused from inside an
+//! eventfd's write signals the ring's eventfd through RCU once and never again, and the shard sleeps
+//! for ever. So nothing that wakes a shard goes from an eventfd through its ring.
+//!
 //! The two fences are ordered one way or the other. If the sender's comes first, the sleeper sees
 //! the item; if the sleeper's does, the sender sees the flag. So no wake-up is lost. The flag is
 //! taken with a swap, so of a burst only one sender pays for a system call, and an awake shard costs
 //! its senders one load.
 
-use super::error::StartError;
-use super::ring::eventfd;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
@@ -32,16 +36,17 @@ pub struct Bell {
 struct Shared {
     /// The shard sleeps or is about to.
     armed: AtomicBool,
-    /// Read by the shard's ring.
+    /// The eventfd that the shard waits for when it is parked.
     event: OwnedFd,
     /// A duplicate, so that a late message can never reach a stranger's descriptor.
     ring: OwnedFd,
 }
 
 impl Bell {
-    pub(super) fn new(ring: OwnedFd) -> Result<Self, StartError> {
-        let shared = Shared { armed: AtomicBool::new(false), event: eventfd()?, ring };
-        Ok(Self { shared: Arc::new(shared) })
+    /// The bell of the ring `ring`, whose registered eventfd is `event`.
+    pub(super) fn new(ring: OwnedFd, event: OwnedFd) -> Self {
+        let shared = Shared { armed: AtomicBool::new(false), event, ring };
+        Self { shared: Arc::new(shared) }
     }
 
     /// Wakes the shard if it sleeps. Call after the item is in the mailbox. For threads without a
@@ -73,12 +78,13 @@ impl Bell {
         fence(Ordering::SeqCst);
     }
 
-    /// The shard is awake and will look into its mailboxes without being told.
-    pub(super) fn disarm(&self) {
-        self.shared.armed.store(false, Ordering::Relaxed);
+    /// The shard is awake and will look into its mailboxes without being told. Says whether
+    /// somebody rang since [`Bell::arm`].
+    pub(super) fn disarm(&self) -> bool {
+        !self.shared.armed.swap(false, Ordering::Relaxed)
     }
 
-    pub(super) fn event_fd(&self) -> RawFd {
+    fn event_fd(&self) -> RawFd {
         self.shared.event.as_raw_fd()
     }
 

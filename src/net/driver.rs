@@ -17,7 +17,7 @@ use crate::base::limits;
 use crate::base::slab::Slab;
 use io_uring::types::{CancelBuilder, Fd, Timespec};
 use io_uring::{cqueue, opcode, squeue};
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
 /// How large the queues and buffers of a shard are.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -78,8 +78,6 @@ pub struct Driver {
     completions: Vec<cqueue::Entry>,
     /// Rung since the last `collect`.
     bell_heard: bool,
-    /// Where the kernel puts what it reads from the bell. Boxed: the driver may move.
-    bell_value: Box<u64>,
     peers: Vec<Bell>,
     timer: Timer,
     /// Nothing is armed again.
@@ -105,9 +103,10 @@ impl Driver {
         unsafe { ring.register_buffers(buffers.address(), options.buffer_count) }.map_err(
             |error| StartError::from_io(Step::RingRegister, "register receive buffers", &error),
         )?;
-        let bell = Bell::new(duplicate(ring.raw_fd())?)?;
+        let event = duplicate(ring.event().as_raw_fd())?;
+        let bell = Bell::new(duplicate(ring.raw_fd())?, event);
         let waker = Waker::new(ring.event())?;
-        let mut driver = Self {
+        Ok(Self {
             ring,
             buffers,
             pool: ChunkPool::new(),
@@ -124,13 +123,10 @@ impl Driver {
             counters: Counters::default(),
             completions: Vec::new(),
             bell_heard: false,
-            bell_value: Box::new(0),
             peers: Vec::new(),
             timer: Timer { serial: 0, armed: false, value: Box::new(Timespec::new()) },
             shut_down: false,
-        };
-        driver.arm_bell();
-        Ok(driver)
+        })
     }
 
     /// Where outgoing bytes are made. Keep a clone, so that encoding does not borrow the driver.
@@ -301,13 +297,8 @@ impl Driver {
             Op::CancelReceive(id) => self.on_receive_cancelled(id),
             Op::Accept => self.on_accept(entry.result(), last),
             Op::AcceptRetry => self.on_accept_retry(),
-            Op::BellRead => {
-                self.hear_bell();
-                if !self.shut_down {
-                    self.arm_bell();
-                }
-            }
-            Op::BellMessage => self.hear_bell(),
+            // It has ended the wait; the sleeper heard the bell when it rose.
+            Op::BellMessage => {}
             Op::RingPeer(peer) => self.peers[peer as usize].signal(),
             Op::Timer(serial) => {
                 if self.timer.armed && serial == self.timer.serial {
@@ -319,17 +310,10 @@ impl Driver {
         }
     }
 
-    fn hear_bell(&mut self) {
+    /// Somebody rang: `collect` reports it.
+    pub(super) fn hear_bell(&mut self) {
         self.bell_heard = true;
         self.counters.bells += 1;
-    }
-
-    fn arm_bell(&mut self) {
-        let value = (&raw mut *self.bell_value).cast::<u8>();
-        let fd = Fd(self.bell.event_fd());
-        let entry = opcode::Read::new(fd, value, size_of::<u64>() as u32).build();
-        // SAFETY: the value is boxed, read by nobody, and freed after `shutdown` has drained.
-        unsafe { self.submit_later(&entry.user_data(Op::BellRead.to_bits())) };
     }
 
     /// Cancels one operation of the driver's own.
@@ -379,7 +363,6 @@ impl Drop for Driver {
 impl Driver {
     fn leak(&mut self) {
         std::mem::forget(std::mem::take(&mut self.conns));
-        std::mem::forget(std::mem::take(&mut self.bell_value));
         std::mem::forget(std::mem::replace(&mut self.buffers, BufferRing::new(1, 1)));
     }
 }

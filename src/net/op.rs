@@ -21,8 +21,6 @@ pub(super) enum Op {
     Accept,
     /// End of the pause that a lack of file descriptors forced on accepting.
     AcceptRetry,
-    /// The armed read of the bell's eventfd.
-    BellRead,
     /// A message from another shard's ring; nothing of ours was submitted for it.
     BellMessage,
     /// A message to the ring of peer number n; completes here only when it failed.
@@ -42,7 +40,6 @@ impl Op {
             Self::CancelReceive(conn) => of_conn(3, conn),
             Self::Accept => of_driver(4, 0),
             Self::AcceptRetry => of_driver(5, 0),
-            Self::BellRead => of_driver(6, 0),
             Self::BellMessage => of_driver(7, 0),
             Self::RingPeer(peer) => of_driver(8, peer),
             Self::Timer(serial) => of_driver(9, serial),
@@ -60,7 +57,6 @@ impl Op {
             3 => Self::CancelReceive(conn),
             4 => Self::Accept,
             5 => Self::AcceptRetry,
-            6 => Self::BellRead,
             7 => Self::BellMessage,
             8 => Self::RingPeer(low),
             9 => Self::Timer(low),
@@ -100,7 +96,7 @@ mod tests {
                 check(Op::CancelReceive(conn));
             }
         }
-        for op in [Op::Accept, Op::AcceptRetry, Op::BellRead, Op::BellMessage, Op::Cancel] {
+        for op in [Op::Accept, Op::AcceptRetry, Op::BellMessage, Op::Cancel] {
             check(op);
         }
         check(Op::RingPeer(63));

@@ -89,6 +89,8 @@ impl Sleep<'_> {
 
 impl Drop for Sleep<'_> {
     fn drop(&mut self) {
-        self.driver.bell.disarm();
+        if self.driver.bell.disarm() {
+            self.driver.hear_bell();
+        }
     }
 }

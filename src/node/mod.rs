@@ -1,1 +1,311 @@
 //! N shards, the log thread and signals: start and stop in order.
+//!
+//! ```text
+//! lock the data directory ─▶ recover the log ─▶ restore the hubs ─▶ begin an epoch if the last stop
+//! was not clean ─▶ bind ─▶ shards ─▶ ready line ─▶ signal ─▶ drain ─▶ log stops ─▶ exit 0
+//! ```
+
+mod error;
+
+mod restore;
+
+mod watchdog;
+
+pub use error::NodeError;
+
+use crate::base::hash::seed_maps;
+use crate::base::ids::{EpochId, ShardId};
+use crate::base::limits::{FRAMES_BURST, MAILBOX_ITEMS_MAX, SESSIONS_PER_USER_MAX};
+use crate::base::rate;
+use crate::chat::hub::{Hub, HubOptions};
+use crate::config::{self, Config, Fanout};
+use crate::log::record::{EpochV1, NameId};
+use crate::log::{
+    AckPolicy, Archive, DataDir, LogError, LogOptions, LogState, LogWriter, Producer, Recovered,
+};
+use crate::net::{self, Driver, DriverOptions, ListenOptions};
+use crate::shard::archive::Question;
+use crate::shard::clock::{Clock, wall_us};
+use crate::shard::world::{Mail, World};
+use crate::shard::{Shard, ShardParts, archive};
+use crossbeam_channel::{Receiver, Sender, bounded};
+use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+/// Questions to the archive that may wait.
+const QUESTIONS_MAX: usize = 4_096;
+/// glommio's own rings are idle here: the sockets are on ours. Small ones leave locked memory free.
+const EXECUTOR_MEMORY: usize = 64 << 10;
+
+/// Runs the server until a signal ends it. `ready` is called with the bound address.
+pub fn serve(config: Config, ready: impl FnOnce(SocketAddr)) -> Result<(), NodeError> {
+    let mut signals = Signals::new([SIGTERM, SIGINT]).map_err(NodeError::Signals)?;
+    net::raise();
+    net::probe()?;
+    let random = random_bytes()?;
+    seed_maps(word(&random, 0));
+    let clock = Clock::start();
+    let shard_cpus = cpus(config.server.shards);
+    let shard_count = shard_cpus.len() as u16;
+
+    let dir = DataDir::lock(&config.server.data)?;
+    let recovered = Recovered::read(&dir)?;
+    let mut hubs = hubs(&config, shard_count, clock, &random);
+    restore::restore(&recovered, &mut hubs);
+    let bells = Arc::new(OnceLock::new());
+    let (writer, mut producers) =
+        start_log(dir, &recovered, &config, shard_count, word(&random, 1), Arc::clone(&bells))?;
+    let node_producer = producers.pop().expect("one more than shards");
+    begin_epoch(node_producer, &recovered, &mut hubs, word(&random, 2))?;
+
+    let listeners = net::listen_group(config.server.listen, shard_count, ListenOptions::default())?;
+    let address = listeners[0].address();
+    let (mail, mailboxes): (Vec<_>, Vec<_>) =
+        (0..shard_count).map(|_| bounded(MAILBOX_ITEMS_MAX)).unzip();
+    let (ask, questions) = bounded(QUESTIONS_MAX);
+    let world = Arc::new(World::new(config, clock, mail, ask));
+    let archive = start_archive(recovered, questions, &world)?;
+    let parts = hubs.into_iter().zip(producers).zip(mailboxes).zip(listeners);
+    let parts = parts.enumerate().map(|(index, (((hub, producer), mailbox), listener))| {
+        let (id, world) = (ShardId(index as u16), Arc::clone(&world));
+        ShardParts { id, world, hub, producer, mailbox, listener }
+    });
+    let shards = start_shards(parts.collect(), shard_cpus, &world)?;
+    let _ = bells.set(world.bells.get().expect("set when all shards started").clone());
+    watchdog::start(Arc::clone(&world))?;
+    ready(address);
+
+    signals.forever().next();
+    stop(shards, &world)?;
+    writer.stop()?;
+    drop(world);
+    // The archive holds a sender of its own mail only through `world`; it ends with the process.
+    drop(archive);
+    Ok(())
+}
+
+fn hubs(config: &Config, shard_count: u16, clock: Clock, random: &[u8; 64]) -> Vec<Hub> {
+    let now = clock.now();
+    let limits = &config.limits;
+    let hub = |shard| {
+        let options = HubOptions {
+            shard: ShardId(shard),
+            shard_count,
+            dev: config.server.dev,
+            token_secret: config.auth.secret.as_ref().map_or(Vec::new(), |s| s.expose().to_vec()),
+            key: random[32..].try_into().expect("32 bytes"),
+            boot_s: (now.wall_us / 1_000_000) as u64,
+            ack: policy(config).name(),
+            fanout_durable: config.fanout == Fanout::Durable,
+            frames: bucket(limits.frames),
+            sends: bucket(limits.sends),
+            room_sends: bucket(limits.room_sends),
+            sessions_per_user_max: limits
+                .connections_per_user
+                .map_or(usize::MAX, |max| max as usize),
+        };
+        Hub::new(options, now)
+    };
+    (0..shard_count).map(hub).collect()
+}
+
+fn bucket(rate: Option<config::Rate>) -> rate::Rate {
+    rate.map_or(rate::Rate { per_s: 0, burst: FRAMES_BURST }, |rate| rate::Rate {
+        per_s: rate.per_s,
+        burst: rate.burst,
+    })
+}
+
+const _: () = assert!(SESSIONS_PER_USER_MAX > 0 && FRAMES_BURST > 0);
+
+fn policy(config: &Config) -> AckPolicy {
+    match config.log.ack {
+        config::AckPolicy::Memory => AckPolicy::Memory,
+        config::AckPolicy::Os => AckPolicy::Os,
+        config::AckPolicy::Fsync => AckPolicy::Fsync,
+    }
+}
+
+/// One producer for each shard, and one for the node's own records.
+fn start_log(
+    dir: DataDir,
+    recovered: &Recovered,
+    config: &Config,
+    shard_count: u16,
+    seed: u64,
+    bells: Arc<OnceLock<Vec<net::Bell>>>,
+) -> Result<(LogWriter, Vec<Producer>), LogError> {
+    let options = LogOptions {
+        policy: policy(config),
+        segment_bytes: config.log.segment_bytes as usize,
+        ..LogOptions::new(shard_count + 1, seed, wall_us)
+    };
+    let notify = move |shard: ShardId| {
+        if let Some(bell) = bells.get().and_then(|bells| bells.get(usize::from(shard.0))) {
+            bell.ring();
+        }
+    };
+    LogWriter::start(dir, recovered, options, Box::new(notify))
+}
+
+/// After an unclean stop, events may have been seen that the log does not hold: a new epoch keeps
+/// their offsets apart from those given from now on. It is on disk before anybody is served.
+fn begin_epoch(
+    mut producer: Producer,
+    recovered: &Recovered,
+    hubs: &mut [Hub],
+    random: u64,
+) -> Result<(), NodeError> {
+    let last = recovered.epochs.last();
+    let epoch = match last {
+        Some(last) if recovered.clean_stop => last.epoch,
+        _ => {
+            // Short to read, and never one that was there before.
+            let fresh = |n: u64| !recovered.epochs.iter().any(|known| known.epoch == n);
+            let candidates = (0..).map(|shift| random.rotate_left(shift) >> 24);
+            let epoch = candidates.into_iter().find(|n| fresh(*n)).expect("few are taken");
+            let record = EpochV1 { ts_us: wall_us(), epoch };
+            let none = NameId::NONE;
+            let position =
+                producer.append(none, none, &record).map_err(|_| NodeError::LogRefused)?;
+            producer.wake();
+            while producer.durable() < position && producer.committed() < position {
+                if producer.state() != LogState::Ok {
+                    return Err(NodeError::LogRefused);
+                }
+                std::thread::sleep(Duration::from_micros(200));
+            }
+            epoch
+        }
+    };
+    for hub in hubs {
+        hub.begin_epoch(EpochId(epoch));
+    }
+    Ok(())
+}
+
+fn start_archive(
+    recovered: Recovered,
+    questions: Receiver<Question>,
+    world: &Arc<World>,
+) -> Result<std::thread::JoinHandle<()>, NodeError> {
+    let world = Arc::clone(world);
+    let thread = std::thread::Builder::new().name("ringpost-archive".to_owned());
+    thread
+        .spawn(move || archive::serve(Archive::new(recovered.log), &questions, &world))
+        .map_err(NodeError::Thread)
+}
+
+type ShardHandles = Vec<ExecutorJoinHandle<Result<(), net::StartError>>>;
+
+/// Starts the shards; each makes its ring on its own thread, and none begins before all have.
+fn start_shards(
+    parts: Vec<ShardParts>,
+    cpus: Vec<Option<usize>>,
+    world: &Arc<World>,
+) -> Result<ShardHandles, NodeError> {
+    let (bell_sender, bell_receiver) = bounded(parts.len());
+    let mut handles = Vec::new();
+    let mut gates = Vec::new();
+    let connections_max = world.connections_per_shard(parts.len());
+    for (part, cpu) in parts.into_iter().zip(cpus) {
+        let placement = cpu.map_or(Placement::Unbound, Placement::Fixed);
+        let (gate, opened) = bounded::<Vec<net::Bell>>(1);
+        gates.push(gate);
+        let born = bell_sender.clone();
+        let builder = LocalExecutorBuilder::new(placement)
+            .name(&format!("shard-{}", part.id.0))
+            .io_memory(EXECUTOR_MEMORY)
+            .ring_depth(128);
+        let handle = builder
+            .spawn(move || async move { shard_main(part, connections_max, &born, &opened).await })
+            .map_err(|error| NodeError::Executor(error.to_string()))?;
+        handles.push(handle);
+    }
+    drop(bell_sender);
+    let mut bells = HashMap::new();
+    for _ in 0..handles.len() {
+        let (id, bell) = bell_receiver.recv().map_err(|_| NodeError::ShardDied)??;
+        bells.insert(id, bell);
+    }
+    let bells: Vec<_> = (0..handles.len() as u16)
+        .map(|id| bells.remove(&ShardId(id)).expect("each sent one"))
+        .collect();
+    let _ = world.bells.set(bells.clone());
+    for gate in gates {
+        let _ = gate.send(bells.clone());
+    }
+    Ok(handles)
+}
+
+async fn shard_main(
+    parts: ShardParts,
+    connections_max: usize,
+    born: &Sender<Result<(ShardId, net::Bell), net::StartError>>,
+    opened: &Receiver<Vec<net::Bell>>,
+) -> Result<(), net::StartError> {
+    let options = DriverOptions { connections_max, ..DriverOptions::default() };
+    let driver = match Driver::new(options) {
+        Ok(driver) => driver,
+        Err(error) => {
+            let _ = born.send(Err(error));
+            return Ok(());
+        }
+    };
+    let _ = born.send(Ok((parts.id, driver.bell().clone())));
+    // Waiting here blocks the thread, which is what it should do: nothing else may run before.
+    if let Ok(bells) = opened.recv() {
+        Shard::new(parts, driver, &bells).run().await;
+    }
+    Ok(())
+}
+
+fn stop(shards: ShardHandles, world: &World) -> Result<(), NodeError> {
+    world.stopping.store(true, Ordering::Relaxed);
+    for (index, mail) in world.mail.iter().enumerate() {
+        let _ = mail.send(Mail::Drain);
+        world.ring(index);
+    }
+    for shard in shards {
+        shard.join().map_err(|_| NodeError::ShardDied)??;
+    }
+    Ok(())
+}
+
+/// The CPUs of the shards: those this process may use, as many as asked for. More shards than CPUs
+/// are not pinned.
+fn cpus(wanted: u16) -> Vec<Option<usize>> {
+    let allowed = allowed_cpus();
+    let count = if wanted == 0 { allowed.len().max(1) } else { usize::from(wanted) };
+    if count > allowed.len() {
+        return vec![None; count];
+    }
+    allowed.into_iter().take(count).map(Some).collect()
+}
+
+fn allowed_cpus() -> Vec<usize> {
+    // The affinity mask as the kernel prints it: "0-3,8".
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let list = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
+    let ranges = list.unwrap_or("0").trim().split(',').filter_map(|range| {
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        Some(first.parse::<usize>().ok()?..=last.parse::<usize>().ok()?)
+    });
+    ranges.flatten().collect()
+}
+
+fn random_bytes() -> Result<[u8; 64], NodeError> {
+    let mut bytes = [0; 64];
+    getrandom::fill(&mut bytes).map_err(|error| NodeError::Random(error.to_string()))?;
+    Ok(bytes)
+}
+
+fn word(random: &[u8; 64], index: usize) -> u64 {
+    u64::from_le_bytes(random[index * 8..index * 8 + 8].try_into().expect("eight bytes"))
+}

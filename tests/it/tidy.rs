@@ -15,9 +15,12 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("scan", &["base", "log"]),
     ("config", &["base", "metrics"]),
     ("net", &["base", "metrics"]),
-    ("shard", &["base", "metrics", "wire", "log", "chat", "whatsapp", "config", "net"]),
-    ("admin", &["base", "metrics", "wire", "log", "chat", "whatsapp", "config", "shard"]),
+    ("admin", &["base", "metrics"]),
     ("web", &["base", "wire"]),
+    (
+        "shard",
+        &["base", "metrics", "wire", "log", "chat", "whatsapp", "config", "net", "admin", "web"],
+    ),
     (
         "node",
         &[

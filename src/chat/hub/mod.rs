@@ -167,6 +167,11 @@ impl Hub {
         self.sessions.len()
     }
 
+    /// Whether a connection is still fed from history.
+    pub fn is_lagging(&self, conn: ConnId) -> bool {
+        self.sessions.get(conn).is_some_and(|session| session.lagging)
+    }
+
     /// Rooms owned by this shard.
     pub fn room_count(&self) -> usize {
         self.rooms.len()

@@ -74,14 +74,6 @@ impl Rig {
         }
     }
 
-    /// Turns for a while, for things that must not happen.
-    async fn idle(&mut self, time: Duration, mut apply: impl FnMut(&mut Driver, Event)) {
-        let deadline = Instant::now() + time;
-        while Instant::now() < deadline {
-            self.turn(&mut apply).await;
-        }
-    }
-
     /// A client and the connection it became.
     async fn connect(&mut self) -> (TcpStream, ConnId) {
         let client = TcpStream::connect(self.address).expect("the kernel accepts");

@@ -1,0 +1,37 @@
+//! A shard that stopped turning is found here, however it came to that.
+
+use super::error::NodeError;
+use crate::shard::world::World;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// Seconds without a turn before the process is given up. Counted by this thread's own waking, so
+/// a suspended machine or a stopped process does not look like a frozen shard.
+const STRIKES_MAX: u32 = 20;
+
+/// Watches the heartbeats. A supervisor restarts what this ends; the log has every acked message.
+pub fn start(world: Arc<World>) -> Result<(), NodeError> {
+    let watch = move || {
+        let mut seen: Vec<(u64, u32)> = vec![(0, 0); world.heartbeats.len()];
+        loop {
+            std::thread::sleep(Duration::from_secs(1));
+            for (index, (beat, (last, strikes))) in
+                world.heartbeats.iter().zip(&mut seen).enumerate()
+            {
+                let beat = beat.load(Ordering::Relaxed);
+                *strikes = if beat == *last { *strikes + 1 } else { 0 };
+                *last = beat;
+                if *strikes == STRIKES_MAX && !world.is_stopping() {
+                    eprintln!("error: shard {index} has not turned for {STRIKES_MAX} seconds");
+                    std::process::abort();
+                }
+            }
+        }
+    };
+    std::thread::Builder::new()
+        .name("ringpost-watch".to_owned())
+        .spawn(watch)
+        .map(|_| ())
+        .map_err(NodeError::Thread)
+}

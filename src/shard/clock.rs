@@ -1,0 +1,28 @@
+//! The two clocks of a shard, read once per turn.
+
+use crate::base::clock::Now;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+/// Reads the clocks. Copies share their origin.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    origin: Instant,
+}
+
+impl Clock {
+    /// A clock whose monotonic side begins a second ago, so that 0 can mean "never".
+    pub fn start() -> Self {
+        Self { origin: Instant::now() }
+    }
+
+    /// Both clocks now.
+    pub fn now(self) -> Now {
+        let mono_us = self.origin.elapsed().as_micros() as u64 + 1_000_000;
+        Now { wall_us: wall_us(), mono_us }
+    }
+}
+
+/// Microseconds since 1970. A clock set before that reads as 0.
+pub fn wall_us() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as i64)
+}

@@ -1,0 +1,374 @@
+//! HTTP requests: routes and answers.
+//!
+//! What to do is decided at the head, as a plain value; it is done at the end of the request, so a
+//! body is always read first and pipelined requests are answered in order.
+
+use super::link::{ChatLink, EchoLink, HttpLink, Link, PendingRequest, Plan, Protocol};
+use super::turn::Shard;
+use super::world::World;
+use crate::admin;
+use crate::base::ids::ConnId;
+use crate::base::limits::{
+    HTTP_BODY_BYTES_MAX, HTTP_HEAD_TIMEOUT_MS, HTTP_WEBHOOK_BODY_BYTES_MAX,
+    WS_ECHO_MESSAGE_BYTES_MAX,
+};
+use crate::chat::event::Event;
+use crate::web;
+use crate::whatsapp::{signature, verification};
+use crate::wire::http::response::{CONTINUE, Delivery, Response};
+use crate::wire::http::{BodyKind, Item, Phase, Reject, Request, Version, query};
+use crate::wire::ws::encode::Encoder;
+use crate::wire::ws::handshake::{self, Accepted, Handshake, HandshakeError, Support};
+use crate::wire::ws::message::Decoder;
+use crate::wire::ws::negotiate::Policy;
+
+/// The sub-protocol of `/ws`.
+const PROTOCOLS: &[&str] = &["ringpost.v1.json"];
+
+/// What the head of a request leads to.
+enum Head {
+    /// The connection becomes a WebSocket.
+    Upgrade {
+        response: Vec<u8>,
+        protocol: Protocol,
+    },
+    Request {
+        pending: PendingRequest,
+        body_bytes_max: usize,
+        expect_continue: bool,
+    },
+}
+
+impl Shard {
+    /// Bytes of an HTTP connection. Returns how many were taken: the rest belongs to the protocol
+    /// the connection has been upgraded to.
+    pub(super) fn on_http(&mut self, conn: ConnId, bytes: &[u8]) -> usize {
+        let mut at = 0;
+        loop {
+            let now_ms = self.now.mono_ms();
+            let Some(link) = self.links.get_mut(conn) else {
+                return bytes.len();
+            };
+            let Protocol::Http(http) = &mut link.protocol else {
+                return at;
+            };
+            if http.busy {
+                http.stash.extend_from_slice(&bytes[at..]);
+                self.driver.pause_reads(conn);
+                return bytes.len();
+            }
+            let begins = http.decoder.phase() == Phase::Idle && at < bytes.len();
+            let step = match http.decoder.next(&bytes[at..]) {
+                Ok(step) => step,
+                Err(reject) => {
+                    self.reject(conn, reject);
+                    return bytes.len();
+                }
+            };
+            at += step.consumed;
+            if begins {
+                link.since_ms = now_ms;
+            }
+            match step.item {
+                None => {
+                    if begins {
+                        self.schedule_earlier(conn, now_ms + HTTP_HEAD_TIMEOUT_MS);
+                    }
+                    return bytes.len();
+                }
+                Some(Item::Head(request)) => {
+                    link.since_ms = now_ms;
+                    let head = decide(&request, &self.world);
+                    self.on_head(conn, head);
+                }
+                Some(Item::Body(piece)) => {
+                    let request = http.request.as_mut().expect("a body follows a head");
+                    if !matches!(request.plan, Plan::Error { .. }) {
+                        request.body.extend_from_slice(piece);
+                    }
+                }
+                Some(Item::End) => {
+                    let request = http.request.take().expect("an end follows a head");
+                    self.carry_out(conn, request);
+                }
+            }
+        }
+    }
+
+    fn on_head(&mut self, conn: ConnId, head: Head) {
+        let Some(Link { protocol, .. }) = self.links.get_mut(conn) else {
+            return;
+        };
+        let Protocol::Http(http) = protocol else {
+            return;
+        };
+        match head {
+            Head::Upgrade { response, protocol: upgraded } => {
+                let is_chat = matches!(upgraded, Protocol::Chat(_));
+                *protocol = upgraded;
+                self.driver.queue_copy(conn, &response);
+                if is_chat {
+                    self.tell_hub(Event::Opened { conn });
+                }
+            }
+            Head::Request { pending, body_bytes_max, expect_continue } => {
+                http.request = Some(pending);
+                if let Err(reject) = http.decoder.limit_body(body_bytes_max) {
+                    self.reject(conn, reject);
+                } else if expect_continue {
+                    self.driver.queue_copy(conn, CONTINUE);
+                }
+            }
+        }
+    }
+
+    /// Answers what no request can be made of, and closes.
+    fn reject(&mut self, conn: ConnId, reject: Reject) {
+        self.scratch.clear();
+        let delivery = Delivery::LAST.dated(&self.date);
+        Response::reject(reject).write(delivery, &mut self.scratch);
+        self.driver.queue_copy(conn, &self.scratch);
+        self.begin_closing(conn, false);
+    }
+
+    fn carry_out(&mut self, conn: ConnId, request: PendingRequest) {
+        let response = match &request.plan {
+            Plan::Asset { path, fresh } => asset_response(path, *fresh),
+            Plan::Text { status, text } => Response::text(*status, text.as_str()),
+            Plan::Error { status, reason, hint, allow } => {
+                let response = Response::error(*status, reason, hint);
+                match allow {
+                    Some(allow) => response.header("Allow", *allow),
+                    None => response,
+                }
+            }
+            Plan::EchoBody => {
+                Response::new(200).body("application/octet-stream", request.body.as_slice())
+            }
+            Plan::Webhook { signature } => {
+                let signature = signature.as_deref();
+                match self.begin_webhook(conn, &request, signature) {
+                    None => return self.set_busy(conn),
+                    Some(response) => response,
+                }
+            }
+        };
+        self.respond(conn, response, (request.persistence, request.head_only));
+    }
+
+    pub(super) fn respond(
+        &mut self,
+        conn: ConnId,
+        response: Response<'_>,
+        (persistence, head_only): (crate::wire::http::response::Persistence, bool),
+    ) {
+        use crate::wire::http::response::Persistence;
+        self.scratch.clear();
+        let persistence = if self.draining { Persistence::Close } else { persistence };
+        let delivery = Delivery { persistence, head_only, date: Some(&self.date) };
+        response.write(delivery, &mut self.scratch);
+        self.driver.queue_copy(conn, &self.scratch);
+        if let Some(link) = self.links.get_mut(conn) {
+            link.since_ms = self.now.mono_ms();
+        }
+        if persistence == Persistence::Close {
+            self.begin_closing(conn, false);
+        }
+    }
+
+    fn set_busy(&mut self, conn: ConnId) {
+        if let Some(Link { protocol: Protocol::Http(http), .. }) = self.links.get_mut(conn) {
+            http.busy = true;
+        }
+    }
+
+    /// An awaited answer was given: go on with what came meanwhile.
+    pub(super) fn end_busy(&mut self, conn: ConnId) {
+        let Some(Link { protocol: Protocol::Http(http), .. }) = self.links.get_mut(conn) else {
+            return;
+        };
+        let HttpLink { busy, stash, .. } = &mut **http;
+        *busy = false;
+        let mut stash = std::mem::take(stash);
+        self.driver.resume_reads(conn);
+        if !stash.is_empty() {
+            self.on_bytes(conn, &mut stash);
+        }
+    }
+}
+
+fn decide(request: &Request<'_>, world: &World) -> Head {
+    if request.upgrade_websocket && matches!(request.path, "/ws" | "/echo") {
+        match upgrade(request, world) {
+            Ok(head) => return head,
+            Err(plan) => return Head::of(request, plan, 0),
+        }
+    }
+    let (plan, body_bytes_max) = route(request, world);
+    Head::of(request, plan, body_bytes_max)
+}
+
+impl Head {
+    fn of(request: &Request<'_>, plan: Plan, body_bytes_max: usize) -> Self {
+        let Delivery { persistence, head_only, .. } = Delivery::of(request);
+        let pending = PendingRequest { plan, persistence, head_only, body: Vec::new() };
+        // A refused body is not worth asking for; a small one is read past all the same.
+        let refused = matches!(pending.plan, Plan::Error { .. });
+        let body_bytes_max = body_bytes_max.max(HTTP_BODY_BYTES_MAX);
+        Self::Request {
+            pending,
+            body_bytes_max,
+            expect_continue: request.expect_continue && !refused,
+        }
+    }
+}
+
+fn route(request: &Request<'_>, world: &World) -> (Plan, usize) {
+    let is_get = matches!(request.method, "GET" | "HEAD");
+    match (request.path, request.method) {
+        ("/webhook/whatsapp", "POST") => (webhook(request), HTTP_WEBHOOK_BODY_BYTES_MAX),
+        ("/webhook/whatsapp", _) if is_get => (verify(request, world), 0),
+        ("/webhook/whatsapp", _) => (not_allowed("GET, HEAD, POST"), 0),
+        ("/echo", _) if !world.config.server.echo => (not_found(), 0),
+        ("/echo", "POST") => (Plan::EchoBody, WS_ECHO_MESSAGE_BYTES_MAX),
+        ("/echo", _) if is_get => (Plan::Text { status: 200, text: header_lines(request) }, 0),
+        ("/echo", _) => (not_allowed("GET, HEAD, POST"), 0),
+        ("/healthz" | "/readyz", _) if is_get => (health(world), 0),
+        ("/ws", _) if is_get => {
+            let hint = "this is a WebSocket endpoint; connect with a WebSocket client";
+            (error(426, "upgrade_required", hint), 0)
+        }
+        (path, _) => match web::ASSETS.iter().find(|(known, _)| *known == path) {
+            Some((path, asset)) if is_get => {
+                let tag = request.header("if-none-match");
+                let fresh = tag.is_some_and(|tag| tag == asset.etag.as_bytes());
+                (Plan::Asset { path, fresh }, 0)
+            }
+            Some(_) => (not_allowed("GET, HEAD"), 0),
+            None if matches!(path, "/healthz" | "/readyz" | "/ws") => (not_allowed("GET, HEAD"), 0),
+            None => (not_found(), 0),
+        },
+    }
+}
+
+fn error(status: u16, reason: &'static str, hint: &'static str) -> Plan {
+    Plan::Error { status, reason, hint, allow: None }
+}
+
+fn not_found() -> Plan {
+    error(404, "not_found", "the console is at /, the chat at /ws, webhooks at /webhook/whatsapp")
+}
+
+fn not_allowed(allow: &'static str) -> Plan {
+    let hint = "this path does not take that method; see the Allow header";
+    Plan::Error { status: 405, reason: "method_not_allowed", hint, allow: Some(allow) }
+}
+
+fn health(world: &World) -> Plan {
+    let (status, text) = admin::health(world.is_healthy());
+    Plan::Text { status, text: text.to_owned() }
+}
+
+fn header_lines(request: &Request<'_>) -> String {
+    let lines =
+        request.fields.map(|(name, value)| format!("{name}: {}\n", String::from_utf8_lossy(value)));
+    lines.collect()
+}
+
+fn asset_response(path: &str, fresh: bool) -> Response<'static> {
+    let asset = web::asset(path).expect("the route found it");
+    let response = if fresh {
+        Response::new(304)
+    } else {
+        Response::new(200).body(asset.content_type, asset.body)
+    };
+    response
+        .header("ETag", asset.etag)
+        .header("Cache-Control", web::CACHE_CONTROL)
+        .header("Content-Security-Policy", web::CONTENT_SECURITY_POLICY)
+        .header("X-Content-Type-Options", "nosniff")
+        .header("Referrer-Policy", "no-referrer")
+}
+
+fn verify(request: &Request<'_>, world: &World) -> Plan {
+    let parameter = |name: &str| {
+        let value = query::get(request.query?, name)?.ok()?;
+        Some(value.into_owned())
+    };
+    let token = world.config.whatsapp.verify_token.as_ref();
+    match verification::answer(parameter, token) {
+        Ok(challenge) => Plan::Text { status: 200, text: challenge },
+        Err(_) => error(403, "verification_failed", "the mode or the verify token is not ours"),
+    }
+}
+
+fn webhook(request: &Request<'_>) -> Plan {
+    let mut values = request.fields.all(signature::HEADER);
+    let first = values.next();
+    let signature = if values.next().is_some() { None } else { first };
+    Plan::Webhook { signature: signature.map(Box::from) }
+}
+
+fn upgrade(request: &Request<'_>, world: &World) -> Result<Head, Plan> {
+    let is_echo = request.path == "/echo";
+    if is_echo && !world.config.server.echo {
+        return Err(not_found());
+    }
+    if request.body != BodyKind::None {
+        return Err(error(400, "upgrade_with_body", "a WebSocket handshake has no body"));
+    }
+    if !origin_allowed(request, &world.config.server.origins) {
+        let hint = "pages of this origin may not connect; see the setting server.origins";
+        return Err(error(403, "origin_refused", hint));
+    }
+    let version = if request.version == Version::Http11 { (1, 1) } else { (1, 0) };
+    let headers = request.fields;
+    let shake = Handshake { method: request.method, http_version: version, headers };
+    let deflate = is_echo.then_some(Policy::AS_OFFERED);
+    let protocols = if is_echo { &[] } else { PROTOCOLS };
+    let accepted = handshake::accept(shake, &Support { protocols, deflate }).map_err(refused)?;
+    let mut response = Vec::new();
+    handshake::response(&accepted, &mut response);
+    let query = request.query.unwrap_or("");
+    let protocol = if is_echo { echo(&accepted) } else { chat(&accepted, query) };
+    Ok(Head::Upgrade { response, protocol })
+}
+
+fn refused(why: HandshakeError) -> Plan {
+    let (status, hint) = why.describe();
+    error(status, "bad_handshake", hint)
+}
+
+fn chat(accepted: &Accepted, query: &str) -> Protocol {
+    assert!(accepted.deflate.is_none());
+    let decoder = Decoder::server(None);
+    let frame_ping = query.split('&').any(|pair| pair == "frame_ping=1");
+    Protocol::Chat(ChatLink { decoder, corked: None, frame_ping, lagging: false })
+}
+
+fn echo(accepted: &Accepted) -> Protocol {
+    let decoder = Decoder::server(accepted.deflate.map(|agreed| agreed.client));
+    let encoder = accepted.deflate.map(|agreed| Encoder::new(agreed.server));
+    Protocol::Echo(Box::new(EchoLink { decoder, encoder, paused: false }))
+}
+
+/// Pages of other sites must not act with a person's network position (RFC 6455 §10.2). A request
+/// without Origin comes from a program.
+fn origin_allowed(request: &Request<'_>, allowed: &[String]) -> bool {
+    let Some(origin) = request.header("origin") else {
+        return true;
+    };
+    let Ok(origin) = std::str::from_utf8(origin) else {
+        return false;
+    };
+    if !allowed.is_empty() {
+        return allowed.iter().any(|known| known == "*" || known.eq_ignore_ascii_case(origin));
+    }
+    let authority = origin.split_once("://").map_or("", |(_, authority)| authority);
+    let host = match authority.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or(""),
+        None => authority.split(':').next().unwrap_or(""),
+    };
+    let same = request.host.is_some_and(|host| host.eq_ignore_ascii_case(authority));
+    same || matches!(host, "localhost" | "127.0.0.1" | "::1")
+}

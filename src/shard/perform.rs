@@ -1,0 +1,218 @@
+//! Effects of the hub, performed in their order.
+
+use super::archive::Question;
+use super::link::{Link, Protocol};
+use super::record;
+use super::turn::Shard;
+use super::world::Mail;
+use crate::base::codes::CloseReason;
+use crate::base::ids::{ConnId, LogPosition, ShardId};
+use crate::base::limits::{SEND_QUEUE_BYTES_MAX, SEND_QUEUE_RESUME_BYTES, WS_CLOSE_TIMEOUT_MS};
+use crate::chat::event::{Effect, Event, Frame};
+use crate::chat::reply;
+use crate::net::Close;
+use crate::wire::ws::encode::{encode_close, encode_text};
+use crossbeam_channel::TrySendError;
+
+impl Shard {
+    /// Gives the hub one event and performs what it answers.
+    pub(super) fn tell_hub(&mut self, event: Event<'_>) {
+        let room = self.log_room();
+        self.hub.grant(room);
+        self.hub.handle(self.now, event, &mut self.effects);
+        self.perform();
+    }
+
+    /// Bytes the hub may append now.
+    pub(super) fn log_room(&mut self) -> usize {
+        // Mail that other shards do not take is work we must not add to.
+        if self.outbox_items > 0 { 0 } else { self.producer.free_bytes() }
+    }
+
+    pub(super) fn perform(&mut self) {
+        let mut effects = std::mem::take(&mut self.effects);
+        for effect in effects.drain(..) {
+            self.perform_one(effect);
+        }
+        self.effects = effects;
+        if self.log_broken && !self.log_reported {
+            self.log_reported = true;
+            self.tell_hub(Event::LogFailed);
+        }
+    }
+
+    fn perform_one(&mut self, effect: Effect) {
+        match effect {
+            Effect::Send { conn, frame } => self.send_text(conn, &frame),
+            Effect::Cork { conn } => {
+                if let Some(Link { protocol: Protocol::Chat(chat), .. }) = self.links.get_mut(conn)
+                {
+                    chat.corked = Some(Vec::new());
+                }
+            }
+            Effect::Uncork { conn, first } => self.uncork(conn, &first),
+            Effect::Attach { conn, room } => self.attach(conn, room),
+            Effect::Detach { conn, room } => self.fans.detach(room, conn, &mut self.driver),
+            Effect::Publish { room, frame, class, skip } => {
+                self.settle_corked(room, &frame, skip);
+                self.fans.publish(room, &frame, class, skip, &mut self.driver);
+            }
+            Effect::Close { conn, reason } => self.close_chat(conn, reason, 0),
+            Effect::ToShard { to, message } => self.post(to, Mail::Hub(message)),
+            Effect::Append(fact) => match record::append(&mut self.producer, &fact) {
+                Ok(position) => self.appended.push_back(position),
+                Err(_) => {
+                    // The log failed between the grant and now: nobody is told "safe".
+                    self.appended.push_back(LogPosition(u64::MAX));
+                    self.log_broken = true;
+                }
+            },
+            Effect::Archive { ticket, room, first, last } => {
+                let shard = self.id;
+                self.ask_archive(Question { shard, ticket, room, first, last });
+            }
+            Effect::InboundDone { ticket, accepted } => self.webhook_item_done(ticket, accepted),
+        }
+    }
+
+    /// Mail to another shard: into its mailbox, or kept until there is room. Order is kept.
+    pub(super) fn post(&mut self, to: ShardId, mail: Mail) {
+        let index = usize::from(to.0);
+        assert!(to != self.id);
+        if self.outbox[index].is_empty() {
+            match self.world.mail[index].try_send(mail) {
+                Ok(()) => self.mailed[index] = true,
+                Err(TrySendError::Full(mail)) => {
+                    self.outbox[index].push_back(mail);
+                    self.outbox_items += 1;
+                }
+                // That shard has ended: the server is stopping.
+                Err(TrySendError::Disconnected(_)) => {}
+            }
+        } else {
+            self.outbox[index].push_back(mail);
+            self.outbox_items += 1;
+        }
+    }
+
+    pub(super) fn ask_archive(&mut self, question: Question) {
+        if let Err(TrySendError::Full(question)) = self.world.archive.try_send(question) {
+            self.questions.push_back(question);
+        }
+    }
+
+    /// One text message to one chat connection.
+    pub(super) fn send_text(&mut self, conn: ConnId, text: &str) {
+        let Some(Link { protocol: Protocol::Chat(chat), .. }) = self.links.get_mut(conn) else {
+            return;
+        };
+        if let Some(corked) = &mut chat.corked {
+            encode_text(corked, text);
+            return;
+        }
+        self.scratch.clear();
+        encode_text(&mut self.scratch, text);
+        let queued = self.driver.queue_copy(conn, &self.scratch);
+        if queued > SEND_QUEUE_BYTES_MAX {
+            self.cut(conn, CloseReason::Slow);
+        }
+    }
+
+    fn uncork(&mut self, conn: ConnId, first: &str) {
+        let Some(Link { protocol: Protocol::Chat(chat), .. }) = self.links.get_mut(conn) else {
+            return;
+        };
+        let held = chat.corked.take();
+        let held = held.unwrap_or_default();
+        let rooms: Vec<_> = self.corked_rooms.extract_if(.., |(who, _)| *who == conn).collect();
+        self.send_text(conn, first);
+        if !held.is_empty() {
+            self.driver.queue_copy(conn, &held);
+        }
+        for (_, room) in rooms {
+            self.fans.attach(room, conn);
+        }
+    }
+
+    /// A corked connection gets its live messages into what is held back; it becomes a member of
+    /// the fan-out when it is uncorked.
+    fn attach(&mut self, conn: ConnId, room: crate::chat::event::LocalRoom) {
+        match self.links.get(conn) {
+            Some(Link { protocol: Protocol::Chat(chat), .. }) if chat.corked.is_some() => {
+                self.corked_rooms.push((conn, room));
+            }
+            Some(Link { protocol: Protocol::Chat(_), .. }) => self.fans.attach(room, conn),
+            _ => {}
+        }
+    }
+
+    fn settle_corked(
+        &mut self,
+        room: crate::chat::event::LocalRoom,
+        frame: &Frame,
+        skip: Option<ConnId>,
+    ) {
+        if self.corked_rooms.is_empty() {
+            return;
+        }
+        for index in 0..self.corked_rooms.len() {
+            let (conn, corked_room) = self.corked_rooms[index];
+            if corked_room == room && Some(conn) != skip {
+                self.send_text(conn, frame);
+            }
+        }
+    }
+
+    /// Says goodbye to a chat connection and closes it after what is queued.
+    pub(super) fn close_chat(&mut self, conn: ConnId, reason: CloseReason, after_ms: u64) {
+        let Some(link) = self.links.get_mut(conn) else {
+            return;
+        };
+        let Protocol::Chat(chat) = &mut link.protocol else {
+            return;
+        };
+        let mut last = chat.corked.take().unwrap_or_default();
+        link.end_with(reason);
+        encode_text(&mut last, &reply::bye(reason, after_ms));
+        encode_close(&mut last, reason.code(), reason.describe().1);
+        self.driver.queue_copy(conn, &last);
+        self.begin_closing(conn, true);
+    }
+
+    /// No more input; the socket closes when its bytes are out.
+    pub(super) fn begin_closing(&mut self, conn: ConnId, chat: bool) {
+        let now_ms = self.now.mono_ms();
+        let Some(link) = self.links.get_mut(conn) else {
+            return;
+        };
+        link.protocol = Protocol::Closing { chat };
+        link.since_ms = now_ms;
+        self.driver.close(conn, Close::AfterFlush);
+        self.schedule(conn, now_ms + WS_CLOSE_TIMEOUT_MS);
+    }
+
+    /// Ends a connection that takes nothing: no goodbye would reach it.
+    pub(super) fn cut(&mut self, conn: ConnId, reason: CloseReason) {
+        if let Some(link) = self.links.get_mut(conn) {
+            link.end_with(reason);
+            self.driver.close(conn, Close::Now);
+        }
+    }
+
+    /// Whoever has too much queued is fed from history from now on.
+    pub(super) fn set_behind(&mut self) {
+        for conn in std::mem::take(&mut self.behind) {
+            let Some(Link { protocol: Protocol::Chat(chat), .. }) = self.links.get_mut(conn) else {
+                continue;
+            };
+            if chat.lagging {
+                continue;
+            }
+            chat.lagging = true;
+            let sent_bytes = self.driver.pressure(conn).sent_bytes;
+            self.lagging.push((conn, sent_bytes, self.now.mono_ms()));
+            self.driver.notify_below(conn, SEND_QUEUE_RESUME_BYTES);
+            self.tell_hub(Event::Lagging { conn });
+        }
+    }
+}

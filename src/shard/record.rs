@@ -1,0 +1,252 @@
+//! Facts of the domain to records of the log, and back.
+//!
+//! `chat` and `log` do not know each other; this is the one place that knows both. A fact that was
+//! written and read again is the same fact, which the tests and the simulator hold it to.
+
+use crate::base::ids::LogPosition;
+use crate::base::ids::Offset;
+use crate::chat::event::{
+    Access, Fact, MemberAction, Name, Record as ChatRecord, Role, RoomChange, Source, State, Status,
+};
+use crate::log::record::{
+    CommandV1, DeleteV1, Delivery, Direction, EditV1, MarkV1, MemberV1, MessageV1, Outcome,
+    RoomAction, RoomV1, SessionAction, SessionV1, Source as LogSource, StatusV1, UserStatusV1,
+};
+use crate::log::record::{MemberAction as LogMemberAction, NameId, NameKind, RecordView};
+use crate::log::{Entry, Producer, RingFull};
+
+/// Prefix of the `extra` of a delivery status whose name the log has no number for.
+const STATUS_NAME: &str = "status:";
+
+/// Appends a fact; gives the position at which it is safe.
+pub fn append(producer: &mut Producer, record: &ChatRecord) -> Result<LogPosition, RingFull> {
+    let user = intern(producer, NameKind::User, &record.user)?;
+    let room = intern(producer, NameKind::Room, &record.room)?;
+    let ts_us = record.ts_us;
+    match &record.fact {
+        Fact::Message { o, cid, text, reply, source, name, external } => {
+            let incoming = matches!(source, Source::Ws | Source::WhatsApp);
+            let direction = if incoming { Direction::In } else { Direction::Internal };
+            let message = MessageV1 {
+                o: o.0,
+                ts_us,
+                reply: reply.map_or(0, |reply| reply.0),
+                cid,
+                text,
+                display: name,
+                external,
+                extra: "",
+                source: source_out(*source) as u8,
+                direction: direction as u8,
+            };
+            producer.append(user, room, &message)
+        }
+        Fact::Edit { o, of, version, text } => {
+            let edit = EditV1 { o: o.0, target: of.0, ts_us, text, version: version - 1 };
+            producer.append(user, room, &edit)
+        }
+        Fact::Delete { o, of } => {
+            producer.append(user, room, &DeleteV1 { o: o.0, target: of.0, ts_us })
+        }
+        Fact::Member { o, subject, role, action } => {
+            let (role, action) = (role_out(*role), member_out(*action) as u8);
+            producer.append(user, room, &MemberV1 { o: o.0, ts_us, subject, role, action })
+        }
+        Fact::Room { o, change } => append_room(producer, (user, room), *o, ts_us, change),
+        Fact::SessionStart { sid, device, client } => {
+            let action = SessionAction::Start as u8;
+            producer.append(user, room, &SessionV1 { ts_us, sid, device, client, code: 0, action })
+        }
+        Fact::SessionEnd { sid, code } => {
+            let action = SessionAction::End as u8;
+            let (device, client, code) = ("", "", *code);
+            producer.append(user, room, &SessionV1 { ts_us, sid, device, client, code, action })
+        }
+        Fact::Command { name, args, ok } => {
+            let command = intern(producer, NameKind::Command, name)?.0;
+            let outcome = if *ok { Outcome::Ok } else { Outcome::Failed } as u8;
+            producer.append(
+                user,
+                room,
+                &CommandV1 { ts_us, args, command, duration_us: 0, outcome },
+            )
+        }
+        Fact::Delivery { external, status, error } => {
+            let (number, extra) = delivery_out(status);
+            let recipient = record.user.strip_prefix("wa:").unwrap_or(&record.user);
+            let (extra, error) = (&*extra, *error);
+            let status = StatusV1 { ts_us, external, recipient, extra, error, status: number };
+            producer.append(user, room, &status)
+        }
+        Fact::Mark { recv, read } => {
+            producer.append(user, room, &MarkV1 { ts_us, recv: recv.0, read: read.0 })
+        }
+        Fact::Status(status) => {
+            let state = state_out(status.state);
+            producer.append(user, room, &UserStatusV1 { ts_us, text: &status.text, state })
+        }
+    }
+}
+
+fn append_room(
+    producer: &mut Producer,
+    (user, room): (NameId, NameId),
+    o: Offset,
+    ts_us: i64,
+    change: &RoomChange,
+) -> Result<LogPosition, RingFull> {
+    let settings;
+    let (action, text) = match change {
+        RoomChange::Created => (RoomAction::Created, ""),
+        RoomChange::Topic(topic) => (RoomAction::Topic, &**topic),
+        RoomChange::Access(access) => {
+            settings = format!(r#"{{"access":"{}"}}"#, access.name());
+            (RoomAction::Settings, settings.as_str())
+        }
+    };
+    producer.append(user, room, &RoomV1 { o: o.0, ts_us, text, action: action as u8 })
+}
+
+/// The fact that an entry of the log records; `None` for what is not the domain's (names, epochs,
+/// raw bodies) or of a type that this version does not know.
+pub fn read(entry: &Entry<'_>) -> Option<ChatRecord> {
+    let ts_us = entry.ts_us()?;
+    let fact = match entry.view()? {
+        RecordView::Message(message) => Fact::Message {
+            o: Offset(message.o.to_native()),
+            cid: (*message.cid).into(),
+            text: (*message.text).into(),
+            reply: Some(message.reply.to_native()).filter(|reply| *reply != 0).map(Offset),
+            source: source_in(message.source),
+            name: (*message.display).into(),
+            external: (*message.external).into(),
+        },
+        RecordView::Edit(edit) => Fact::Edit {
+            o: Offset(edit.o.to_native()),
+            of: Offset(edit.target.to_native()),
+            version: edit.version.to_native() + 1,
+            text: (*edit.text).into(),
+        },
+        RecordView::Delete(delete) => {
+            Fact::Delete { o: Offset(delete.o.to_native()), of: Offset(delete.target.to_native()) }
+        }
+        RecordView::Member(member) => Fact::Member {
+            o: Offset(member.o.to_native()),
+            subject: Name::from(&*member.subject),
+            role: role_in(member.role),
+            action: member_in(member.action),
+        },
+        RecordView::Room(room) => {
+            Fact::Room { o: Offset(room.o.to_native()), change: room_in(room.action, &room.text)? }
+        }
+        RecordView::Session(session) if session.action == SessionAction::Start as u8 => {
+            Fact::SessionStart {
+                sid: (*session.sid).into(),
+                device: (*session.device).into(),
+                client: (*session.client).into(),
+            }
+        }
+        RecordView::Session(session) => {
+            Fact::SessionEnd { sid: (*session.sid).into(), code: session.code.to_native() }
+        }
+        RecordView::Command(command) => Fact::Command {
+            name: entry.command().into(),
+            args: (*command.args).into(),
+            ok: command.outcome == Outcome::Ok as u8,
+        },
+        RecordView::Status(status) => Fact::Delivery {
+            external: (*status.external).into(),
+            status: delivery_in(status.status, &status.extra).into(),
+            error: status.error.to_native(),
+        },
+        RecordView::Mark(mark) => {
+            Fact::Mark { recv: Offset(mark.recv.to_native()), read: Offset(mark.read.to_native()) }
+        }
+        RecordView::UserStatus(status) => {
+            Fact::Status(Status { state: state_in(status.state), text: (*status.text).into() })
+        }
+        RecordView::Name(_) | RecordView::Epoch(_) | RecordView::Stop(_) | RecordView::Raw(_) => {
+            return None;
+        }
+    };
+    Some(ChatRecord { ts_us, user: entry.user().into(), room: entry.room().into(), fact })
+}
+
+fn intern(producer: &mut Producer, kind: NameKind, name: &str) -> Result<NameId, RingFull> {
+    if name.is_empty() { Ok(NameId::NONE) } else { producer.intern(kind, name) }
+}
+
+const SOURCES: [(Source, LogSource); 4] = [
+    (Source::Ws, LogSource::Ws),
+    (Source::WhatsApp, LogSource::Whatsapp),
+    (Source::Command, LogSource::Command),
+    (Source::System, LogSource::System),
+];
+
+fn source_out(source: Source) -> LogSource {
+    SOURCES.iter().find(|(ours, _)| *ours == source).expect("all sources are listed").1
+}
+
+fn source_in(number: u8) -> Source {
+    let known = SOURCES.iter().find(|(_, theirs)| *theirs as u8 == number);
+    known.map_or(Source::System, |(ours, _)| *ours)
+}
+
+const MEMBER_ACTIONS: [(MemberAction, LogMemberAction); 3] = [
+    (MemberAction::Join, LogMemberAction::Join),
+    (MemberAction::Leave, LogMemberAction::Leave),
+    (MemberAction::Role, LogMemberAction::Role),
+];
+
+fn member_out(action: MemberAction) -> LogMemberAction {
+    MEMBER_ACTIONS.iter().find(|(ours, _)| *ours == action).expect("all actions are listed").1
+}
+
+fn member_in(number: u8) -> MemberAction {
+    let known = MEMBER_ACTIONS.iter().find(|(_, theirs)| *theirs as u8 == number);
+    known.map_or(MemberAction::Role, |(ours, _)| *ours)
+}
+
+fn role_out(role: Role) -> u8 {
+    Role::ALL.iter().find(|(ours, ..)| *ours == role).expect("all roles are listed").2
+}
+
+fn role_in(number: u8) -> Role {
+    let known = Role::ALL.iter().find(|(_, _, theirs)| *theirs == number);
+    known.map_or(Role::Guest, |(ours, ..)| *ours)
+}
+
+fn state_out(state: State) -> u8 {
+    State::ALL.iter().find(|(ours, ..)| *ours == state).expect("all states are listed").2
+}
+
+fn state_in(number: u8) -> State {
+    let known = State::ALL.iter().find(|(_, _, theirs)| *theirs == number);
+    known.map_or(State::Online, |(ours, ..)| *ours)
+}
+
+fn room_in(action: u8, text: &str) -> Option<RoomChange> {
+    if action == RoomAction::Created as u8 {
+        Some(RoomChange::Created)
+    } else if action == RoomAction::Topic as u8 {
+        Some(RoomChange::Topic(text.into()))
+    } else {
+        let settings: serde_json::Value = serde_json::from_str(text).ok()?;
+        let access = settings.get("access")?.as_str()?;
+        Access::parse(access).map(RoomChange::Access)
+    }
+}
+
+fn delivery_out(status: &str) -> (u8, String) {
+    match Delivery::ALL.iter().find(|delivery| delivery.name() == status) {
+        Some(known) => (*known as u8, String::new()),
+        None => (0, format!("{STATUS_NAME}{status}")),
+    }
+}
+
+fn delivery_in(number: u8, extra: &str) -> &str {
+    match Delivery::ALL.iter().find(|delivery| **delivery as u8 == number) {
+        Some(known) => known.name(),
+        None => extra.strip_prefix(STATUS_NAME).unwrap_or("unknown"),
+    }
+}

@@ -1,0 +1,102 @@
+//! What shards share: settings, mailboxes, bells, heartbeats. Written at start, read ever after.
+
+use super::archive::Question;
+use super::clock::Clock;
+use crate::base::limits::SHARD_CONNECTIONS_MAX;
+use crate::chat::event::{Message, Recalled};
+use crate::config::Config;
+use crate::net::Bell;
+use crossbeam_channel::Sender;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+
+/// The common knowledge of a node's shards.
+pub struct World {
+    /// The settings.
+    pub config: Config,
+    /// The clock all shards read.
+    pub clock: Clock,
+    /// A mailbox per shard. Bounded; a sender that finds one full keeps its mail and tries again.
+    pub mail: Vec<Sender<Mail>>,
+    /// A bell per shard, once all shards have made theirs.
+    pub bells: OnceLock<Vec<Bell>>,
+    /// When each shard last turned, ms of the monotonic clock.
+    pub heartbeats: Vec<AtomicU64>,
+    /// Connections of all shards.
+    pub connections: AtomicUsize,
+    /// The server was told to stop.
+    pub stopping: AtomicBool,
+    /// Questions to the archive.
+    pub archive: Sender<Question>,
+}
+
+/// An item in a shard's mailbox.
+#[derive(Debug)]
+pub enum Mail {
+    /// From the hub of another shard.
+    Hub(Message),
+    /// From the archive.
+    Archived {
+        /// The ticket of the question.
+        ticket: u64,
+        /// What was found.
+        events: Vec<Recalled>,
+    },
+    /// The server stops: say goodbye to everyone and end.
+    Drain,
+}
+
+/// A shard that has not turned for this long is not healthy.
+const STALE_MS: u64 = 2_000;
+
+impl World {
+    /// A world before its shards are born.
+    pub fn new(
+        config: Config,
+        clock: Clock,
+        mail: Vec<Sender<Mail>>,
+        archive: Sender<Question>,
+    ) -> Self {
+        let heartbeats = mail.iter().map(|_| AtomicU64::new(0)).collect();
+        Self {
+            config,
+            clock,
+            mail,
+            bells: OnceLock::new(),
+            heartbeats,
+            connections: AtomicUsize::new(0),
+            stopping: AtomicBool::new(false),
+            archive,
+        }
+    }
+
+    /// Connections that one of `shard_count` shards takes at a time. The kernel spreads them by
+    /// hash, so each share has some slack.
+    pub fn connections_per_shard(&self, shard_count: usize) -> usize {
+        let all = self.config.limits.connections_max.map_or(usize::MAX, |max| max as usize);
+        let share = all.div_ceil(shard_count);
+        share.saturating_add(share / 4).min(SHARD_CONNECTIONS_MAX)
+    }
+
+    /// Whether the server was told to stop.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+
+    /// Whether every shard turns.
+    pub fn is_healthy(&self) -> bool {
+        let now_ms = self.clock.now().mono_ms();
+        let fresh = |beat: &AtomicU64| {
+            let beat_ms = beat.load(Ordering::Relaxed);
+            beat_ms != 0 && now_ms.saturating_sub(beat_ms) < STALE_MS
+        };
+        self.heartbeats.iter().all(fresh)
+    }
+
+    /// Wakes a shard from a thread that is none.
+    pub fn ring(&self, shard: usize) {
+        if let Some(bells) = self.bells.get() {
+            bells[shard].ring();
+        }
+    }
+}
