@@ -46,8 +46,8 @@ pub const WS_ECHO_MESSAGE_BYTES_MAX: usize = 16 * MIB;
 pub const WS_FRAGMENTS_MAX: u32 = 1_024;
 /// Frames of one message on `/echo`: public suites send 4 MiB in 64-byte fragments.
 pub const WS_ECHO_FRAGMENTS_MAX: u32 = 128 * 1_024;
-/// Final blocks (RFC 7692 §7.2.3.4) in one deflated message. Each makes us begin a new stream, which
-/// costs much more than its two bytes; honest senders have one. Beyond: close 1007.
+/// Final blocks (RFC 7692 §7.2.3.4) in one deflated message. Each makes us begin a new stream,
+/// which costs much more than its two bytes; honest senders have one. Beyond: close 1007.
 pub const WS_DEFLATE_STREAMS_MAX: u32 = 16;
 /// Control frame payload (RFC 6455 §5.5).
 pub const WS_CONTROL_BYTES_MAX: usize = 125;

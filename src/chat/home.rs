@@ -31,7 +31,8 @@ impl User {
         !self.sessions.is_empty()
     }
 
-    /// A session begins at `from` and will be known by `secret`. `resume` is the secret of the one it replaces.
+    /// A session begins at `from` and will be known by `secret`. `resume` is the secret of the one
+    /// it replaces.
     pub fn begin(
         &mut self,
         from: Address,

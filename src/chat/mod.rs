@@ -7,8 +7,9 @@
 //! * **owner**: the rooms placed on this shard; it alone assigns offsets, so a room has one order;
 //! * **home**: the users placed on this shard; it alone knows all sessions of a user.
 //!
-//! **Never:** a socket, a clock, randomness, the log's format. Time comes as an argument, secrets from a key
-//! given at the start, and a record leaves as a value, so that the simulator can own all of them.
+//! **Never:** a socket, a clock, randomness, the log's format. Time comes as an argument, secrets
+//! from a key given at the start, and a record leaves as a value, so that the simulator can own all
+//! of them.
 
 /// What goes into a hub and what comes out.
 pub mod event;

@@ -349,7 +349,10 @@ mod tests {
     fn a_message_is_written_as_documented() {
         assert_eq!(
             &*msg(NEW),
-            r#"{"t":"msg","room":"general","o":7,"ts":1795000000000,"d":{"from":"alice","cid":"c1","text":"hi","src":"ws"}}"#
+            concat!(
+                r#"{"t":"msg","room":"general","o":7,"ts":1795000000000,"#,
+                r#""d":{"from":"alice","cid":"c1","text":"hi","src":"ws"}}"#,
+            )
         );
         let odd = NewMsg {
             room: "a\"b",
@@ -377,7 +380,11 @@ mod tests {
         let edited = msg_edited(&frame, "ho", 2, 1_795_000_001_000).expect("a msg");
         assert_eq!(
             &*edited,
-            r#"{"t":"msg","room":"general","o":7,"ts":1795000000000,"d":{"from":"alice","cid":"c1","text":"ho","src":"ws","v":2,"edited":1795000001000}}"#
+            concat!(
+                r#"{"t":"msg","room":"general","o":7,"ts":1795000000000,"#,
+                r#""d":{"from":"alice","cid":"c1","text":"ho","src":"ws","#,
+                r#""v":2,"edited":1795000001000}}"#,
+            )
         );
         let deleted = msg_deleted(&edited).expect("a msg");
         let value: Value = serde_json::from_str(&deleted).expect("valid JSON");

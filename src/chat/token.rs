@@ -1,8 +1,8 @@
 //! Tokens that prove a user name outside development mode: JSON Web Tokens (RFC 7519) signed with
 //! HS256 (RFC 7515 §A.1), and nothing else of that family.
 //!
-//! The header is compared with the few spellings that mean HS256 instead of being interpreted, so no
-//! token can choose how it is checked.
+//! The header is compared with the few spellings that mean HS256 instead of being interpreted, so
+//! no token can choose how it is checked.
 
 use hmac::{Hmac, KeyInit, Mac};
 use serde::Deserialize;
@@ -35,7 +35,8 @@ struct Claims {
     nbf: Option<f64>,
 }
 
-/// The user named by `token`, if `secret` signed it and it is valid at `now_s` (seconds since 1970).
+/// The user named by `token`, if `secret` signed it and it is valid at `now_s` (seconds since
+/// 1970).
 pub fn verify(token: &str, secret: &[u8], now_s: i64) -> Result<String, TokenError> {
     let (signed, signature) = token.rsplit_once('.').ok_or(TokenError::Malformed)?;
     let (header, claims) = signed.split_once('.').ok_or(TokenError::Malformed)?;
@@ -130,8 +131,17 @@ mod tests {
 
     #[test]
     fn rfc_7515_appendix_a_1() {
-        let key = decode("AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow").expect("base64url");
-        let token = "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ.dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+        let key = decode(concat!(
+            "AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aK",
+            "tMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow",
+        ))
+        .expect("base64url");
+        let token = concat!(
+            "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.",
+            "eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6",
+            "Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ.",
+            "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk",
+        );
         assert_eq!(verify(token, &key, 1_300_819_379), Err(TokenError::Subject));
         assert_eq!(verify(token, &key, 1_300_819_380), Err(TokenError::Expired));
     }

@@ -11,16 +11,16 @@
 //!   if armed { wake }               if mailbox.is_empty() { sleep }
 //! ```
 //!
-//! A plain thread counts up the ring's own eventfd, the one a parked shard waits for; a shard sends a
-//! message from its ring. There is no second eventfd that the ring would read: since the kernels
+//! A plain thread counts up the ring's own eventfd, the one a parked shard waits for; a shard sends
+//! a message from its ring. There is no second eventfd that the ring would read: since the kernels
 //! that run deferred work (6.12 and later, seen on 6.18), a completion caused from inside an
-//! eventfd's write signals the ring's eventfd through RCU once and never again, and the shard sleeps
-//! for ever. So nothing that wakes a shard goes from an eventfd through its ring.
+//! eventfd's write signals the ring's eventfd through RCU once and never again, and the shard
+//! sleeps for ever. So nothing that wakes a shard goes from an eventfd through its ring.
 //!
 //! The two fences are ordered one way or the other. If the sender's comes first, the sleeper sees
 //! the item; if the sleeper's does, the sender sees the flag. So no wake-up is lost. The flag is
-//! taken with a swap, so of a burst only one sender pays for a system call, and an awake shard costs
-//! its senders one load.
+//! taken with a swap, so of a burst only one sender pays for a system call, and an awake shard
+//! costs its senders one load.
 
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::Arc;

@@ -1,9 +1,9 @@
 //! Outgoing bytes: written once, shared by every socket that sends them, recycled when the last one
 //! is done.
 //!
-//! A [`Chunk`] only ever grows within the capacity it was made with, so bytes that a [`Slice`] names
-//! never move and never change: the kernel may read them at any time until the last slice is gone.
-//! In steady state neither a chunk nor a slice allocates.
+//! A [`Chunk`] only ever grows within the capacity it was made with, so bytes that a [`Slice`]
+//! names never move and never change: the kernel may read them at any time until the last slice is
+//! gone. In steady state neither a chunk nor a slice allocates.
 
 use crate::base::limits::SEND_CHUNK_BYTES;
 use std::cell::{Ref, RefCell};
@@ -166,8 +166,8 @@ impl ChunkPool {
         Self { pool: Rc::new(pool) }
     }
 
-    /// An empty vector, with the memory of an earlier chunk when there is one. Fill it and make it a
-    /// chunk with [`ChunkPool::chunk`]: this is how a room encodes a turn for all its members.
+    /// An empty vector, with the memory of an earlier chunk when there is one. Fill it and make it
+    /// a chunk with [`ChunkPool::chunk`]: this is how a room encodes a turn for all its members.
     pub fn vec(&self) -> Vec<u8> {
         let mut spare = self.pool.spare.borrow_mut();
         let vec = spare.vecs.pop().unwrap_or_else(|| Vec::with_capacity(SEND_CHUNK_BYTES));
@@ -200,7 +200,8 @@ impl ChunkPool {
         if let Some(slice) = current.as_ref().and_then(|chunk| chunk.append(bytes)) {
             return slice;
         }
-        // The old chunk may come back to the pool right here, so it goes before the new one is made.
+        // The old chunk may come back to the pool right here, so it goes before the new one is
+        // made.
         *current = None;
         let chunk = self.chunk(self.vec());
         let slice = chunk.append(bytes).expect("a fresh vector holds a small message");

@@ -9,9 +9,9 @@ use std::io::{self, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 
-/// Checks that this kernel, sandbox and memory limit allow a shard's ring: set-up, provided buffers,
-/// a real multishot receive, and the operations we use. Takes about a millisecond; run it on a thread
-/// that ends, or once at start.
+/// Checks that this kernel, sandbox and memory limit allow a shard's ring: set-up, provided
+/// buffers, a real multishot receive, and the operations we use. Takes about a millisecond; run it
+/// on a thread that ends, or once at start.
 pub fn probe() -> Result<(), StartError> {
     let mut ring = builder(64)
         .build(8)

@@ -135,8 +135,8 @@ impl Ring {
         out.extend(self.uring.completion());
     }
 
-    /// Whether new work counts the eventfd up. Off while the shard is awake, since each signal would
-    /// cost the peer's thread time and us a false wake-up.
+    /// Whether new work counts the eventfd up. Off while the shard is awake, since each signal
+    /// would cost the peer's thread time and us a false wake-up.
     pub(super) fn notify(&mut self, on: bool) {
         let completion = self.uring.completion();
         if on {

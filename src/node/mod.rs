@@ -1,8 +1,8 @@
 //! N shards, the log thread and signals: start and stop in order.
 //!
 //! ```text
-//! lock the data directory ─▶ recover the log ─▶ restore the hubs ─▶ begin an epoch if the last stop
-//! was not clean ─▶ bind ─▶ shards ─▶ ready line ─▶ signal ─▶ drain ─▶ log stops ─▶ exit 0
+//! lock the data directory ─▶ recover the log ─▶ restore the hubs ─▶ begin an epoch if the last
+//! stop was not clean ─▶ bind ─▶ shards ─▶ ready line ─▶ signal ─▶ drain ─▶ log stops ─▶ exit 0
 //! ```
 
 mod error;

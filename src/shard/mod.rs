@@ -7,8 +7,8 @@
 //!  end of turn: distribute, wake the log, ring peers, submit once, sleep
 //! ```
 //!
-//! **Never:** a wait for a channel, a disk or one socket; a task per connection; a read of the clock
-//! outside [`clock`].
+//! **Never:** a wait for a channel, a disk or one socket; a task per connection; a read of the
+//! clock outside [`clock`].
 
 /// Facts of the domain to records of the log, and back.
 pub mod record;

@@ -44,7 +44,12 @@ pub const COMMANDS: [Command; 6] = [
 pub fn list(prefix: &str) -> Value {
     let found = COMMANDS.iter().filter(|command| command.name.starts_with(prefix));
     let values = found.map(|command| {
-        json!({"name": command.name, "usage": command.usage, "help": command.help, "role": command.role.name()})
+        json!({
+            "name": command.name,
+            "usage": command.usage,
+            "help": command.help,
+            "role": command.role.name(),
+        })
     });
     Value::Array(values.collect())
 }

@@ -1,8 +1,8 @@
 //! The three parts of a shard's domain together: front, owner and home.
 //!
-//! One call of [`Hub::handle`] is one event, whole: it changes plain state and pushes [`Effect`]s in the order in which they
-//! must happen. Messages that a hub sends to itself are handled before the call returns, so a node of one shard behaves like a
-//! node of many with instant channels.
+//! One call of [`Hub::handle`] is one event, whole: it changes plain state and pushes [`Effect`]s
+//! in the order in which they must happen. Messages that a hub sends to itself are handled before
+//! the call returns, so a node of one shard behaves like a node of many with instant channels.
 
 mod commands;
 mod entering;

@@ -407,7 +407,12 @@ impl Hub {
                 break;
             }
             let marks = room.marks.get(user).copied().unwrap_or_default();
-            let mut value = json!({"user": &**user, "role": room.role(user).name(), "recv": marks.recv.0, "read": marks.read.0});
+            let mut value = json!({
+                "user": &**user,
+                "role": room.role(user).name(),
+                "recv": marks.recv.0,
+                "read": marks.read.0,
+            });
             if let Some(status) = status {
                 value["state"] = status.state.name().into();
                 value["text"] = (&*status.text).into();

@@ -126,7 +126,10 @@ fn a_message_is_delivered_at_once_and_acknowledged_when_durable() {
     stage.enter(1, "alice", "general");
     stage.enter(2, "bob", "general");
     stage.say(1, r#"{"t":"send","id":3,"room":"general","d":{"cid":"a","text":"hi"}}"#);
-    stage.told(&[r#"1 {"t":"msg","room":"general","o":1,{}"#, r#"2 {"t":"msg","room":"general","o":1,{}"from":"alice","cid":"a","text":"hi","src":"ws"{}"#]);
+    stage.told(&[
+        r#"1 {"t":"msg","room":"general","o":1,{}"#,
+        r#"2 {"t":"msg",{}"o":1,{}"from":"alice","cid":"a","text":"hi","src":"ws"{}"#,
+    ]);
     // The same message again, before the first is safe: no second event, and no early promise.
     stage.say(1, r#"{"t":"send","id":4,"room":"general","d":{"cid":"a","text":"hi"}}"#);
     stage.told(&[]);
@@ -173,11 +176,16 @@ fn resume_replays_exactly_what_was_missed() {
     }
     stage.log.clear();
     stage.open(2);
-    stage.say(2, r#"{"t":"hello","id":1,"d":{"user":"bob","rooms":{"general":{"e":"1","o":3},"other":{"e":"1"}}}}"#);
+    let rooms = r#"{"general":{"e":"1","o":3},"other":{"e":"1"}}"#;
+    let d = format!(r#"{{"user":"bob","rooms":{rooms}}}"#);
+    stage.say(2, &format!(r#"{{"t":"hello","id":1,"d":{d}}}"#));
     stage.told(&[
         r#"2 {"t":"msg"{}"o":4{}"#,
         r#"2 {"t":"msg"{}"o":5{}"#,
-        r#"2 {{}"rooms":{"general":{{}"from":4,"n":2,"o":5,{}"recovered":true{}"other":{"err":{"code":400{}"#,
+        concat!(
+            r#"2 {{}"rooms":{"general":{{}"from":4,"n":2,"o":5,{}"recovered":true{}"#,
+            r#""other":{"err":{"code":400{}"#,
+        ),
     ]);
     stage.open(3);
     stage.say(3, r#"{"t":"hello","id":1,"d":{"user":"carol"}}"#);
@@ -210,7 +218,10 @@ fn edits_deletes_and_history() {
     stage.sync();
     stage.log.clear();
     stage.say(2, r#"{"t":"history","id":7,"room":"general","d":{"limit":2}}"#);
-    stage.told(&[r#"2 {"t":"ok","id":7,"d":{"e":"1","msgs":[{{}"o":2{}"deleted":true}},{{}"o":3{}],"first":1,"top":5,"more":true}}"#]);
+    stage.told(&[concat!(
+        r#"2 {"t":"ok","id":7,"d":{"e":"1","msgs":[{{}"o":2{}"deleted":true}},{{}"o":3{}],"#,
+        r#""first":1,"top":5,"more":true}}"#,
+    )]);
     stage.say(2, r#"{"t":"history","id":8,"room":"general","d":{"before":2}}"#);
     stage.told(&[r#"2 {"t":"ok","id":8,{}"o":1{}"text":"better"{}"v":2{}"more":false}}"#]);
     stage.say(2, r#"{"t":"history","id":9,"room":"general","d":{"around":2,"limit":3}}"#);
@@ -261,7 +272,9 @@ fn a_secret_takes_the_session_over_and_nobody_sees_it() {
     stage.event(Event::Tick);
     stage.log.clear();
     stage.open(3);
-    stage.say(3, &format!(r#"{{"t":"hello","id":1,"d":{{"user":"alice","resume":"{secret}","rooms":{{"general":{{}}}}}}}}"#));
+    let rooms = r#"{"general":{}}"#;
+    let d = format!(r#"{{"user":"alice","resume":"{secret}","rooms":{rooms}}}"#);
+    stage.say(3, &format!(r#"{{"t":"hello","id":1,"d":{d}}}"#));
     stage.told(&["1 closed 4409", r#"3 {{}"rooms":{"general":{{}"#]);
     stage.event(Event::Closed { conn: conn(1), code: 4409 });
     stage.now_ms += 60_000;
@@ -310,7 +323,10 @@ fn a_webhook_is_done_when_durable_and_counted_once() {
     let item =
         Inbound { room: "wa:1:2".into(), user: "wa:2".into(), external: "wamid.1".into(), body };
     stage.event(Event::Inbound { ticket: 5, item: item.clone() });
-    stage.told(&[r#"1 {"t":"msg","room":"wa:1:2","o":1,{}"from":"wa:2","name":"Ines","text":"Is bay 4 free?","src":"whatsapp","ext":"wamid.1"{}"#]);
+    stage.told(&[concat!(
+        r#"1 {"t":"msg","room":"wa:1:2","o":1,{}"from":"wa:2","name":"Ines","#,
+        r#""text":"Is bay 4 free?","src":"whatsapp","ext":"wamid.1"{}"#,
+    )]);
     stage.event(Event::Inbound { ticket: 6, item });
     stage.told(&[]);
     stage.sync();

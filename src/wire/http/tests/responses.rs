@@ -54,7 +54,8 @@ fn the_answer_to_a_refusal() {
         Delivery::LAST,
         "HTTP/1.1 413 Content Too Large\r\nContent-Type: application/json\r\n\
          Content-Length: 79\r\nConnection: close\r\n\r\n\
-         {\"error\":{\"status\":413,\"reason\":\"body_too_large\",\"hint\":\"send a smaller body\"}}",
+         {\"error\":{\"status\":413,\"reason\":\"body_too_large\",\
+         \"hint\":\"send a smaller body\"}}",
     );
 }
 
