@@ -150,10 +150,14 @@ pub const CID_WINDOW_MS: u64 = 300_000;
 pub const CIDS_PER_ROOM_MAX: usize = 4_096;
 /// Events one resume replays per room. Beyond: `recovered:false`, and the client pages history.
 pub const RESUME_EVENTS_MAX: u64 = 300;
-/// Bytes one resume replays over all rooms.
-pub const RESUME_BYTES_MAX: usize = MIB;
+/// Bytes one resume replays over all rooms: a reader that takes nothing while it is queued must
+/// not be cut for it.
+pub const RESUME_BYTES_MAX: usize = MIB / 2;
 /// Messages in a history page.
 pub const HISTORY_LIMIT_MAX: u32 = 300;
+/// Bytes of a history page, unless its first message is longer. Beyond: the page ends early, and
+/// says that there is more.
+pub const HISTORY_BYTES_MAX: usize = 256 * KIB;
 /// Messages in a history page when the client names no limit.
 pub const HISTORY_LIMIT_DEFAULT: u32 = 50;
 /// Events of a room that its owner keeps in memory; older ones are read from the log.
@@ -202,6 +206,9 @@ const _: () = assert!(BATCH_BYTES_MAX * 64 <= SEGMENT_BYTES, "rotation must wast
 const _: () = assert!(BATCH_BYTES_MAX * 16 <= LOG_RING_BYTES, "the ring must outlast a sync");
 const _: () = assert!(SEND_QUEUE_RESUME_BYTES + LAG_SLICE_BYTES < SEND_QUEUE_LAG_BYTES);
 const _: () = assert!(SEND_QUEUE_SHED_BYTES < SEND_QUEUE_LAG_BYTES);
+const _: () = assert!(RESUME_BYTES_MAX + SEND_QUEUE_SHED_BYTES < SEND_QUEUE_BYTES_MAX);
+const _: () = assert!(RESUME_BYTES_MAX >= LAG_SLICE_BYTES, "a resume replays no less than a lag");
+const _: () = assert!(HISTORY_BYTES_MAX + 6 * TEXT_BYTES_MAX < SEND_QUEUE_BYTES_MAX);
 const _: () = assert!(SHARD_CONNECTIONS_MAX <= 1 << 24, "an index must fit the user data");
 const _: () = assert!(RECEIVE_BUFFERS.is_power_of_two(), "the kernel masks with it");
 const _: () = assert!(RING_COMPLETIONS >= 2 * RING_SUBMISSIONS, "a full submission must fit");

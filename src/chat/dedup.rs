@@ -11,8 +11,11 @@ use std::collections::VecDeque;
 pub struct Seen {
     /// The offset it got.
     pub o: Offset,
-    /// When, ms since 1970.
+    /// When, ms since 1970, as its sender was told.
     pub ts_ms: i64,
+    /// When, ms of the monotonic clock: what the window counts by, since the other may jump.
+    /// Negative for a message that is older than that clock.
+    pub at_ms: i64,
     /// The append that makes it durable, counted from the start of the process; 0 when it was
     /// durable before.
     pub append: u64,
@@ -36,7 +39,7 @@ impl Cids {
 
     /// Remembers a message.
     pub fn insert(&mut self, user: Name, cid: Box<str>, seen: Seen) {
-        self.forget(seen.ts_ms);
+        self.forget(seen.at_ms);
         let key = (user, cid);
         if self.seen.insert(key.clone(), seen).is_none() {
             self.order.push_back(key);
@@ -44,11 +47,12 @@ impl Cids {
         assert!(self.order.len() == self.seen.len());
     }
 
-    /// Drops what is older than the window at `now_ms`, and the oldest beyond the bound.
+    /// Drops what is older than the window at `now_ms` (of the monotonic clock), and the oldest
+    /// beyond the bound.
     pub fn forget(&mut self, now_ms: i64) {
         let oldest_ms = now_ms.saturating_sub(CID_WINDOW_MS as i64);
         while let Some(key) = self.order.front() {
-            let stale = self.seen[key].ts_ms < oldest_ms;
+            let stale = self.seen[key].at_ms < oldest_ms;
             if !stale && self.order.len() < CIDS_PER_ROOM_MAX {
                 break;
             }
@@ -95,8 +99,8 @@ impl Externals {
 mod tests {
     use super::*;
 
-    fn seen(o: u64, ts_ms: i64) -> Seen {
-        Seen { o: Offset(o), ts_ms, append: o }
+    fn seen(o: u64, at_ms: i64) -> Seen {
+        Seen { o: Offset(o), ts_ms: 0, at_ms, append: o }
     }
 
     #[test]

@@ -53,7 +53,9 @@ pub enum Event<'a> {
         /// Counted from the start of the process.
         appends: u64,
     },
-    /// The log can take nothing for now; appends in flight that did not become durable never will.
+    /// The log can take nothing for now: nobody who waits can be promised anything. Appends in
+    /// flight may become durable yet, which is told with [`Event::Durable`] as ever; when they
+    /// never can, the process must end, so that nobody keeps what the log lacks.
     LogFailed,
     /// Cold history that [`Effect::Archive`] asked for.
     Archived {
@@ -181,7 +183,8 @@ pub enum Effect {
     },
     /// Write a record. The shard promised space with [`Hub::grant`](super::hub::Hub::grant).
     Append(Record),
-    /// Read cold history off the loop; answered with [`Event::Archived`].
+    /// Read cold history off the loop; answered with [`Event::Archived`] when the log holds all
+    /// that was appended before the question: what has left memory may not be written yet.
     Archive {
         /// To find the question again.
         ticket: u64,

@@ -25,6 +25,8 @@ pub struct Presence {
     leaves: BTreeSet<Name>,
     statuses: BTreeMap<Name, Option<Box<Status>>>,
     next_ms: u64,
+    /// Somebody was told who is here since the last flush.
+    witnessed: bool,
 }
 
 /// One user in a room.
@@ -66,7 +68,7 @@ impl Presence {
             return;
         }
         self.users.insert(user.clone(), Present { sessions: 1, ..Present::default() });
-        if !self.leaves.remove(user) {
+        if !self.leaves.remove(user) || self.witnessed {
             self.joins.insert(user.clone());
         }
     }
@@ -98,6 +100,12 @@ impl Presence {
             assert!(present.sessions == 0);
             self.remove(user);
         }
+    }
+
+    /// Somebody is told now who is here. A change that is undone before the next flush must be told
+    /// from then on, because the witness saw the half of it.
+    pub fn witness(&mut self) {
+        self.witnessed = true;
     }
 
     /// The user's status, to be told and shown in `who`.
@@ -148,6 +156,7 @@ impl Presence {
         if !self.is_dirty() || now_ms < self.next_ms {
             return None;
         }
+        self.witnessed = false;
         let count = self.users.len();
         let joins = std::mem::take(&mut self.joins);
         let leaves = std::mem::take(&mut self.leaves);
@@ -171,7 +180,7 @@ impl Presence {
     fn remove(&mut self, user: &Name) {
         self.users.remove(user);
         self.statuses.remove(user);
-        if !self.joins.remove(user) {
+        if !self.joins.remove(user) || self.witnessed {
             self.leaves.insert(user.clone());
         }
     }

@@ -225,7 +225,8 @@ fn send(fields: Send) -> Result<Request, Refusal> {
     if fields.text.is_empty() {
         return Err(bad("send: `text` must not be empty"));
     }
-    let reply = fields.reply.map(offset).transpose()?;
+    // Offsets begin at 1: an answer to 0 is an answer to nothing.
+    let reply = fields.reply.map(offset).transpose()?.filter(|reply| *reply > Offset(0));
     Ok(Request::Send { cid: fields.cid, text: fields.text, reply })
 }
 

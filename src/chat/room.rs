@@ -147,15 +147,15 @@ impl Room {
     /// Raises a user's watermarks; true when one moved.
     pub fn mark(&mut self, user: &Name, wanted: Marks) -> bool {
         let top = self.visible;
-        let marks = self.marks.entry(user.clone()).or_default();
+        let marks = self.marks.get(user).copied().unwrap_or_default();
         let read = marks.read.max(wanted.read.min(top));
         // Who has read has received.
         let recv = marks.recv.max(wanted.recv.min(top)).max(read);
         let moved = Marks { recv, read };
-        if moved == *marks {
+        if moved == marks {
             return false;
         }
-        *marks = moved;
+        self.marks.insert(user.clone(), moved);
         self.marks_moved.insert(user.clone(), moved);
         true
     }

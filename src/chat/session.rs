@@ -64,6 +64,8 @@ pub enum SeatState {
         greeting: bool,
         /// And told to leave right after: the request id, and whether durably.
         leave: Option<(Option<u32>, bool)>,
+        /// And was removed from the room meanwhile, which the client is told after its answer.
+        evicted: bool,
     },
     /// Everything, live.
     Live,

@@ -24,6 +24,8 @@ pub struct JoinJob {
     /// The next offset to replay.
     next: Offset,
     bytes: usize,
+    /// Nothing was missing so far.
+    whole: bool,
 }
 
 impl Hub {
@@ -53,7 +55,7 @@ impl Hub {
             mark_dirty(&mut self.dirty, room);
         }
         let plan = room.plan(&self.epochs, wish.replay);
-        let job = JoinJob { by, plan, frames: Vec::new(), next: plan.from, bytes: 0 };
+        let job = JoinJob { by, plan, frames: Vec::new(), next: plan.from, bytes: 0, whole: true };
         self.advance_join(name, job, effects);
     }
 
@@ -130,13 +132,18 @@ impl Hub {
         for event in events {
             job.take(event.o, event.frame);
         }
-        job.next = job.next.max(last.next());
+        if job.next <= last {
+            // The log has a hole here; the client pages history instead of being told "all".
+            job.whole = false;
+            job.next = last.next();
+        }
         self.advance_join(name, job, effects);
     }
 
     fn finish_join(&mut self, name: Name, mut job: JoinJob, effects: &mut Vec<Effect>) {
-        let room = &self.rooms[&name];
-        if job.bytes > RESUME_BYTES_MAX {
+        let room = self.rooms.get_mut(&name).expect("rooms are never forgotten");
+        room.presence.witness();
+        if job.bytes > RESUME_BYTES_MAX || !job.whole {
             job.frames.clear();
             job.plan.recovered = false;
         }
@@ -259,6 +266,7 @@ impl JoinJob {
         if o < self.next {
             return;
         }
+        self.whole &= o == self.next;
         self.bytes += frame.len();
         self.next = o.next();
         // Beyond the bound the frames are dropped at the end; do not hold them until then.

@@ -348,10 +348,24 @@ impl Hub {
             if session.user.as_ref() != Some(user) || self.seated(conn, room).is_err() {
                 continue;
             }
-            let msg = "you were removed from this room";
-            self.send(conn, reply::notice(room, "warn", msg), effects);
-            let _ = self.leave(conn, None, room, false, effects);
+            self.remove_seat(conn, room, effects);
         }
+    }
+
+    /// Ends a seat that its session did not want to end. The word comes last: behind it nothing of
+    /// the room follows.
+    pub(super) fn remove_seat(&mut self, conn: ConnId, room: &Name, effects: &mut Vec<Effect>) {
+        let Ok((local, _)) = self.seated(conn, room) else {
+            return;
+        };
+        let seat = self.sessions.get_mut(conn).expect("seated").seat(local).expect("seated");
+        if let SeatState::Joining { evicted, .. } = &mut seat.state {
+            *evicted = true;
+            return;
+        }
+        self.vacate(conn, local, (true, false), None, effects);
+        let msg = "you were removed from this room";
+        self.send(conn, reply::notice(room, "warn", msg), effects);
     }
 
     /// Takes the local room's index, making it when this is the first seat.

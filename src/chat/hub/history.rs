@@ -3,10 +3,9 @@
 use super::Hub;
 use super::entering::JoinJob;
 use crate::base::ids::Offset;
-use crate::base::limits::HISTORY_LIMIT_MAX;
+use crate::base::limits::{HISTORY_BYTES_MAX, HISTORY_LIMIT_MAX};
 use crate::chat::event::{Asker, Effect, Frame, Name, Page, Recalled};
 use crate::chat::reply;
-use crate::chat::room::Room;
 use std::collections::VecDeque;
 
 /// A question to the log, and what to do with the answer.
@@ -21,8 +20,12 @@ pub enum Recall {
 #[derive(Debug)]
 pub struct HistoryJob {
     by: Asker,
+    /// The room's top when it was asked: what comes later is not part of the page.
+    top: Offset,
     /// Oldest first.
     msgs: VecDeque<Frame>,
+    /// Bytes that `msgs` may still grow by in this walk.
+    budget: usize,
     /// The walk to do now.
     walk: Walk,
     /// The walk after it (`around` has two).
@@ -60,16 +63,19 @@ impl Hub {
             Walk { back: true, cursor, wanted }
         };
         let forward = |o: Offset, wanted| Walk { back: false, cursor: Offset(o.0 + 1), wanted };
+        let mut budget = HISTORY_BYTES_MAX;
         let (walk, then) = match page {
             Page::Newest => (back(top.0, wanted), None),
             Page::Before(o) => (back(o.0.saturating_sub(1), wanted), None),
             Page::After(o) => (forward(o, wanted), None),
             Page::Around(o) => {
-                let before = wanted.div_ceil(2);
-                (back(o.0, before), Some(forward(o, wanted - before)))
+                budget /= 2;
+                // What the first walk does not find is left to the second.
+                (back(o.0, wanted.div_ceil(2)), Some(forward(o, wanted)))
             }
         };
-        let job = HistoryJob { by, msgs: VecDeque::new(), walk, then, more: false };
+        let msgs = VecDeque::new();
+        let job = HistoryJob { by, top, msgs, budget, walk, then, more: false };
         self.advance_history(name, job, effects);
     }
 
@@ -78,35 +84,34 @@ impl Hub {
         loop {
             let room = &self.rooms[&name];
             let (cursor, kept) = (job.walk.cursor, room.tail.first());
-            if job.walk.is_done(room) {
-                if !job.next_walk(room) {
+            if job.walk.is_done(job.top) {
+                if !job.next_walk() {
                     break;
                 }
             } else if cursor >= kept {
                 let events = if job.walk.back {
                     room.tail.recall(kept, cursor)
                 } else {
-                    room.tail.recall(cursor, room.visible)
+                    room.tail.recall(cursor, job.top)
                 };
                 job.take(events);
             } else {
                 let range = if job.walk.back {
                     (Offset(cursor.0.saturating_sub(COLD_SLICE - 1).max(1)), cursor)
                 } else {
-                    (cursor, Offset((cursor.0 + COLD_SLICE - 1).min(kept.0 - 1)))
+                    (cursor, Offset((cursor.0 + COLD_SLICE - 1).min(kept.0 - 1).min(job.top.0)))
                 };
                 self.recall(name, range, |room| Recall::History { room, job }, effects);
                 return;
             }
         }
-        let room = &self.rooms[&name];
-        let first = Offset(room.visible.0.min(1));
+        let first = Offset(job.top.0.min(1));
         let Some(id) = job.by.id else {
             return;
         };
         let msgs: Vec<Frame> = job.msgs.into();
         let epoch = self.epochs.current();
-        let frame = reply::history(id, epoch, &msgs, (first, room.visible), job.more);
+        let frame = reply::history(id, epoch, &msgs, (first, job.top), job.more);
         self.answer(job.by.from, frame, effects);
     }
 
@@ -176,8 +181,8 @@ impl Hub {
 }
 
 impl Walk {
-    fn is_done(&self, room: &Room) -> bool {
-        let over = if self.back { self.cursor == Offset(0) } else { self.cursor > room.visible };
+    fn is_done(&self, top: Offset) -> bool {
+        let over = if self.back { self.cursor == Offset(0) } else { self.cursor > top };
         self.wanted == 0 || over
     }
 }
@@ -185,40 +190,41 @@ impl Walk {
 impl HistoryJob {
     /// Takes messages in the direction of the walk until it has enough.
     fn take(&mut self, events: Vec<Recalled>) {
-        let walk = &mut self.walk;
-        if walk.back {
-            for event in events.into_iter().rev() {
-                if walk.wanted == 0 {
-                    return;
-                }
-                walk.cursor = Offset(event.o.0 - 1);
-                if event.is_message {
-                    walk.wanted -= 1;
-                    self.msgs.push_front(event.latest.unwrap_or(event.frame));
-                }
-            }
+        if self.walk.back {
+            events.into_iter().rev().for_each(|event| self.take_one(event));
         } else {
-            for event in events {
-                if walk.wanted == 0 {
-                    return;
-                }
-                walk.cursor = event.o.next();
-                if event.is_message {
-                    walk.wanted -= 1;
-                    self.msgs.push_back(event.latest.unwrap_or(event.frame));
-                }
-            }
+            events.into_iter().for_each(|event| self.take_one(event));
         }
     }
 
+    fn take_one(&mut self, event: Recalled) {
+        let walk = &mut self.walk;
+        if walk.wanted == 0 {
+            return;
+        }
+        if event.is_message {
+            let msg = event.latest.unwrap_or(event.frame);
+            // A page has at least one message, so that the next one can be asked for.
+            if msg.len() > self.budget && !self.msgs.is_empty() {
+                walk.wanted = 0;
+                return;
+            }
+            self.budget = self.budget.saturating_sub(msg.len());
+            walk.wanted -= 1;
+            if walk.back { self.msgs.push_front(msg) } else { self.msgs.push_back(msg) }
+        }
+        walk.cursor = if walk.back { Offset(event.o.0 - 1) } else { event.o.next() };
+    }
+
     /// Goes on with the second walk, if there is one.
-    fn next_walk(&mut self, room: &Room) -> bool {
+    fn next_walk(&mut self) -> bool {
         let walk = self.walk;
-        let beyond = if walk.back { walk.cursor > Offset(0) } else { walk.cursor <= room.visible };
+        let beyond = if walk.back { walk.cursor > Offset(0) } else { walk.cursor <= self.top };
         self.more |= beyond;
         match self.then.take() {
             Some(then) => {
-                self.walk = then;
+                self.walk = Walk { wanted: then.wanted - self.msgs.len(), ..then };
+                self.budget += HISTORY_BYTES_MAX / 2;
                 true
             }
             None => false,

@@ -224,7 +224,7 @@ impl Hub {
         if session.seats.is_empty() {
             session.seats.reserve_exact(1);
         }
-        let state = SeatState::Joining { greeting, leave: None };
+        let state = SeatState::Joining { greeting, leave: None, evicted: false };
         session.seats.push(Seat { room: local, state });
         if greeting {
             self.greeting(conn).expect("greeting").waiting += 1;
@@ -251,7 +251,7 @@ impl Hub {
         };
         let lagging = self.sessions.get(conn).expect("seated").lagging;
         let seat = self.sessions.get_mut(conn).expect("seated").seat(local).expect("seated");
-        let SeatState::Joining { greeting, leave } = seat.state else {
+        let SeatState::Joining { greeting, leave, evicted } = seat.state else {
             return;
         };
         let value = match &outcome {
@@ -288,8 +288,14 @@ impl Hub {
                 }
             }
         }
-        if let (Some((id, member)), Ok(_)) = (leave, &outcome) {
-            let _ = self.leave(conn, id, room, member, effects);
+        match leave {
+            Some((id, member)) => {
+                if let Err(refusal) = self.leave(conn, id, room, member, effects) {
+                    self.send(conn, reply::err(id, &refusal), effects);
+                }
+            }
+            None if evicted => self.remove_seat(conn, room, effects),
+            None => {}
         }
         if greeting {
             self.greeting(conn).expect("greeting").waiting -= 1;
@@ -348,6 +354,9 @@ impl Hub {
         let (local, _) = self.seated(conn, room)?;
         let seat = self.sessions.get_mut(conn).expect("seated").seat(local).expect("seated");
         if let SeatState::Joining { leave, .. } = &mut seat.state {
+            if leave.is_some() {
+                return Err(refuse(ErrorCode::NotJoined, "this session is leaving already"));
+            }
             // Both answers must come in order: the join's first.
             *leave = Some((id, member));
             return Ok(());

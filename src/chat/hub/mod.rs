@@ -80,6 +80,8 @@ pub struct Hub {
     local: Vec<front::Local>,
     local_free: Vec<LocalIndex>,
     hello_deadlines: Wheel<ConnId>,
+    /// When this hub was made: the clocks that old records are placed by.
+    begin: Now,
 
     rooms: Map<Name, Room>,
     /// Rooms with presence or receipts to tell.
@@ -139,6 +141,7 @@ impl Hub {
             local: Vec::new(),
             local_free: Vec::new(),
             hello_deadlines: Wheel::new(now.mono_ms()),
+            begin: now,
             rooms: Map::default(),
             dirty: Vec::new(),
             leaving: VecDeque::new(),
@@ -170,6 +173,15 @@ impl Hub {
     /// Whether a connection is still fed from history.
     pub fn is_lagging(&self, conn: ConnId) -> bool {
         self.sessions.get(conn).is_some_and(|session| session.lagging)
+    }
+
+    /// Whether nothing of a session is left here: no seat, no question, no refusal that waits for
+    /// its leave. Must hold some time after the last session ended.
+    pub fn is_at_rest(&self) -> bool {
+        let seats = self.locals.is_empty() && self.local_free.len() == self.local.len();
+        let owed = self.refused.is_empty() && self.recalls.is_empty() && self.waiting.is_empty();
+        let users = self.users.values().all(|user| !user.is_online());
+        self.sessions.is_empty() && seats && owed && users && self.leaving.is_empty()
     }
 
     /// Rooms owned by this shard.
@@ -349,17 +361,19 @@ impl Hub {
         }
     }
 
-    /// Nothing that waits will become durable: say so to everyone who waits.
+    /// Nobody can be promised anything now: say so to everyone who waits. What waits to be shown
+    /// goes on waiting, since its offset is taken: if the log heals it is shown, and if it does not
+    /// the process ends and nobody has seen it.
     fn log_failed(&mut self, effects: &mut Vec<Effect>) {
         self.log.failed = true;
         let refusal = refuse(ErrorCode::LogFull, "the log failed before this was safe; try again");
-        for (_, what) in std::mem::take(&mut self.waiting) {
+        for (append, what) in std::mem::take(&mut self.waiting) {
             match what {
                 Waiting::Reply { to, id, .. } => self.refuse(to, id, &refusal, effects),
                 Waiting::Inbound { to, ticket } => {
                     self.tell(to, Message::InboundDone { ticket, accepted: false }, effects);
                 }
-                Waiting::Publish { .. } => {}
+                Waiting::Publish { .. } => self.waiting.push_back((append, what)),
             }
         }
     }

@@ -47,6 +47,15 @@ impl Hub {
             Ask::Inbound { ticket, item } => {
                 self.take_inbound(now, by.from, ticket, *item, effects)
             }
+            Ask::Status(status) => {
+                // A refused join may have left no room behind.
+                if let Some(room) = self.rooms.get_mut(&room) {
+                    room.presence.set_status(&by.user, &status);
+                    mark_dirty(&mut self.dirty, room);
+                }
+            }
+            // Whoever is attached is fed, as live members are: a rule of entry asks nobody to go.
+            Ask::CatchUp { after } => self.catch_up(room, by, after, effects),
             other => {
                 let (to, id) = (by.from, by.id);
                 if let Err(refusal) = self.ask_inside(now, room, by, other, effects) {
@@ -101,20 +110,14 @@ impl Hub {
                 self.tell_who(&name, &by, &after, limit, effects);
                 Ok(())
             }
-            Ask::Status(status) => {
-                let room = self.rooms.get_mut(&name).expect("admitted");
-                room.presence.set_status(&by.user, &status);
-                mark_dirty(&mut self.dirty, room);
-                Ok(())
-            }
             Ask::Command { name: command, text } => {
                 self.take_command(now, &name, &by, &command, &text, effects)
             }
-            Ask::CatchUp { after } => {
-                self.catch_up(name, by, after, effects);
-                Ok(())
-            }
-            Ask::Join(_) | Ask::Leave { .. } | Ask::Inbound { .. } => {
+            Ask::Join(_)
+            | Ask::Leave { .. }
+            | Ask::Inbound { .. }
+            | Ask::Status(_)
+            | Ask::CatchUp { .. } => {
                 unreachable!("taken by the caller")
             }
         }
@@ -141,7 +144,7 @@ impl Hub {
     ) -> Result<(), Refusal> {
         let rate = self.options.room_sends;
         let room = self.rooms.get_mut(name).expect("admitted");
-        room.cids.forget(now.wall_ms());
+        room.cids.forget(now.mono_ms() as i64);
         if let Some(seen) = room.cids.get(&by.user, &cid) {
             if let Some(id) = by.id {
                 let frame = reply::ok_sent(id, seen.o, seen.ts_ms, true);
@@ -174,7 +177,8 @@ impl Hub {
         let (o, append) = self.post(now, name, post, effects);
         let room = self.rooms.get_mut(name).expect("admitted");
         let ts_ms = now.wall_ms();
-        room.cids.insert(by.user.clone(), cid, Seen { o, ts_ms, append });
+        let seen = Seen { o, ts_ms, at_ms: now.mono_ms() as i64, append };
+        room.cids.insert(by.user.clone(), cid, seen);
         if let Some(id) = by.id {
             let frame = reply::ok_sent(id, o, ts_ms, false);
             let what = Waiting::Reply { to: by.from, id: by.id, frame };
@@ -398,7 +402,8 @@ impl Hub {
         limit: usize,
         effects: &mut Vec<Effect>,
     ) {
-        let room = &self.rooms[name];
+        let room = self.rooms.get_mut(name).expect("admitted");
+        room.presence.witness();
         let mut users: Vec<Value> = Vec::new();
         let mut more = false;
         for (user, status) in room.presence.page(after) {

@@ -94,7 +94,10 @@ impl Hub {
         let entry = Entry { frame, author, latest: None, version: 1, deleted: false };
         self.restore_event(&room, o, entry);
         if !cid.is_empty() {
-            self.known(&room).cids.insert(user, cid, Seen { o, ts_ms, append: 0 });
+            // A record of the future was written before the wall clock went back.
+            let age_ms = (self.begin.wall_ms() - ts_ms).max(0);
+            let at_ms = self.begin.mono_ms() as i64 - age_ms;
+            self.known(&room).cids.insert(user, cid, Seen { o, ts_ms, at_ms, append: 0 });
         }
         if !external.is_empty() {
             let key = external_key_of(&room, &external, "", "");
