@@ -2,6 +2,8 @@
 
 mod documents;
 
+mod sim;
+
 mod tidy;
 
 mod tree;
