@@ -117,7 +117,10 @@ pub fn msg_edited(frame: &str, text: &str, version: u32, edited_ms: i64) -> Opti
 /// The history form of `frame` (a `msg` event) after it was taken back.
 pub fn msg_deleted(frame: &str) -> Option<Frame> {
     rewrite(frame, |d| {
+        // One form for all that was taken back: what it was before is nobody's business.
         d.text = None;
+        d.v = None;
+        d.edited = None;
         d.deleted = true;
     })
 }
