@@ -74,6 +74,8 @@ pub struct Driver {
     pub(super) bell: Bell,
     pub(super) waker: Waker,
     pub(super) counters: Counters,
+    /// Completions taken since the last `flush`.
+    turn_completions: usize,
     /// Scratch of `collect`.
     completions: Vec<cqueue::Entry>,
     /// Rung since the last `collect`.
@@ -121,6 +123,7 @@ impl Driver {
             bell,
             waker,
             counters: Counters::default(),
+            turn_completions: 0,
             completions: Vec::new(),
             bell_heard: false,
             peers: Vec::new(),
@@ -218,17 +221,24 @@ impl Driver {
     /// time, and a turn that flushed after each would send far too often.
     pub fn collect(&mut self, events: &mut Vec<Event>) -> Collected {
         let mut taken = 0;
+        let mut barren = false;
+        let share = limits::TURN_COMPLETIONS_MAX;
         let outcome = loop {
             taken += self.translate_completions();
-            let buffers_low = self.buffers.free_count() < self.buffers.count() / 8;
-            if taken >= limits::TURN_COMPLETIONS_MAX || (taken > 0 && buffers_low) {
-                break Collected::More;
-            }
-            if !self.ring.has_work() {
+            if barren || self.turn_completions + taken >= share || !self.ring.has_work() {
                 break Collected::All;
             }
+            let buffers_low = self.buffers.free_count() < self.buffers.count() / 8;
+            if taken > 0 && buffers_low {
+                break Collected::More;
+            }
             self.ring.submit();
+            // The kernel announces work after it has queued it, and we may have run it in between:
+            // then the announcement stands though nothing is left. Believing it would spin here
+            // with events in hand that their peers wait for.
+            barren = !self.ring.has_completions();
         };
+        self.turn_completions += taken;
         if std::mem::take(&mut self.bell_heard) {
             self.events.push(Event::Bell);
         }
@@ -238,6 +248,7 @@ impl Driver {
 
     /// Submits everything the turn caused, with one call of the kernel unless a queue overflows.
     pub fn flush(&mut self) {
+        self.turn_completions = 0;
         self.rearm_starved();
         self.begin_sends();
         if self.ring.pending_count() > 0 {
@@ -264,7 +275,7 @@ impl Driver {
             // SAFETY: the entry points to no memory.
             unsafe { self.submit_later(&entry.user_data(Op::Cancel.to_bits())) };
             self.ring.submit_and_wait(10_000);
-            while self.translate_completions() > 0 || self.ring.has_work() {
+            while self.translate_completions() > 0 {
                 self.ring.submit();
             }
             self.events.clear();
@@ -368,9 +379,9 @@ impl Driver {
 }
 
 fn duplicate(fd: i32) -> Result<OwnedFd, StartError> {
-    // SAFETY: the ring's descriptor is open for the length of this call.
+    // SAFETY: the descriptor is the ring's and open for the length of this call.
     let borrowed = unsafe { BorrowedFd::borrow_raw(fd) };
-    borrowed
-        .try_clone_to_owned()
-        .map_err(|error| StartError::from_io(Step::Descriptor, "duplicate the ring's file", &error))
+    borrowed.try_clone_to_owned().map_err(|error| {
+        StartError::from_io(Step::Descriptor, "duplicate a descriptor of the ring", &error)
+    })
 }

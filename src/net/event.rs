@@ -89,9 +89,11 @@ pub enum Close {
 #[must_use]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Collected {
-    /// Nothing is left; flush.
+    /// Nothing is left, or the turn has had its share ([`TURN_COMPLETIONS_MAX`]): apply, then flush.
+    ///
+    /// [`TURN_COMPLETIONS_MAX`]: crate::base::limits::TURN_COMPLETIONS_MAX
     All,
-    /// A bound of the call was reached (events, or receive buffers): apply, then collect again.
+    /// Receive buffers run low: apply (which frees them), then collect again.
     More,
 }
 

@@ -5,7 +5,7 @@ use super::error::{StartError, Step};
 use crate::base::limits::LISTEN_BACKLOG;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 /// How to listen.
@@ -34,6 +34,11 @@ impl Listener {
     /// The bound address, with the port that the kernel chose for port 0.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The plain socket, for a server that does not use a driver.
+    pub fn into_std(self) -> TcpListener {
+        self.socket.into()
     }
 
     pub(super) fn raw_fd(&self) -> RawFd {

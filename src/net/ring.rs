@@ -12,7 +12,7 @@ const EXT_ARG: u32 = 8;
 const REFUSALS_MAX: u32 = 10_000;
 
 /// A ring that only its own thread submits to and whose completions are made only inside
-/// [`Ring::enter`] (SINGLE_ISSUER and DEFER_TASKRUN).
+/// [`Ring::submit`] (SINGLE_ISSUER and DEFER_TASKRUN).
 pub(super) struct Ring {
     uring: IoUring,
     /// Counts up when completions wait, but only while [`Ring::notify`] is on.
@@ -78,7 +78,7 @@ impl Ring {
             self.submissions_full += 1;
             refusals += 1;
             assert!(refusals < REFUSALS_MAX, "the kernel takes no submissions");
-            self.enter(0);
+            self.submit();
         }
     }
 
@@ -87,7 +87,8 @@ impl Ring {
         self.uring.submission().len()
     }
 
-    /// Whether completions wait for an [`Ring::enter`] to be made or moved.
+    /// Whether the kernel has announced work for [`Ring::submit`]. May be stale: an announcement
+    /// can come after its work was done, and then stands until the next work.
     pub(super) fn has_work(&mut self) -> bool {
         let submission = self.uring.submission();
         submission.taskrun() || submission.cq_overflow()
@@ -98,25 +99,20 @@ impl Ring {
         !self.uring.completion().is_empty()
     }
 
-    /// Submits what is queued and makes what is ready complete. Asks for events only when `flags`
-    /// is 0 or more; never waits. Kernels since 6.13 make at most 20 completions per call.
-    fn enter(&mut self, flags: u32) {
-        let pending = self.pending_count() as u32;
-        self.enters += 1;
-        // SAFETY: the flags used here take no argument.
-        let result = unsafe {
-            self.uring.submitter().enter::<libc::sigset_t>(pending, 0, flags | GETEVENTS, None)
-        };
-        check_enter(result);
-    }
-
     /// Submits what is queued and makes what is ready complete; never waits. Kernels since 6.13
     /// make at most 20 completions per call, so loop while [`Ring::has_work`].
     pub(super) fn submit(&mut self) {
-        self.enter(0);
+        let pending = self.pending_count() as u32;
+        self.enters += 1;
+        // SAFETY: this flag takes no argument.
+        let result =
+            unsafe { self.uring.submitter().enter::<libc::sigset_t>(pending, 0, GETEVENTS, None) };
+        check_enter(result);
     }
 
-    /// As [`Ring::submit`], but waits up to `wait_us` microseconds for the first completion.
+    /// As [`Ring::submit`], but waits up to `wait_us` microseconds for the first completion. When
+    /// there is none afterwards, no work was left at that moment: unlike `submit`, this call goes
+    /// on through works that complete nothing.
     pub(super) fn submit_and_wait(&mut self, wait_us: u32) {
         let pending = self.pending_count() as u32;
         let timeout =

@@ -6,13 +6,16 @@
 //!
 //! The nap is a bounded wait inside `io_uring_enter`, which costs one system call where parking in
 //! the executor costs several; a busy shard that waits for its clients a few times per millisecond
-//! spends much less on waiting so. During a nap only this ring wakes the thread, so a caller that
-//! has other work on the executor (a file read, a timer) naps for 0.
+//! spends much less on waiting so. During a nap only this ring wakes the thread: not the executor, so
+//! a caller that has other work there (a file read, a timer) naps for 0, and not a plain thread's
+//! bell, which is heard when the nap is over. So naps are short.
 //!
 //! To park, the ring's eventfd is switched on, and then the ring is entered once more. The kernel
 //! adds work to the ring's list before it looks whether the eventfd is on; we switch it on before
 //! that entry looks at the list, with a full fence in between. So either we find the work, or the
-//! kernel counts the eventfd up, which ends the read that the executor waits for.
+//! kernel counts the eventfd up, which ends the read that the executor waits for. That last entry
+//! must not trust the ring's announcement flag, which may be stale, nor stop after the kernel's 20
+//! works per call: it asks for one completion with a time limit of 0, which runs all that is there.
 
 use super::driver::Driver;
 use super::error::{StartError, Step};
@@ -59,7 +62,6 @@ impl Driver {
             || !self.dirty.is_empty()
             || (!self.starved.is_empty() && self.buffers.free_count() > 0)
             || self.ring.has_completions()
-            || self.ring.has_work()
     }
 }
 
@@ -70,7 +72,7 @@ impl Sleep<'_> {
         let driver = &mut *self.driver;
         if nap_us > 0 {
             driver.ring.submit_and_wait(nap_us);
-            if driver.ring.has_completions() || driver.ring.has_work() {
+            if driver.ring.has_completions() {
                 driver.counters.naps += 1;
                 return;
             }
@@ -78,8 +80,8 @@ impl Sleep<'_> {
         driver.counters.parks += 1;
         driver.ring.notify(true);
         fence(Ordering::SeqCst);
-        driver.ring.submit();
-        if !driver.ring.has_completions() && !driver.ring.has_work() {
+        driver.ring.submit_and_wait(0);
+        if !driver.ring.has_completions() {
             // An error wakes as well: the loop looks at the ring and comes back.
             let _ = driver.waker.file.read_at(0, size_of::<u64>()).await;
         }

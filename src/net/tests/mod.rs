@@ -1,6 +1,14 @@
 //! Real sockets on 127.0.0.1, one module per way in which things go wrong.
 
+mod accepting;
+
+mod backpressure;
+
+mod bells;
+
 mod echo;
+
+mod endings;
 
 use super::{Collected, Driver, DriverOptions, Event, ListenOptions, listen};
 use crate::base::ids::ConnId;
@@ -71,6 +79,14 @@ impl Rig {
                 self.turn(|driver, event| done |= apply(driver, event)).await;
                 assert!(Instant::now() < deadline, "waited in vain at {caller}");
             }
+        }
+    }
+
+    /// Turns for a while, for things that must not happen.
+    async fn idle(&mut self, time: Duration, mut apply: impl FnMut(&mut Driver, Event)) {
+        let deadline = Instant::now() + time;
+        while Instant::now() < deadline {
+            self.turn(&mut apply).await;
         }
     }
 
