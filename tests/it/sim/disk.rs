@@ -118,6 +118,15 @@ impl Disk {
         assert!(ring.waiting_bytes <= LOG_RING_BYTES, "the ring overflows");
     }
 
+    /// Every fact that was ever appended.
+    pub fn facts(&self) -> Vec<Record> {
+        let facts = self.stored.iter().filter_map(|logged| match logged {
+            Logged::Fact(record) => Some(record.clone()),
+            _ => None,
+        });
+        facts.collect()
+    }
+
     /// Bytes a shard may append.
     pub fn free_bytes(&self, shard: usize) -> usize {
         LOG_RING_BYTES - self.rings[shard].waiting_bytes

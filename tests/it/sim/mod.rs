@@ -27,6 +27,8 @@ mod plan;
 
 mod prng;
 
+mod records;
+
 mod settle;
 
 mod shard;
@@ -48,7 +50,7 @@ const SEEDS: u64 = 2_000;
 /// Runs one seed. `Err`: the step it failed at, what was wrong, and the steps before.
 fn run(seed: u64, plant: Plant) -> Result<(), String> {
     let ended = catch_unwind(AssertUnwindSafe(|| World::new(seed, plant).run()));
-    ended.map_err(|panic| {
+    ended.map(|_| ()).map_err(|panic| {
         let text = panic.downcast_ref::<String>().cloned();
         let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
         let text = text.unwrap_or_else(|| "a panic without words".to_owned());

@@ -59,11 +59,15 @@ impl Oracle {
 
     /// A hub wrote a record at `mono_ms`.
     pub fn append(&mut self, record: &Record, mono_ms: u64) {
+        if let Fact::Delivery { external, .. } = &record.fact {
+            let fresh = self.externals.insert((record.room.to_string(), external.clone()));
+            assert!(fresh, "the status of {external:?} is logged twice");
+        }
         if let Fact::Message { cid, external, .. } = &record.fact {
             let room = record.room.to_string();
             if !cid.is_empty() {
                 let key = (room.clone(), record.user.clone(), cid.clone());
-                if let Some(at_ms) = self.cids.insert(key, mono_ms) {
+                if let Some(at_ms) = self.cids.insert(key, mono_ms).filter(|at_ms| *at_ms > 0) {
                     let known = mono_ms < at_ms + CID_WINDOW_MS;
                     assert!(!known, "{} sent {cid:?} twice in {room}", record.user);
                 }
@@ -129,8 +133,11 @@ impl Oracle {
         for logged in log {
             let Logged::Fact(record) = logged else { continue };
             self.take(record);
-            let Fact::Message { cid, external, .. } = &record.fact else { continue };
             let room = record.room.to_string();
+            if let Fact::Delivery { external, .. } = &record.fact {
+                self.externals.insert((room.clone(), external.clone()));
+            }
+            let Fact::Message { cid, external, .. } = &record.fact else { continue };
             if !external.is_empty() {
                 self.externals.insert((room.clone(), external.clone()));
             }

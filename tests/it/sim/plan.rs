@@ -47,6 +47,10 @@ pub struct Plan {
     pub sessions_per_user_max: usize,
     /// Texts of up to 32 KiB, so that memory ends early and the log is asked.
     pub big_texts: bool,
+    /// Events that room-0 has before the first step: more than its owner keeps in memory.
+    pub past_count: u64,
+    /// Readers are behind after a few frames already.
+    pub narrow: bool,
     /// The archive does not find everything.
     pub archive_holes: bool,
     /// Percent of steps in which a crash is possible, in tenths.
@@ -79,6 +83,12 @@ impl Plan {
             rates: rng.chance(15),
             sessions_per_user_max: if rng.chance(10) { 2 } else { 10 },
             big_texts: rng.chance(10),
+            past_count: match rng.below(100) {
+                0..12 => rng.range(500, 900) as u64,
+                12..20 => rng.range(20, 60) as u64,
+                _ => 0,
+            },
+            narrow: rng.chance(40),
             archive_holes: rng.chance(10),
             crash_permille: rng.pick(&[0, 4, 4, 12]),
             wall_jumps: rng.chance(20),

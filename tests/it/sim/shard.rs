@@ -4,6 +4,7 @@
 //! the two is as loose here as it is there.
 
 use super::net::{Conn, Slots};
+use super::plan::{Plan, Plant};
 use ringpost::base::clock::Now;
 use ringpost::base::codes::CloseReason;
 use ringpost::base::ids::{ConnId, ShardId};
@@ -53,7 +54,25 @@ pub struct Shard {
     fans: Vec<Fan>,
     dirty: Vec<LocalRoom>,
     lagging: Vec<ConnId>,
+    marks: Marks,
 }
+
+/// Bytes queued to a connection at which something changes.
+#[derive(Clone, Copy, Debug)]
+struct Marks {
+    shed: usize,
+    lag: usize,
+    resume: usize,
+}
+
+/// The server's own.
+const WIDE: Marks = Marks {
+    shed: SEND_QUEUE_SHED_BYTES,
+    lag: SEND_QUEUE_LAG_BYTES,
+    resume: SEND_QUEUE_RESUME_BYTES,
+};
+/// Reached by a few frames, so that runs spend time behind them.
+const NARROW: Marks = Marks { shed: 400, lag: 900, resume: 200 };
 
 /// The members of a local room and what was published this turn.
 #[derive(Debug, Default)]
@@ -64,15 +83,16 @@ struct Fan {
 
 impl Shard {
     /// A shard that knows nobody.
-    pub fn new(options: HubOptions, now: Now, keep_generation: bool) -> Self {
+    pub fn new(options: HubOptions, now: Now, plan: &Plan) -> Self {
         Self {
             hub: Hub::new(options, now),
-            conns: Slots::new(keep_generation),
+            conns: Slots::new(plan.plant == Plant::Generation),
             durable_told: 0,
             failure_told: false,
             fans: Vec::new(),
             dirty: Vec::new(),
             lagging: Vec::new(),
+            marks: if plan.narrow { NARROW } else { WIDE },
         }
     }
 
@@ -86,8 +106,15 @@ impl Shard {
         }
     }
 
+    /// Nobody's queue grows without end, however slow it reads.
+    fn check_queues(&self) {
+        let over = self.conns.ids(|link| link.bytes > 2 * SEND_QUEUE_BYTES_MAX);
+        assert!(over.is_empty(), "queued without bound: {over:?}");
+    }
+
     /// The end of a turn: hand out what was published, and look after slow readers.
     pub fn end_turn(&mut self, now: Now, grant: usize, out: &mut Outbox) {
+        self.check_queues();
         for conn in self.distribute() {
             let slow = self.conns.get_mut(conn).filter(|link| !link.lagging);
             let Some(link) = slow else { continue };
@@ -96,7 +123,8 @@ impl Shard {
             self.lagging.push(conn);
             self.tell(now, grant, Event::Lagging { conn }, out);
         }
-        let low = |link: &Conn| link.bytes <= SEND_QUEUE_RESUME_BYTES;
+        let resume = self.marks.resume;
+        let low = |link: &Conn| link.bytes <= resume;
         for conn in std::mem::take(&mut self.lagging) {
             if self.conns.get(conn).is_some_and(low) {
                 self.tell(now, grant, Event::Drained { conn }, out);
@@ -243,13 +271,13 @@ impl Shard {
                 let from = std::mem::take(from);
                 let Some(link) = self.conns.get_mut(*conn) else { continue };
                 for (frame, class) in &frames[from..] {
-                    if *class == Class::Droppable && link.bytes >= SEND_QUEUE_SHED_BYTES {
+                    if *class == Class::Droppable && link.bytes >= self.marks.shed {
                         link.shed = true;
                         continue;
                     }
                     link.queue(frame.clone());
                 }
-                if link.bytes >= SEND_QUEUE_LAG_BYTES {
+                if link.bytes >= self.marks.lag {
                     behind.push(*conn);
                 }
             }

@@ -15,10 +15,10 @@ use ringpost::base::codes::CloseReason;
 use ringpost::base::ids::{ConnId, EpochId, Offset, ShardId};
 use ringpost::base::limits::{
     FRAMES_BURST, FRAMES_PER_S, MAILBOX_ITEMS_MAX, ROOM_SENDS_BURST, ROOM_SENDS_PER_S, SENDS_BURST,
-    SENDS_PER_S,
+    SENDS_PER_S, TEXT_BYTES_MAX,
 };
 use ringpost::base::rate::Rate;
-use ringpost::chat::event::{Event, Inbound, InboundBody, Message, Recalled};
+use ringpost::chat::event::{Event, Fact, Inbound, InboundBody, Message, Recalled, Record, Source};
 use ringpost::chat::hub::HubOptions;
 use std::collections::VecDeque;
 
@@ -92,18 +92,59 @@ impl World {
             plan,
         };
         world.oracle.holes = world.plan.archive_holes;
+        world.make_past();
         world.start();
         world
     }
 
-    /// All steps, then peace, then the last checks.
-    pub fn run(mut self) {
+    /// What an earlier server left behind, and some clients that still know it.
+    fn make_past(&mut self) {
+        if self.plan.past_count == 0 {
+            return;
+        }
+        let epoch = EpochId(self.rng.next() >> 20);
+        self.disk.begin_epoch(epoch);
+        let long = self.plan.past_count < 100;
+        for n in 1..=self.plan.past_count {
+            let bytes = self.rng.range(1, if long { TEXT_BYTES_MAX } else { 40 });
+            let fact = Fact::Message {
+                o: Offset(n),
+                cid: format!("past-{n}").into(),
+                text: "p".repeat(bytes).into(),
+                reply: None,
+                source: Source::Ws,
+                name: "".into(),
+                external: "".into(),
+            };
+            let ts_us = self.now.wall_us - 3_600_000_000;
+            let user = if n % 3 == 0 { "user-0" } else { "user-1" };
+            let room = self.plan.rooms[0].as_str().into();
+            let record = Record { ts_us, user: user.into(), room, fact };
+            self.oracle.append(&record, 0);
+            self.disk.append(0, record);
+        }
+        self.disk.drain(0, usize::MAX);
+        self.disk.sync();
+        for client in &mut self.clients {
+            if self.rng.chance(60) {
+                let view = client.views.entry(self.plan.rooms[0].clone()).or_default();
+                let behind = self.rng.below(self.plan.past_count.min(400) as usize) as u64;
+                view.next = self.plan.past_count - behind;
+                view.epoch = Some(epoch.to_string());
+                view.wanted = true;
+            }
+        }
+    }
+
+    /// All steps, then peace, then the last checks. Gives every fact that was ever logged.
+    pub fn run(mut self) -> Vec<Record> {
         for step in 1..=self.plan.step_count {
             trace::step(step);
             self.pass_time(20_000);
             self.step();
         }
         self.settle_and_check();
+        self.disk.facts()
     }
 
     /// Time passes: up to `us_max` microseconds.
@@ -140,6 +181,11 @@ impl World {
     /// Space a shard believes to have in its ring: now and then too little.
     fn grant(&mut self, shard: usize) -> usize {
         let free = self.disk.free_bytes(shard);
+        if self.rng.chance(1) {
+            // Mail piles up elsewhere: nothing more is to be taken on.
+            self.records_lost = true;
+            return 0;
+        }
         if self.rng.chance(2) {
             return free.min(98_304 + self.rng.below(1_500));
         }
@@ -441,8 +487,13 @@ impl World {
                 self.webhook_count += 1;
                 let n = self.webhook_count;
                 let room = self.rng.pick(&["wa:1:2".to_owned(), self.plan.rooms[0].clone()]);
-                let body = InboundBody::Message { name: "Ines".into(), text: "hello".into() };
                 let external = format!("wamid.{n}").into();
+                let status = self.rng.pick(&["sent", "delivered", "read", "new-word"]);
+                let body = if self.rng.chance(30) {
+                    InboundBody::Status { status: status.into(), error: 0 }
+                } else {
+                    InboundBody::Message { name: "Ines".into(), text: "hello".into() }
+                };
                 let item = Inbound { room: room.into(), user: "wa:2".into(), external, body };
                 self.webhooks.push(Webhook { item, with: None });
                 self.webhooks.len() - 1
@@ -540,13 +591,12 @@ impl World {
     fn start(&mut self) -> Vec<Logged> {
         self.starts += 1;
         let (log, clean) = self.disk.recover();
-        let keep_generation = self.plan.plant == Plant::Generation;
         self.shards.clear();
         let epoch = EpochId(self.rng.next() >> 20);
         let fresh = !clean || !log.iter().any(|logged| matches!(logged, Logged::Epoch(_)));
         for shard in 0..self.plan.shard_count {
             let options = self.options(shard);
-            let mut shard = Shard::new(options, self.now, keep_generation);
+            let mut shard = Shard::new(options, self.now, &self.plan);
             for logged in &log {
                 match logged {
                     Logged::Fact(record) => shard.hub.restore(record.clone()),
@@ -572,8 +622,11 @@ impl World {
 
     fn options(&mut self, shard: u16) -> HubOptions {
         let unlimited = Rate { per_s: 0, burst: 1 };
-        let limited =
-            |per_s, burst| if self.plan.rates { Rate { per_s, burst } } else { unlimited };
+        // Lower than the server's own, so that a few clients meet them.
+        let limited = |per_s: u32, burst: u32| match self.plan.rates {
+            true => Rate { per_s: per_s / 5, burst: burst / 8 },
+            false => unlimited,
+        };
         let mut key = [0; 32];
         key[..8].copy_from_slice(&(self.starts << 32 | 0x5eed).to_le_bytes());
         HubOptions {
