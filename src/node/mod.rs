@@ -46,6 +46,7 @@ const EXECUTOR_MEMORY: usize = 64 << 10;
 /// Runs the server until a signal ends it. `ready` is called with the bound address.
 pub fn serve(config: Config, ready: impl FnOnce(SocketAddr)) -> Result<(), NodeError> {
     let mut signals = Signals::new([SIGTERM, SIGINT]).map_err(NodeError::Signals)?;
+    end_with_our_threads();
     net::raise();
     net::probe()?;
     let random = random_bytes()?;
@@ -78,7 +79,7 @@ pub fn serve(config: Config, ready: impl FnOnce(SocketAddr)) -> Result<(), NodeE
     });
     let shards = start_shards(parts.collect(), shard_cpus, &world)?;
     let _ = bells.set(world.bells.get().expect("set when all shards started").clone());
-    watchdog::start(Arc::clone(&world))?;
+    watchdog::start(Arc::clone(&world), writer.handle())?;
     ready(address);
 
     signals.forever().next();
@@ -88,6 +89,19 @@ pub fn serve(config: Config, ready: impl FnOnce(SocketAddr)) -> Result<(), NodeE
     // The archive holds a sender of its own mail only through `world`; it ends with the process.
     drop(archive);
     Ok(())
+}
+
+/// A thread of ours that panics takes the process with it: a node without one of its shards would
+/// accept connections and leave them alone. The log recovers what it acknowledged.
+fn end_with_our_threads() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        report(panic);
+        let name = std::thread::current().name().unwrap_or("").to_owned();
+        if name.starts_with("shard-") || name.starts_with("ringpost-") {
+            std::process::abort();
+        }
+    }));
 }
 
 fn hubs(config: &Config, shard_count: u16, clock: Clock, random: &[u8; 64]) -> Vec<Hub> {
@@ -238,6 +252,9 @@ fn start_shards(
         .map(|id| bells.remove(&ShardId(id)).expect("each sent one"))
         .collect();
     let _ = world.bells.set(bells.clone());
+    // They are about to turn for the first time, and are not to look dead until then.
+    let now_ms = world.clock.now().mono_ms();
+    world.heartbeats.iter().for_each(|beat| beat.store(now_ms, Ordering::Relaxed));
     for gate in gates {
         let _ = gate.send(bells.clone());
     }

@@ -1,7 +1,9 @@
 //! A shard that stopped turning is found here, however it came to that.
 
 use super::error::NodeError;
+use crate::log::{LogHandle, LogState};
 use crate::shard::world::World;
+use signal_hook::consts::SIGTERM;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -10,12 +12,19 @@ use std::time::Duration;
 /// a suspended machine or a stopped process does not look like a frozen shard.
 const STRIKES_MAX: u32 = 20;
 
-/// Watches the heartbeats. A supervisor restarts what this ends; the log has every acked message.
-pub fn start(world: Arc<World>) -> Result<(), NodeError> {
+/// Watches the heartbeats and the log. A supervisor restarts what this ends; the log has every
+/// acked message.
+pub fn start(world: Arc<World>, log: LogHandle) -> Result<(), NodeError> {
     let watch = move || {
+        let mut told = false;
         let mut seen: Vec<(u64, u32)> = vec![(0, 0); world.heartbeats.len()];
         loop {
             std::thread::sleep(Duration::from_secs(1));
+            // Only a restart helps, and members must not go on keeping what the log lacks.
+            if log.state() == LogState::Failed && !std::mem::replace(&mut told, true) {
+                eprintln!("error: the log failed; stopping");
+                let _ = signal_hook::low_level::raise(SIGTERM);
+            }
             for (index, (beat, (last, strikes))) in
                 world.heartbeats.iter().zip(&mut seen).enumerate()
             {

@@ -20,6 +20,8 @@ enum Due {
     Later(u64),
     /// Ask whether its peer lives.
     Ping,
+    /// Its peer takes what is queued, slowly: so many bytes by now.
+    Progress(u32),
     /// Its peer is dead or too slow.
     Cut(CloseReason),
 }
@@ -48,6 +50,7 @@ impl Shard {
             {
                 Due::Later(due_ms) => self.schedule(conn, due_ms.max(self.now.mono_ms() + 1)),
                 Due::Ping => self.ping(conn),
+                Due::Progress(sent_bytes) => self.allow_more_time(conn, sent_bytes),
                 Due::Cut(reason) => self.cut(conn, reason),
             }
         }
@@ -72,7 +75,11 @@ impl Shard {
                 within(link.since_ms, timeout_ms, CloseReason::Slow)
             }
             Protocol::Closing { .. } => {
-                if self.driver.queued_bytes(conn) > 0 {
+                let pressure = self.driver.pressure(conn);
+                let sent_bytes = pressure.sent_bytes as u32;
+                if pressure.queued_bytes > 0 && sent_bytes != link.sent_bytes {
+                    Due::Progress(sent_bytes)
+                } else if pressure.queued_bytes > 0 {
                     within(link.since_ms, WRITE_STALL_TIMEOUT_MS, CloseReason::Slow)
                 } else {
                     within(link.since_ms, WS_CLOSE_TIMEOUT_MS, CloseReason::Normal)
@@ -85,6 +92,16 @@ impl Shard {
                 let due_ms = link.heard_ms + PING_INTERVAL_MS;
                 if now_ms < due_ms { Due::Later(due_ms) } else { Due::Ping }
             }
+        }
+    }
+
+    /// A long answer to a slow peer: the time to finish counts from its last progress.
+    fn allow_more_time(&mut self, conn: ConnId, sent_bytes: u32) {
+        let now_ms = self.now.mono_ms();
+        if let Some(link) = self.links.get_mut(conn) {
+            link.since_ms = now_ms;
+            link.sent_bytes = sent_bytes;
+            self.schedule(conn, now_ms + WS_CLOSE_TIMEOUT_MS);
         }
     }
 
@@ -110,6 +127,8 @@ impl Shard {
     pub(super) fn drained(&mut self, conn: ConnId) {
         match self.links.get_mut(conn) {
             Some(Link { protocol: Protocol::Chat(chat), .. }) if chat.lagging => {
+                // Armed first: the answer may be queued and sent before the next tick.
+                self.driver.notify_below(conn, SEND_QUEUE_RESUME_BYTES);
                 self.tell_hub(Event::Drained { conn });
             }
             Some(Link { protocol: Protocol::Echo(echo), .. }) if echo.paused => {

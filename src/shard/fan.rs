@@ -51,7 +51,10 @@ impl Fans {
 
     /// `conn` gets what was published until now and nothing after it.
     pub fn detach(&mut self, room: LocalRoom, conn: ConnId, driver: &mut Driver) {
-        let fan = &mut self.rooms[room.0 as usize];
+        // Whoever was closing or corked when the hub attached it never became a member.
+        let Some(fan) = self.rooms.get_mut(room.0 as usize) else {
+            return;
+        };
         let Some(index) = fan.members.iter().position(|member| member.conn == conn) else {
             return;
         };

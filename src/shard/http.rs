@@ -9,7 +9,7 @@ use super::world::World;
 use crate::admin;
 use crate::base::ids::ConnId;
 use crate::base::limits::{
-    HTTP_BODY_BYTES_MAX, HTTP_HEAD_TIMEOUT_MS, HTTP_WEBHOOK_BODY_BYTES_MAX,
+    HTTP_BODY_BYTES_MAX, HTTP_HEAD_TIMEOUT_MS, HTTP_WEBHOOK_BODY_BYTES_MAX, SEND_QUEUE_BYTES_MAX,
     WS_ECHO_MESSAGE_BYTES_MAX,
 };
 use crate::chat::event::Event;
@@ -83,7 +83,7 @@ impl Shard {
                 }
                 Some(Item::Body(piece)) => {
                     let request = http.request.as_mut().expect("a body follows a head");
-                    if !matches!(request.plan, Plan::Error { .. }) {
+                    if matches!(request.plan, Plan::EchoBody | Plan::Webhook { .. }) {
                         request.body.extend_from_slice(piece);
                     }
                 }
@@ -167,11 +167,14 @@ impl Shard {
         let persistence = if self.draining { Persistence::Close } else { persistence };
         let delivery = Delivery { persistence, head_only, date: Some(&self.date) };
         response.write(delivery, &mut self.scratch);
-        self.driver.queue_copy(conn, &self.scratch);
-        if let Some(link) = self.links.get_mut(conn) {
-            link.since_ms = self.now.mono_ms();
-        }
-        if persistence == Persistence::Close {
+        let queued = self.driver.queue_copy(conn, &self.scratch);
+        let Some(link) = self.links.get_mut(conn) else {
+            return;
+        };
+        link.since_ms = self.now.mono_ms();
+        // Whoever asks on and on without taking the answers gets these and asks anew: a server may
+        // close after any response (RFC 9112 §9.6).
+        if persistence == Persistence::Close || queued > SEND_QUEUE_BYTES_MAX {
             self.begin_closing(conn, false);
         }
     }
@@ -193,6 +196,12 @@ impl Shard {
         self.driver.resume_reads(conn);
         if !stash.is_empty() {
             self.on_bytes(conn, &mut stash);
+        }
+        if let Some(Link { protocol: Protocol::Http(http), .. }) = self.links.get(conn)
+            && http.ended
+            && !http.busy
+        {
+            self.begin_closing(conn, false);
         }
     }
 }

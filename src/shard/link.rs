@@ -1,6 +1,7 @@
 //! One connection as the loop knows it. The socket is net's, the session the hub's; between them
 //! stands a decoder.
 
+use super::sources::Source;
 use crate::base::codes::CloseReason;
 use crate::wire::http;
 use crate::wire::http::response::Persistence;
@@ -16,12 +17,16 @@ pub struct Link {
     pub heard_ms: u64,
     /// When its state last changed or its peer last took bytes; deadlines count from here.
     pub since_ms: u64,
+    /// Bytes its peer had taken at `since_ms`, while it closes; wraps.
+    pub sent_bytes: u32,
     /// The tick of its one valid entry in the wheel.
     pub due_tick: u32,
     /// How it ended, as a WebSocket close code.
     pub close_code: u16,
     /// A ping is out.
     pub pinged: bool,
+    /// Under what its address is counted.
+    pub source: Option<Source>,
 }
 
 /// What a connection speaks.
@@ -51,6 +56,8 @@ pub struct HttpLink {
     pub busy: bool,
     /// Input that came while busy.
     pub stash: Vec<u8>,
+    /// The peer's bytes have ended: no request follows the one that is being answered.
+    pub ended: bool,
 }
 
 /// A request between its head and its answer.
@@ -134,9 +141,11 @@ impl Link {
             protocol: Protocol::Http(Box::default()),
             heard_ms: 0,
             since_ms: now_ms,
+            sent_bytes: 0,
             due_tick: 0,
             close_code: ABNORMAL,
             pinged: false,
+            source: None,
         }
     }
 

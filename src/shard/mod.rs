@@ -22,6 +22,9 @@ pub mod clock;
 /// What shards share: settings, mailboxes, bells, heartbeats.
 pub mod world;
 
+/// How many connections each address has.
+pub mod sources;
+
 /// One connection as the loop knows it.
 mod link;
 

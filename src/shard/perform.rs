@@ -6,9 +6,9 @@ use super::record;
 use super::turn::Shard;
 use super::world::Mail;
 use crate::base::codes::CloseReason;
-use crate::base::ids::{ConnId, LogPosition, ShardId};
+use crate::base::ids::{ConnId, ShardId};
 use crate::base::limits::{SEND_QUEUE_BYTES_MAX, SEND_QUEUE_RESUME_BYTES, WS_CLOSE_TIMEOUT_MS};
-use crate::chat::event::{Effect, Event, Frame};
+use crate::chat::event::{Effect, Event, Frame, LocalRoom};
 use crate::chat::reply;
 use crate::net::Close;
 use crate::wire::ws::encode::{encode_close, encode_text};
@@ -25,8 +25,10 @@ impl Shard {
 
     /// Bytes the hub may append now.
     pub(super) fn log_room(&mut self) -> usize {
-        // Mail that other shards do not take is work we must not add to.
-        if self.outbox_items > 0 { 0 } else { self.producer.free_bytes() }
+        // Mail that other shards do not take, and records that the log does not, are work we must
+        // not add to.
+        let behind = self.outbox_items > 0 || !self.unlogged.is_empty();
+        if behind { 0 } else { self.producer.free_bytes() }
     }
 
     pub(super) fn perform(&mut self) {
@@ -35,9 +37,18 @@ impl Shard {
             self.perform_one(effect);
         }
         self.effects = effects;
-        if self.log_broken && !self.log_reported {
-            self.log_reported = true;
-            self.tell_hub(Event::LogFailed);
+    }
+
+    /// Writes what the hub has decided, in order. A log that filled up between the grant and now
+    /// leaves a rest, which is tried again each turn: its offsets are given, so it must not be lost
+    /// while later records are written.
+    pub(super) fn append_unlogged(&mut self) {
+        while let Some(fact) = self.unlogged.front() {
+            let Ok(position) = record::append(&mut self.producer, fact) else {
+                return;
+            };
+            self.appended.push_back(position);
+            self.unlogged.pop_front();
         }
     }
 
@@ -52,21 +63,17 @@ impl Shard {
             }
             Effect::Uncork { conn, first } => self.uncork(conn, &first),
             Effect::Attach { conn, room } => self.attach(conn, room),
-            Effect::Detach { conn, room } => self.fans.detach(room, conn, &mut self.driver),
+            Effect::Detach { conn, room } => self.detach(conn, room),
             Effect::Publish { room, frame, class, skip } => {
                 self.settle_corked(room, &frame, skip);
                 self.fans.publish(room, &frame, class, skip, &mut self.driver);
             }
             Effect::Close { conn, reason } => self.close_chat(conn, reason, 0),
             Effect::ToShard { to, message } => self.post(to, Mail::Hub(message)),
-            Effect::Append(fact) => match record::append(&mut self.producer, &fact) {
-                Ok(position) => self.appended.push_back(position),
-                Err(_) => {
-                    // The log failed between the grant and now: nobody is told "safe".
-                    self.appended.push_back(LogPosition(u64::MAX));
-                    self.log_broken = true;
-                }
-            },
+            Effect::Append(fact) => {
+                self.unlogged.push_back(fact);
+                self.append_unlogged();
+            }
             Effect::Archive { ticket, room, first, last } => {
                 let shard = self.id;
                 self.ask_archive(Question { shard, ticket, room, first, last });
@@ -108,6 +115,9 @@ impl Shard {
         };
         if let Some(corked) = &mut chat.corked {
             encode_text(corked, text);
+            if corked.len() > SEND_QUEUE_BYTES_MAX {
+                self.cut(conn, CloseReason::Slow);
+            }
             return;
         }
         self.scratch.clear();
@@ -136,7 +146,7 @@ impl Shard {
 
     /// A corked connection gets its live messages into what is held back; it becomes a member of
     /// the fan-out when it is uncorked.
-    fn attach(&mut self, conn: ConnId, room: crate::chat::event::LocalRoom) {
+    fn attach(&mut self, conn: ConnId, room: LocalRoom) {
         match self.links.get(conn) {
             Some(Link { protocol: Protocol::Chat(chat), .. }) if chat.corked.is_some() => {
                 self.corked_rooms.push((conn, room));
@@ -146,12 +156,12 @@ impl Shard {
         }
     }
 
-    fn settle_corked(
-        &mut self,
-        room: crate::chat::event::LocalRoom,
-        frame: &Frame,
-        skip: Option<ConnId>,
-    ) {
+    fn detach(&mut self, conn: ConnId, room: LocalRoom) {
+        self.corked_rooms.retain(|seat| *seat != (conn, room));
+        self.fans.detach(room, conn, &mut self.driver);
+    }
+
+    fn settle_corked(&mut self, room: LocalRoom, frame: &Frame, skip: Option<ConnId>) {
         if self.corked_rooms.is_empty() {
             return;
         }
@@ -171,7 +181,9 @@ impl Shard {
         let Protocol::Chat(chat) = &mut link.protocol else {
             return;
         };
-        let mut last = chat.corked.take().unwrap_or_default();
+        // What is held back was to follow a reply that will not be given.
+        chat.corked = None;
+        let mut last = Vec::new();
         link.end_with(reason);
         encode_text(&mut last, &reply::bye(reason, after_ms));
         encode_close(&mut last, reason.code(), reason.describe().1);
@@ -187,6 +199,7 @@ impl Shard {
         };
         link.protocol = Protocol::Closing { chat };
         link.since_ms = now_ms;
+        link.sent_bytes = self.driver.pressure(conn).sent_bytes as u32;
         self.driver.close(conn, Close::AfterFlush);
         self.schedule(conn, now_ms + WS_CLOSE_TIMEOUT_MS);
     }
@@ -205,13 +218,12 @@ impl Shard {
             let Some(Link { protocol: Protocol::Chat(chat), .. }) = self.links.get_mut(conn) else {
                 continue;
             };
-            if chat.lagging {
-                continue;
+            if !std::mem::replace(&mut chat.lagging, true) {
+                let sent_bytes = self.driver.pressure(conn).sent_bytes;
+                self.lagging.push((conn, sent_bytes, self.now.mono_ms()));
             }
-            chat.lagging = true;
-            let sent_bytes = self.driver.pressure(conn).sent_bytes;
-            self.lagging.push((conn, sent_bytes, self.now.mono_ms()));
             self.driver.notify_below(conn, SEND_QUEUE_RESUME_BYTES);
+            // Also when it was behind before: a room that it had caught up with outran it again.
             self.tell_hub(Event::Lagging { conn });
         }
     }

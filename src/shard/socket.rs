@@ -64,8 +64,9 @@ impl Shard {
                     match step.item {
                         None => After::Wait,
                         Some(Item::Text(text)) => {
-                            let room = self.producer.free_bytes();
-                            self.hub.grant(if self.outbox_items > 0 { 0 } else { room });
+                            let behind = self.outbox_items > 0 || !self.unlogged.is_empty();
+                            let room = if behind { 0 } else { self.producer.free_bytes() };
+                            self.hub.grant(room);
                             let event = Event::Text { conn, text };
                             self.hub.handle(self.now, event, &mut self.effects);
                             After::Next

@@ -11,7 +11,7 @@ use crate::base::ids::{ConnId, LogPosition, ShardId};
 use crate::base::limits::HTTP_HEAD_TIMEOUT_MS;
 use crate::base::table::Table;
 use crate::base::wheel::{TICK_MS, Wheel};
-use crate::chat::event::{Effect, Event, LocalRoom};
+use crate::chat::event::{Effect, Event, LocalRoom, Record};
 use crate::chat::hub::Hub;
 use crate::log::{LogState, Producer};
 use crate::net::{Bell, Close, Collected, Driver, EndReason, Event as NetEvent, Listener, Peer};
@@ -19,6 +19,7 @@ use crate::wire::http::date::imf_fixdate;
 use crate::wire::ws::encode::encode_close;
 use crossbeam_channel::Receiver;
 use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -78,8 +79,10 @@ pub struct Shard {
     /// Positions of the hub's appends that are not known to be durable.
     pub(super) appended: VecDeque<LogPosition>,
     durable_appends: u64,
+    /// Records that the log did not take when they were made, oldest first.
+    pub(super) unlogged: VecDeque<Record>,
+    /// The log takes nothing now, and the hub knows.
     pub(super) log_broken: bool,
-    pub(super) log_reported: bool,
 
     /// Mail that found a full mailbox, by shard.
     pub(super) outbox: Vec<VecDeque<Mail>>,
@@ -128,8 +131,8 @@ impl Shard {
             corked_rooms: Vec::new(),
             appended: VecDeque::new(),
             durable_appends: 0,
+            unlogged: VecDeque::new(),
             log_broken: false,
-            log_reported: false,
             outbox: (0..count).map(|_| VecDeque::new()).collect(),
             outbox_items: 0,
             mailed: vec![false; count],
@@ -157,6 +160,12 @@ impl Shard {
             if self.is_drained() {
                 return;
             }
+            if self.outbox_items > 0 {
+                // A full mailbox says nothing when it has room again: look soon, and let its
+                // shard run if it shares this CPU.
+                std::thread::yield_now();
+                continue;
+            }
             if let Some(sleep) = self.driver.prepare_sleep()
                 && self.mailbox.is_empty()
                 && self.appended.front().is_none_or(|first| *first > self.producer.acked())
@@ -179,7 +188,7 @@ impl Shard {
 
     fn on_event(&mut self, event: NetEvent) {
         match event {
-            NetEvent::Accepted { conn, .. } => self.on_accepted(conn),
+            NetEvent::Accepted { conn, peer } => self.on_accepted(conn, peer.ip()),
             NetEvent::Received { conn, mut buffer } => self.on_bytes(conn, &mut buffer),
             NetEvent::Ended { conn, reason } => self.on_ended(conn, reason),
             NetEvent::Drained { conn } => self.drained(conn),
@@ -189,9 +198,12 @@ impl Shard {
         }
     }
 
-    fn on_accepted(&mut self, conn: ConnId) {
+    fn on_accepted(&mut self, conn: ConnId, ip: IpAddr) {
+        let Ok(source) = self.world.sources.enter(ip) else {
+            return self.driver.close(conn, Close::Now);
+        };
         let now_ms = self.now.mono_ms();
-        self.links.insert(conn, Link::new(now_ms));
+        self.links.insert(conn, Link { source, ..Link::new(now_ms) });
         self.world.connections.fetch_add(1, Ordering::Relaxed);
         self.schedule(conn, now_ms + HTTP_HEAD_TIMEOUT_MS);
     }
@@ -205,13 +217,15 @@ impl Shard {
     }
 
     fn on_ended(&mut self, conn: ConnId, reason: EndReason) {
-        let Some(link) = self.links.get(conn) else {
+        let Some(link) = self.links.get_mut(conn) else {
             return;
         };
-        match (&link.protocol, reason) {
+        match (&mut link.protocol, reason) {
             // A client may shut down its side and wait for the answer.
-            (Protocol::Http(http), EndReason::Eof) if http.busy => {}
+            (Protocol::Http(http), EndReason::Eof) if http.busy => http.ended = true,
             (Protocol::Http(_), EndReason::Eof) => self.begin_closing(conn, false),
+            // Its last bytes and its end came together: what answers them is still on its way.
+            (Protocol::Closing { .. }, EndReason::Eof) => {}
             _ => self.driver.close(conn, Close::Now),
         }
     }
@@ -221,6 +235,7 @@ impl Shard {
             return;
         };
         self.world.connections.fetch_sub(1, Ordering::Relaxed);
+        self.world.sources.leave(link.source);
         self.corked_rooms.retain(|(who, _)| *who != conn);
         if let Protocol::Chat(_) | Protocol::Closing { chat: true } = link.protocol {
             self.tell_hub(Event::Closed { conn, code: link.close_code });
@@ -249,8 +264,9 @@ impl Shard {
         }
     }
 
-    /// Tells the hub what has become durable, or that nothing will.
+    /// Tells the hub what has become durable, or that nothing will for now.
     fn watch_log(&mut self) {
+        self.append_unlogged();
         let acked = self.producer.acked();
         let before = self.durable_appends;
         while self.appended.front().is_some_and(|first| *first <= acked) {
@@ -260,9 +276,12 @@ impl Shard {
         if self.durable_appends > before {
             self.tell_hub(Event::Durable { appends: self.durable_appends });
         }
-        if self.producer.state() != LogState::Ok && !self.log_reported {
+        let state = self.producer.state();
+        if state == LogState::Ok && self.log_broken {
+            self.log_broken = false;
+            self.hub.log_recovered();
+        } else if state != LogState::Ok && !self.log_broken {
             self.log_broken = true;
-            self.log_reported = true;
             self.tell_hub(Event::LogFailed);
         }
         self.answer_webhooks();
@@ -331,9 +350,12 @@ impl Shard {
         if !self.draining {
             return false;
         }
+        // A log that takes nothing has nothing to wait for.
+        let logged = self.log_broken || (self.appended.is_empty() && self.unlogged.is_empty());
         let empty = self.world.connections.load(Ordering::Relaxed) == 0
             && !self.webhooks_are_pending()
-            && self.appended.is_empty();
+            && self.outbox_items == 0
+            && logged;
         empty || self.now.mono_ms() >= self.drain_deadline_ms
     }
 }

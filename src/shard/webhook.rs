@@ -7,7 +7,8 @@
 use super::turn::Shard;
 use crate::base::hash::Map;
 use crate::base::ids::{ConnId, LogPosition};
-use crate::chat::event::{Event, Inbound, InboundBody};
+use crate::base::limits::{TEXT_BYTES_MAX, USER_NAME_BYTES_MAX};
+use crate::chat::event::{Event, Inbound, InboundBody, Name};
 use crate::log::record::{NameId, RAW_PART_BYTES_MAX, RawV1};
 use crate::shard::link::PendingRequest;
 use crate::whatsapp::signature;
@@ -34,6 +35,10 @@ struct Pending {
     /// Where the raw body ends in the log.
     raw: LogPosition,
 }
+
+/// Bytes of a platform's id or status name. Longer ones are kept in the raw record only: an item
+/// must fit a record whatever a signed body says.
+const EXTERNAL_BYTES_MAX: usize = 512;
 
 impl Shard {
     /// Takes a webhook in. `None` when its answer must wait for the log.
@@ -63,11 +68,13 @@ impl Shard {
         let waiting = items.len();
         let pending = Pending { conn, delivery, waiting, refused: false, raw };
         self.webhooks.pending.insert(ticket, pending);
+        // One grant for all of them: the hub counts down what it has used of it.
+        let room = self.log_room();
+        self.hub.grant(room);
         for item in items {
-            let room = self.log_room();
-            self.hub.grant(room);
             self.hub.handle(self.now, Event::Inbound { ticket, item }, &mut self.effects);
         }
+        self.perform();
         None
     }
 
@@ -150,10 +157,11 @@ fn message_item(message: &webhook::Inbound<'_>) -> Option<Inbound> {
         Kind::Other { type_name } => format!("[{type_name}]"),
     };
     let name = message.profile_name.as_deref().unwrap_or("");
+    let (name, text) = (cut(name, USER_NAME_BYTES_MAX), cut(&text, TEXT_BYTES_MAX));
     Some(Inbound {
         room: message.room_name()?.into(),
-        user: format!("wa:{}", message.contact.as_str()).into(),
-        external: message.wamid.as_ref().into(),
+        user: user(message.contact.as_str())?,
+        external: external(&message.wamid)?,
         body: InboundBody::Message { name: name.into(), text: text.into() },
     })
 }
@@ -169,11 +177,64 @@ fn status_item(status: &DeliveryStatus<'_>) -> Option<Inbound> {
         DeliveryState::Failed => "failed",
         DeliveryState::Other(name) => name,
     };
+    if name.len() > EXTERNAL_BYTES_MAX {
+        return None;
+    }
     let error = status.errors.first().map_or(0, |error| error.code.clamp(0, 9_999_999) as u32);
     Some(Inbound {
         room: room_name(&status.phone_number_id, conversation)?.into(),
-        user: format!("wa:{recipient}").into(),
-        external: status.wamid.as_ref().into(),
+        user: user(recipient)?,
+        external: external(&status.wamid)?,
         body: InboundBody::Status { status: name.into(), error },
     })
+}
+
+/// The user that stands for a platform's contact. `None` for what no platform id looks like.
+fn user(id: &str) -> Option<Name> {
+    let fits = !id.is_empty() && id.len() <= USER_NAME_BYTES_MAX;
+    (fits && id.bytes().all(|byte| byte.is_ascii_graphic())).then(|| format!("wa:{id}").into())
+}
+
+/// The platform's id of a message. `None` when it is longer than a record should hold.
+fn external(id: &str) -> Option<Box<str>> {
+    (id.len() <= EXTERNAL_BYTES_MAX).then(|| id.into())
+}
+
+/// The front of `text` that fits; the whole is in the raw record.
+fn cut(text: &str, bytes_max: usize) -> &str {
+    &text[..text.floor_char_boundary(bytes_max)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a signed body of any size makes must fit a record of the log.
+    #[test]
+    fn items_are_bounded() {
+        let body = |id: &str, text: &str| {
+            let value = serde_json::json!({
+                "metadata": {"phone_number_id": "1"},
+                "contacts": [{"wa_id": "2", "profile": {"name": text}}],
+                "messages": [{"id": id, "from": "2", "type": "text", "text": {"body": text}}],
+                "statuses": [{"id": id, "status": text, "recipient_id": "2"}],
+            });
+            let changes = serde_json::json!([{"field": "messages", "value": value}]);
+            let entry = serde_json::json!([{"changes": changes}]);
+            let object = "whatsapp_business_account";
+            serde_json::json!({"object": object, "entry": entry}).to_string()
+        };
+        let count = |body: &str| items(&webhook::parse(body.as_bytes()).expect("JSON")).len();
+        assert_eq!(count(&body("wamid.1", "sent")), 2);
+        let long = "é".repeat(100_000);
+        assert_eq!(count(&body(&long, "x")), 0);
+        let bytes = body("wamid.1", &long);
+        let items = items(&webhook::parse(bytes.as_bytes()).expect("JSON"));
+        assert_eq!(items.len(), 1, "a status with an absurd name stays in the raw record");
+        let InboundBody::Message { name, text } = &items[0].body else {
+            panic!("{items:?}");
+        };
+        assert_eq!((name.len(), text.len()), (USER_NAME_BYTES_MAX, TEXT_BYTES_MAX));
+        assert!(user("2 3").is_none() && user("").is_none() && user(&"9".repeat(161)).is_none());
+    }
 }

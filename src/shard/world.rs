@@ -2,6 +2,7 @@
 
 use super::archive::Question;
 use super::clock::Clock;
+use super::sources::Sources;
 use crate::base::limits::SHARD_CONNECTIONS_MAX;
 use crate::chat::event::{Message, Recalled};
 use crate::config::Config;
@@ -24,6 +25,8 @@ pub struct World {
     pub heartbeats: Vec<AtomicU64>,
     /// Connections of all shards.
     pub connections: AtomicUsize,
+    /// Connections by address.
+    pub sources: Sources,
     /// The server was told to stop.
     pub stopping: AtomicBool,
     /// Questions to the archive.
@@ -58,8 +61,10 @@ impl World {
         archive: Sender<Question>,
     ) -> Self {
         let heartbeats = mail.iter().map(|_| AtomicU64::new(0)).collect();
+        let sources = Sources::new(config.limits.connections_per_ip);
         Self {
             config,
+            sources,
             clock,
             mail,
             bells: OnceLock::new(),

@@ -2,6 +2,8 @@
 
 mod documents;
 
+mod edges;
+
 mod sim;
 
 mod tidy;
