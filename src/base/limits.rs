@@ -164,9 +164,18 @@ pub const HISTORY_LIMIT_DEFAULT: u32 = 50;
 pub const ROOM_TAIL_EVENTS_MAX: usize = 512;
 /// Bytes of a room's tail in memory.
 pub const ROOM_TAIL_BYTES_MAX: usize = 512 * KIB;
+/// Questions to the log that one shard keeps open; `history` is refused beyond, since each holds
+/// what its page has so far.
+pub const RECALLS_MAX: usize = 4_096;
+/// Rooms of one shard. They are never forgotten, so a stranger could make them without end; a room
+/// beyond is refused.
+pub const ROOMS_PER_SHARD_MAX: usize = 1 << 20;
+/// Users that a shard remembers before it forgets those who are offline and have no status.
+pub const USERS_PER_SHARD_KEPT: usize = 1 << 18;
 /// Presence and receipts of a room are sent at most this often.
 pub const PRESENCE_TICK_MS: u64 = 1_000;
-/// From this many present users on, only their number is announced.
+/// With more present users only their number is announced, and neither `typing` nor `mark` is: all
+/// telling all would cost the square of them.
 pub const PRESENCE_NAMES_MAX: usize = 200;
 /// How often the number alone is announced.
 pub const PRESENCE_COUNT_TICK_MS: u64 = 5_000;

@@ -19,6 +19,12 @@ pub struct Bucket {
 }
 
 impl Bucket {
+    /// Whether nothing is spent, so that it may be forgotten.
+    pub fn is_rested(&self, rate: Rate, now_ms: u64) -> bool {
+        let passed_ms = (now_ms as u32).wrapping_sub(self.at_ms);
+        u64::from(self.spent_milli) <= u64::from(passed_ms) * u64::from(rate.per_s)
+    }
+
     /// Takes one token, or says after how many milliseconds there will be one.
     pub fn take(&mut self, rate: Rate, now_ms: u64) -> Result<(), u64> {
         if rate.per_s == 0 {

@@ -15,6 +15,9 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
+/// Rates of unseen users that are kept before the rested ones are forgotten.
+const UNSEEN_MAX: usize = 256;
+
 /// The users in a room, in order of name.
 ///
 /// Invariant: a user without sessions is here only within its grace (`lost_ms` set).
@@ -25,6 +28,8 @@ pub struct Presence {
     leaves: BTreeSet<Name>,
     statuses: BTreeMap<Name, Option<Box<Status>>>,
     next_ms: u64,
+    /// Rates of users who are not shown: quiet sessions. Swept when it is long.
+    unseen: BTreeMap<Name, Bucket>,
     /// Somebody was told who is here since the last flush.
     witnessed: bool,
 }
@@ -53,6 +58,11 @@ impl Presence {
     /// Users present.
     pub fn count(&self) -> usize {
         self.users.len()
+    }
+
+    /// Whether so many are here that what one of them does is no longer told to all by name.
+    pub fn is_crowd(&self) -> bool {
+        self.count() > PRESENCE_NAMES_MAX
     }
 
     /// Whether there is something to tell.
@@ -121,7 +131,13 @@ impl Presence {
     pub fn take_send(&mut self, user: &Name, rate: Rate, now_ms: u64) -> Result<(), u64> {
         match self.users.get_mut(user) {
             Some(present) => present.sends.take(rate, now_ms),
-            None => Ok(()),
+            None if rate.per_s == 0 => Ok(()),
+            None => {
+                if self.unseen.len() >= UNSEEN_MAX {
+                    self.unseen.retain(|_, bucket| !bucket.is_rested(rate, now_ms));
+                }
+                self.unseen.entry(user.clone()).or_default().take(rate, now_ms)
+            }
         }
     }
 
@@ -242,6 +258,21 @@ mod tests {
         presence.enter(&carol);
         assert_eq!(told(&mut presence, 30 + PRESENCE_COUNT_TICK_MS - 1), "");
         assert_eq!(told(&mut presence, 30 + PRESENCE_COUNT_TICK_MS), r#"{"n":301}"#);
+    }
+
+    #[test]
+    fn whoever_is_not_shown_has_a_rate_all_the_same() {
+        let mut presence = Presence::default();
+        let rate = Rate { per_s: 1, burst: 2 };
+        let bot: Name = "bot".into();
+        assert_eq!(presence.take_send(&bot, rate, 0), Ok(()));
+        assert_eq!(presence.take_send(&bot, rate, 0), Ok(()));
+        assert_eq!(presence.take_send(&bot, rate, 0), Err(1_000));
+        for n in 0..2_000u64 {
+            let name = format!("bot-{n}").into();
+            assert_eq!(presence.take_send(&name, rate, n * 100), Ok(()));
+        }
+        assert!(presence.unseen.len() <= UNSEEN_MAX);
     }
 
     #[test]

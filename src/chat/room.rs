@@ -6,7 +6,7 @@ use super::event::{Access, Name, Replay, Role};
 use super::presence::Presence;
 use super::tail::{Entry, Tail};
 use crate::base::ids::{Offset, ShardId};
-use crate::base::limits::{HISTORY_LIMIT_MAX, RESUME_EVENTS_MAX};
+use crate::base::limits::{HISTORY_LIMIT_MAX, PRESENCE_TICK_MS, RESUME_EVENTS_MAX};
 use std::collections::BTreeMap;
 
 /// Everything the owner keeps of one room.
@@ -26,6 +26,8 @@ pub struct Room {
     pub marks: BTreeMap<Name, Marks>,
     /// Watermarks that moved since they were told.
     pub marks_moved: BTreeMap<Name, Marks>,
+    /// When they may be told next, ms of the monotonic clock.
+    pub marks_next_ms: u64,
     /// Who is here now.
     pub presence: Presence,
     /// The newest events.
@@ -72,6 +74,7 @@ impl Room {
             members: BTreeMap::new(),
             marks: BTreeMap::new(),
             marks_moved: BTreeMap::new(),
+            marks_next_ms: 0,
             presence: Presence::default(),
             tail: Tail::default(),
             visible: Offset(0),
@@ -142,6 +145,15 @@ impl Room {
                 Standing::Good => ReplayPlan { from: o.next(), recovered: true, back_to: None },
             },
         }
+    }
+
+    /// The watermarks to write and tell now; none when the last ones are too recent.
+    pub fn take_marks(&mut self, now_ms: u64) -> BTreeMap<Name, Marks> {
+        if self.marks_moved.is_empty() || now_ms < self.marks_next_ms {
+            return BTreeMap::new();
+        }
+        self.marks_next_ms = now_ms + PRESENCE_TICK_MS;
+        std::mem::take(&mut self.marks_moved)
     }
 
     /// Raises a user's watermarks; true when one moved.

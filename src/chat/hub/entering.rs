@@ -5,7 +5,7 @@ use super::{Hub, mark_dirty};
 use crate::base::clock::Now;
 use crate::base::codes::ErrorCode;
 use crate::base::ids::Offset;
-use crate::base::limits::{LAG_EVENTS_MAX, LAG_SLICE_BYTES, RESUME_BYTES_MAX};
+use crate::base::limits::{LAG_EVENTS_MAX, LAG_SLICE_BYTES, RESUME_BYTES_MAX, ROOMS_PER_SHARD_MAX};
 use crate::chat::event::{
     Asker, Effect, Fact, Frame, JoinWish, JoinedDetail, MemberAction, Message, Name, Recalled,
     Record, Refusal, Role, RoomChange,
@@ -77,6 +77,9 @@ impl Hub {
                 return Err(refuse(ErrorCode::Forbidden, text));
             }
             return Ok(());
+        }
+        if self.rooms.len() >= ROOMS_PER_SHARD_MAX {
+            return Err(refuse(ErrorCode::TooLarge, "the server has as many rooms as it may"));
         }
         self.check_log(0)?;
         self.make_room(now, name, &by.user, effects);

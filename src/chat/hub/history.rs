@@ -2,10 +2,12 @@
 
 use super::Hub;
 use super::entering::JoinJob;
+use crate::base::codes::ErrorCode;
 use crate::base::ids::Offset;
-use crate::base::limits::{HISTORY_BYTES_MAX, HISTORY_LIMIT_MAX};
-use crate::chat::event::{Asker, Effect, Frame, Name, Page, Recalled};
+use crate::base::limits::{HISTORY_BYTES_MAX, HISTORY_LIMIT_MAX, RECALLS_MAX};
+use crate::chat::event::{Asker, Effect, Frame, Name, Page, Recalled, Refusal};
 use crate::chat::reply;
+use crate::chat::request::refuse;
 use std::collections::VecDeque;
 
 /// A question to the log, and what to do with the answer.
@@ -55,7 +57,12 @@ impl Hub {
         page: Page,
         limit: u32,
         effects: &mut Vec<Effect>,
-    ) {
+    ) -> Result<(), Refusal> {
+        if self.recalls.len() >= RECALLS_MAX {
+            let text = "too many questions wait for old history; try again in a moment";
+            let refusal = refuse(ErrorCode::Overloaded, text);
+            return Err(Refusal { after_ms: Some(1_000), ..refusal });
+        }
         let top = self.rooms[&name].visible;
         let wanted = limit as usize;
         let back = |cursor: u64, wanted| {
@@ -77,6 +84,7 @@ impl Hub {
         let msgs = VecDeque::new();
         let job = HistoryJob { by, top, msgs, budget, walk, then, more: false };
         self.advance_history(name, job, effects);
+        Ok(())
     }
 
     /// Walks through memory; asks the log for what lies before it.

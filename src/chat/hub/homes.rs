@@ -4,7 +4,8 @@ use super::Hub;
 use crate::base::clock::Now;
 use crate::base::codes::CloseReason;
 use crate::base::ids::Address;
-use crate::chat::event::{Effect, Message, Name, Secret, Wellbeing};
+use crate::base::limits::USERS_PER_SHARD_KEPT;
+use crate::chat::event::{Effect, Message, Name, Secret, Status, Wellbeing};
 use crate::chat::home::{Admission, User};
 
 impl Hub {
@@ -37,7 +38,13 @@ impl Hub {
     }
 
     pub(super) fn goodbye(&mut self, now: Now, from: Address, user: &Name) {
-        self.home_of(user).end(from, now.wall_ms());
+        let known = self.users.len();
+        let home = self.home_of(user);
+        home.end(from, now.wall_ms());
+        // In development mode names are free, and a stranger may bring a new one each time.
+        if known > USERS_PER_SHARD_KEPT && !home.is_online() && home.status == Status::default() {
+            self.users.remove(user);
+        }
     }
 
     pub(super) fn tell_status(

@@ -31,7 +31,10 @@ impl Hub {
         if session.phase != Phase::New {
             return Err(bad("hello was said already"));
         }
-        let user: Name = self.authenticate(now, conn, &hello, effects)?.into();
+        let Some(user) = self.authenticate(now, (conn, id), &hello, effects)? else {
+            return Ok(());
+        };
+        let user = Name::from(user);
         if hello.rooms.len() > ROOMS_PER_SESSION_MAX {
             return Err(too_many_rooms());
         }
@@ -58,29 +61,41 @@ impl Hub {
         Ok(())
     }
 
+    /// The proven name. `None` when the token was refused: then the connection is being closed.
     fn authenticate(
         &mut self,
         now: Now,
-        conn: ConnId,
+        (conn, id): (ConnId, Option<u32>),
         hello: &Hello,
         effects: &mut Vec<Effect>,
-    ) -> Result<String, Refusal> {
+    ) -> Result<Option<String>, Refusal> {
         if let Some(token) = &hello.token
             && !self.options.token_secret.is_empty()
         {
             let now_s = now.wall_us.div_euclid(1_000_000);
             let verified = token::verify(token, &self.options.token_secret, now_s);
-            return verified.map_err(|error| {
-                let expired = error == token::TokenError::Expired;
-                let reason =
-                    if expired { CloseReason::TokenExpired } else { CloseReason::BadToken };
-                self.dismiss(conn, reason, effects);
-                let code = if expired { ErrorCode::TokenExpired } else { ErrorCode::Unauthorized };
-                refuse(code, "the token was refused")
-            });
+            let (reason, refusal) = match verified {
+                // Whoever signs tokens may let people choose their names: the rules hold for all.
+                Ok(user) => match check_user(&user) {
+                    Ok(()) => return Ok(Some(user)),
+                    Err(refusal) => (CloseReason::BadToken, refusal),
+                },
+                Err(token::TokenError::Expired) => {
+                    let refusal = refuse(ErrorCode::TokenExpired, "the token has expired");
+                    (CloseReason::TokenExpired, refusal)
+                }
+                Err(_) => {
+                    let refusal = refuse(ErrorCode::Unauthorized, "the token was refused");
+                    (CloseReason::BadToken, refusal)
+                }
+            };
+            // The reason in words goes first: nothing is sent behind a goodbye.
+            self.send(conn, reply::err(id, &refusal), effects);
+            self.dismiss(conn, reason, effects);
+            return Ok(None);
         }
         match &hello.user {
-            Some(user) if self.options.dev => check_user(user).map(|()| user.clone()),
+            Some(user) if self.options.dev => check_user(user).map(|()| Some(user.clone())),
             None if self.options.dev => Err(bad("hello: `user` is missing")),
             _ => {
                 let text = "hello: `token` is missing (`user` alone works in development mode)";

@@ -84,13 +84,11 @@ impl Hub {
             }
             Ask::Edit { of, text } => self.take_edit(now, &name, &by, of, text, effects),
             Ask::Delete { of } => self.take_delete(now, &name, &by, of, effects),
-            Ask::History { page, limit } => {
-                self.take_history(name, by, page, limit, effects);
-                Ok(())
-            }
+            Ask::History { page, limit } => self.take_history(name, by, page, limit, effects),
             Ask::Typing => {
                 let room = self.rooms.get_mut(&name).expect("admitted");
-                if room.presence.take_typing(&by.user, now.mono_ms()) {
+                let told = room.presence.take_typing(&by.user, now.mono_ms());
+                if told && !room.presence.is_crowd() {
                     let d = json!({"user": &*by.user});
                     let frame = reply::passing("typing", &name, now.wall_ms(), d);
                     self.publish(&name, Offset(0), frame, Some(by.from), effects);
@@ -142,7 +140,6 @@ impl Hub {
         (cid, text, reply, mute): (Box<str>, Box<str>, Option<Offset>, bool),
         effects: &mut Vec<Effect>,
     ) -> Result<(), Refusal> {
-        let rate = self.options.room_sends;
         let room = self.rooms.get_mut(name).expect("admitted");
         room.cids.forget(now.mono_ms() as i64);
         if let Some(seen) = room.cids.get(&by.user, &cid) {
@@ -153,11 +150,8 @@ impl Hub {
             }
             return Ok(());
         }
-        room.presence.take_send(&by.user, rate, now.mono_ms()).map_err(|after_ms| {
-            let text =
-                format!("{} messages a second in a room, bursts of {}", rate.per_s, rate.burst);
-            Refusal { after_ms: Some(after_ms), ..refuse(ErrorCode::RateLimited, &text) }
-        })?;
+        self.take_room_send(now, name, by)?;
+        let room = self.rooms.get_mut(name).expect("admitted");
         if reply.is_some_and(|reply| reply > room.visible) {
             return Err(refuse(ErrorCode::BadRequest, "`reply` names an offset beyond the top"));
         }
@@ -185,6 +179,22 @@ impl Hub {
             self.when_durable(append, what, effects);
         }
         Ok(())
+    }
+
+    /// Counts one durable event against the user's rate in the room.
+    pub(super) fn take_room_send(
+        &mut self,
+        now: Now,
+        name: &Name,
+        by: &Asker,
+    ) -> Result<(), Refusal> {
+        let rate = self.options.room_sends;
+        let room = self.rooms.get_mut(name).expect("admitted");
+        room.presence.take_send(&by.user, rate, now.mono_ms()).map_err(|after_ms| {
+            let text =
+                format!("{} messages a second in a room, bursts of {}", rate.per_s, rate.burst);
+            Refusal { after_ms: Some(after_ms), ..refuse(ErrorCode::RateLimited, &text) }
+        })
     }
 
     /// Gives a message its place in the room, logs it and publishes it.
@@ -296,6 +306,7 @@ impl Hub {
         effects: &mut Vec<Effect>,
     ) -> Result<(), Refusal> {
         self.check_log(text.len())?;
+        self.take_room_send(now, name, by)?;
         let room = self.rooms.get_mut(name).expect("admitted");
         let o = room.tail.top().next();
         let entry = changeable(room, of)?;
@@ -323,6 +334,7 @@ impl Hub {
         effects: &mut Vec<Effect>,
     ) -> Result<(), Refusal> {
         self.check_log(0)?;
+        self.take_room_send(now, name, by)?;
         let room = self.rooms.get_mut(name).expect("admitted");
         let o = room.tail.top().next();
         let may_moderate = room.role(&by.user) >= Role::Moderator;
@@ -433,24 +445,24 @@ impl Hub {
         for name in std::mem::take(&mut self.dirty) {
             let room = self.rooms.get_mut(&name).expect("rooms are never forgotten");
             let presence = room.presence.flush(now.mono_ms());
-            let marks = std::mem::take(&mut room.marks_moved);
+            let marks = room.take_marks(now.mono_ms());
+            let crowd = room.presence.is_crowd();
             room.in_dirty_list = false;
-            if room.presence.is_dirty() {
+            if room.presence.is_dirty() || !room.marks_moved.is_empty() {
                 mark_dirty(&mut self.dirty, room);
             }
             if let Some(d) = presence {
                 let frame = reply::passing("presence", &name, now.wall_ms(), d);
                 self.publish(&name, Offset(0), frame, None, effects);
             }
-            if marks.is_empty() {
-                continue;
+            if !marks.is_empty() && !crowd {
+                let list = marks.iter().map(|(user, marks)| {
+                    json!({"user": &**user, "recv": marks.recv.0, "read": marks.read.0})
+                });
+                let d = json!({"marks": list.collect::<Vec<_>>()});
+                let frame = reply::passing("mark", &name, now.wall_ms(), d);
+                self.publish(&name, Offset(0), frame, None, effects);
             }
-            let list = marks.iter().map(|(user, marks)| {
-                json!({"user": &**user, "recv": marks.recv.0, "read": marks.read.0})
-            });
-            let d = json!({"marks": list.collect::<Vec<_>>()});
-            let frame = reply::passing("mark", &name, now.wall_ms(), d);
-            self.publish(&name, Offset(0), frame, None, effects);
             for (user, marks) in marks {
                 let fact = Fact::Mark { recv: marks.recv, read: marks.read };
                 let room = name.clone();

@@ -1,5 +1,5 @@
 use super::*;
-use crate::chat::event::{Inbound, InboundBody};
+use crate::chat::event::{Fact, Inbound, InboundBody};
 
 /// One hub that plays all three parts, driven like a conversation.
 struct Stage {
@@ -36,8 +36,12 @@ fn options() -> HubOptions {
 
 impl Stage {
     fn new() -> Self {
+        Self::with(options())
+    }
+
+    fn with(options: HubOptions) -> Self {
         let now = Now { wall_us: 1_000_000, mono_us: 0 };
-        let mut hub = Hub::new(options(), now);
+        let mut hub = Hub::new(options, now);
         hub.begin_epoch(EpochId(1));
         let (records, attached, log) = (Vec::new(), Vec::new(), Vec::new());
         Self { hub, now_ms: 1_000, appends: 0, records, attached, log }
@@ -405,4 +409,84 @@ fn roles_and_closed_rooms() {
     ]);
     stage.say(1, r#"{"t":"cmd","id":8,"room":"general","d":{"name":"dance"}}"#);
     stage.told(&[r#"1 {"d":{"code":422{}/help{}"#]);
+}
+
+#[test]
+fn a_signed_name_obeys_the_rules_of_names() {
+    use crate::chat::token::mint;
+    let secret = b"a secret of the operator";
+    let mut stage =
+        Stage::with(HubOptions { dev: false, token_secret: secret.to_vec(), ..options() });
+    let long = "x".repeat(60_000);
+    let names = [("alice", "ok"), ("wa:4477", "err"), ("a\nb", "err"), (&*long, "err")];
+    for (index, (name, want)) in (1..).zip(names) {
+        stage.open(index);
+        let token = mint(name, secret, i64::MAX / 2_000_000);
+        stage.say(index, &format!(r#"{{"t":"hello","id":1,"d":{{"token":"{token}"}}}}"#));
+        let told = std::mem::take(&mut stage.log);
+        assert!(told[0].contains(&format!(r#""t":"{want}""#)), "{told:#?}");
+        let closed = told.last().is_some_and(|line| line.ends_with("closed 4501"));
+        assert_eq!(closed, want == "err", "{told:#?}");
+    }
+    stage.open(9);
+    stage.say(9, r#"{"t":"hello","id":1,"d":{"user":"alice"}}"#);
+    let token = mint("alice", secret, 5);
+    stage.say(9, &format!(r#"{{"t":"hello","id":2,"d":{{"token":"{token}"}}}}"#));
+    stage.told(&[r#"9 {"d":{"code":401{}"#, r#"9 {"d":{"code":402{}"#, "9 closed 4201"]);
+}
+
+#[test]
+fn edits_and_unseen_users_have_the_rate_of_the_room() {
+    let mut stage = Stage::new();
+    stage.enter(1, "alice", "general");
+    stage.say(1, r#"{"t":"send","room":"general","d":{"cid":"1","text":"x"}}"#);
+    for _ in 0..20 {
+        stage.say(1, r#"{"t":"edit","id":3,"room":"general","d":{"o":1,"text":"y"}}"#);
+    }
+    let last = stage.log.pop().expect("an answer");
+    assert!(last.contains(r#""code":429"#), "{last}");
+    stage.open(2);
+    stage.say(2, r#"{"t":"hello","id":1,"d":{"user":"bot","quiet":true}}"#);
+    stage.say(2, r#"{"t":"join","id":2,"room":"general"}"#);
+    for n in 0..21 {
+        stage.say(
+            2,
+            &format!(r#"{{"t":"send","id":4,"room":"general","d":{{"cid":"{n}","text":"x"}}}}"#),
+        );
+    }
+    let last = stage.log.pop().expect("an answer");
+    assert!(last.contains(r#""code":429"#), "{last}");
+}
+
+#[test]
+fn receipts_are_told_once_a_second_and_not_in_a_crowd() {
+    let mut stage = Stage::new();
+    stage.enter(1, "alice", "general");
+    for n in 1..=3 {
+        stage.say(1, &format!(r#"{{"t":"send","room":"general","d":{{"cid":"{n}","text":"x"}}}}"#));
+    }
+    stage.event(Event::Tick);
+    stage.log.clear();
+    stage.say(1, r#"{"t":"mark","room":"general","d":{"read":1}}"#);
+    stage.event(Event::Tick);
+    stage.told(&["1 {}mark{}"]);
+    stage.say(1, r#"{"t":"mark","room":"general","d":{"read":2}}"#);
+    stage.now_ms += 999;
+    stage.event(Event::Tick);
+    stage.told(&[]);
+    stage.now_ms += 1;
+    stage.event(Event::Tick);
+    stage.told(&["1 {}mark{}"]);
+    for n in 2..=202 {
+        stage.enter(n, &format!("user-{n}"), "general");
+    }
+    stage.now_ms += 10_000;
+    stage.event(Event::Tick);
+    stage.log.clear();
+    stage.say(1, r#"{"t":"mark","room":"general","d":{"read":3}}"#);
+    stage.say(1, r#"{"t":"typing","room":"general"}"#);
+    stage.now_ms += 10_000;
+    stage.event(Event::Tick);
+    stage.told(&[]);
+    assert!(matches!(stage.records.last().map(|r| &r.fact), Some(Fact::Mark { .. })));
 }
