@@ -89,7 +89,8 @@ pub enum Close {
 #[must_use]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Collected {
-    /// Nothing is left, or the turn has had its share ([`TURN_COMPLETIONS_MAX`]): apply, then flush.
+    /// Nothing is left, or the turn has had its share ([`TURN_COMPLETIONS_MAX`]): apply, then
+    /// flush.
     ///
     /// [`TURN_COMPLETIONS_MAX`]: crate::base::limits::TURN_COMPLETIONS_MAX
     All,

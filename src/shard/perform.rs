@@ -9,6 +9,7 @@ use crate::base::codes::CloseReason;
 use crate::base::ids::{ConnId, ShardId};
 use crate::base::limits::{SEND_QUEUE_BYTES_MAX, SEND_QUEUE_RESUME_BYTES, WS_CLOSE_TIMEOUT_MS};
 use crate::chat::event::{Effect, Event, Frame, LocalRoom};
+use crate::chat::hub::LOG_RESERVE_BYTES;
 use crate::chat::reply;
 use crate::net::Close;
 use crate::wire::ws::encode::{encode_close, encode_text};
@@ -25,10 +26,8 @@ impl Shard {
 
     /// Bytes the hub may append now.
     pub(super) fn log_room(&mut self) -> usize {
-        // Mail that other shards do not take, and records that the log does not, are work we must
-        // not add to.
-        let behind = self.outbox_items > 0 || !self.unlogged.is_empty();
-        if behind { 0 } else { self.producer.free_bytes() }
+        let mail_waits = self.outbox_items > 0;
+        grant(mail_waits, !self.unlogged.is_empty(), self.producer.free_bytes())
     }
 
     pub(super) fn perform(&mut self) {
@@ -226,5 +225,16 @@ impl Shard {
             // Also when it was behind before: a room that it had caught up with outran it again.
             self.tell_hub(Event::Lagging { conn });
         }
+    }
+}
+
+/// What the hub may append. Mail that other shards do not take is work we must not add to: then
+/// there is only room for records that cannot be refused. Behind records that the log does not
+/// take there is none.
+pub(super) fn grant(mail_waits: bool, records_wait: bool, free_bytes: usize) -> usize {
+    match (mail_waits, records_wait) {
+        (_, true) => 0,
+        (true, false) => free_bytes.min(LOG_RESERVE_BYTES),
+        (false, false) => free_bytes,
     }
 }

@@ -1,6 +1,7 @@
 //! WebSocket connections: chat and echo.
 
 use super::link::{ChatLink, EchoLink, Link, Protocol};
+use super::perform::grant;
 use super::turn::Shard;
 use crate::base::codes::CloseReason;
 use crate::base::ids::ConnId;
@@ -64,9 +65,9 @@ impl Shard {
                     match step.item {
                         None => After::Wait,
                         Some(Item::Text(text)) => {
-                            let behind = self.outbox_items > 0 || !self.unlogged.is_empty();
-                            let room = if behind { 0 } else { self.producer.free_bytes() };
-                            self.hub.grant(room);
+                            let (mail, records) =
+                                (self.outbox_items > 0, !self.unlogged.is_empty());
+                            self.hub.grant(grant(mail, records, self.producer.free_bytes()));
                             let event = Event::Text { conn, text };
                             self.hub.handle(self.now, event, &mut self.effects);
                             After::Next

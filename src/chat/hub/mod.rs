@@ -122,8 +122,9 @@ enum Waiting {
 
 /// What a record costs in the log beyond its text: headers, padding, names on first use.
 const RECORD_OVERHEAD_BYTES: usize = 640;
-/// Kept back for records that cannot be refused, such as session ends.
-const LOG_RESERVE_BYTES: usize = 2 * RECORD_BYTES_MAX;
+/// Kept back for records that cannot be refused, such as session ends: a grant of this much lets
+/// those through and nothing else.
+pub const LOG_RESERVE_BYTES: usize = 2 * RECORD_BYTES_MAX;
 
 impl Hub {
     /// A hub that knows nobody. Restore the log's records into it, then begin its epoch.

@@ -197,7 +197,7 @@ impl Shard {
             return;
         }
         report.hops += 1;
-        if item % 50 == 0 {
+        if item.is_multiple_of(50) {
             // A busy slice, so that the other side rings into a turn.
             let end = Instant::now() + Duration::from_micros(item % 1_000);
             while Instant::now() < end {}
