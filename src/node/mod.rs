@@ -284,7 +284,6 @@ async fn shard_main(
 }
 
 fn stop(shards: ShardHandles, world: &World) -> Result<(), NodeError> {
-    world.stopping.store(true, Ordering::Relaxed);
     for (index, mail) in world.mail.iter().enumerate() {
         let _ = mail.send(Mail::Drain);
         world.ring(index);

@@ -2,7 +2,7 @@
 
 use super::error::NodeError;
 use crate::log::{LogHandle, LogState};
-use crate::shard::world::World;
+use crate::shard::world::{ENDED_BEAT, World};
 use signal_hook::consts::SIGTERM;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -29,9 +29,11 @@ pub fn start(world: Arc<World>, log: LogHandle) -> Result<(), NodeError> {
                 world.heartbeats.iter().zip(&mut seen).enumerate()
             {
                 let beat = beat.load(Ordering::Relaxed);
-                *strikes = if beat == *last { *strikes + 1 } else { 0 };
+                let still = beat == *last && beat != ENDED_BEAT;
+                *strikes = if still { *strikes + 1 } else { 0 };
                 *last = beat;
-                if *strikes == STRIKES_MAX && !world.is_stopping() {
+                // Also while the server stops, which would wait for that shard for ever.
+                if *strikes == STRIKES_MAX {
                     eprintln!("error: shard {index} has not turned for {STRIKES_MAX} seconds");
                     std::process::abort();
                 }

@@ -4,7 +4,7 @@ use super::archive::Question;
 use super::fan::Fans;
 use super::link::{Link, Protocol};
 use super::webhook::Webhooks;
-use super::world::{Mail, World};
+use super::world::{ENDED_BEAT, Mail, World};
 use crate::base::clock::Now;
 use crate::base::codes::CloseReason;
 use crate::base::ids::{ConnId, LogPosition, ShardId};
@@ -158,6 +158,8 @@ impl Shard {
             self.watch_log();
             self.end_turn();
             if self.is_drained() {
+                let beat = &self.world.heartbeats[usize::from(self.id.0)];
+                beat.store(ENDED_BEAT, Ordering::Relaxed);
                 return;
             }
             if self.outbox_items > 0 {

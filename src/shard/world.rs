@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::net::Bell;
 use crossbeam_channel::Sender;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// The common knowledge of a node's shards.
 pub struct World {
@@ -27,8 +27,6 @@ pub struct World {
     pub connections: AtomicUsize,
     /// Connections by address.
     pub sources: Sources,
-    /// The server was told to stop.
-    pub stopping: AtomicBool,
     /// Questions to the archive.
     pub archive: Sender<Question>,
 }
@@ -48,6 +46,9 @@ pub enum Mail {
     /// The server stops: say goodbye to everyone and end.
     Drain,
 }
+
+/// The heartbeat of a shard that has ended in order: nobody is to miss its next one.
+pub const ENDED_BEAT: u64 = u64::MAX;
 
 /// A shard that has not turned for this long is not healthy.
 const STALE_MS: u64 = 2_000;
@@ -70,7 +71,6 @@ impl World {
             bells: OnceLock::new(),
             heartbeats,
             connections: AtomicUsize::new(0),
-            stopping: AtomicBool::new(false),
             archive,
         }
     }
@@ -81,11 +81,6 @@ impl World {
         let all = self.config.limits.connections_max.map_or(usize::MAX, |max| max as usize);
         let share = all.div_ceil(shard_count);
         share.saturating_add(share / 4).min(SHARD_CONNECTIONS_MAX)
-    }
-
-    /// Whether the server was told to stop.
-    pub fn is_stopping(&self) -> bool {
-        self.stopping.load(Ordering::Relaxed)
     }
 
     /// Whether every shard turns.
