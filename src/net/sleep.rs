@@ -7,8 +7,8 @@
 //! The nap is a bounded wait inside `io_uring_enter`, which costs one system call where parking in
 //! the executor costs several; a busy shard that waits for its clients a few times per millisecond
 //! spends much less on waiting so. During a nap only this ring wakes the thread: not the executor,
-//! so a caller that has other work there (a file read, a timer) naps for 0, and not a plain thread's
-//! bell, which is heard when the nap is over. So naps are short.
+//! so a caller that has other work there (a file read, a timer) naps for 0, and not a plain
+//! thread's bell, which is heard when the nap is over. So naps are short.
 //!
 //! To park, the ring's eventfd is switched on, and then the ring is entered once more. The kernel
 //! adds work to the ring's list before it looks whether the eventfd is on; we switch it on before
