@@ -27,15 +27,14 @@ pub fn default_file() -> String {
 /// The table of `docs/OPERATING.md`, Markdown, one row per setting.
 pub fn settings_table() -> String {
     let mut text = String::from(
-        "| setting | flag | variable | expects | default | restart | meaning |\n\
-         | --- | --- | --- | --- | --- | --- | --- |\n",
+        "| setting | flag | variable | expects | default | meaning |\n\
+         | --- | --- | --- | --- | --- | --- |\n",
     );
     for setting in SETTINGS {
         let flag = setting.flag.map_or(String::new(), |flag| format!("`--{flag}`"));
-        let restart = if setting.reloadable { "no" } else { "yes" };
         let _ = writeln!(
             text,
-            "| `{}` | {flag} | `{}` | {} | {} | {restart} | {} |",
+            "| `{}` | {flag} | `{}` | {} | {} | {} |",
             setting.key,
             setting.env(),
             setting.kind,

@@ -15,8 +15,6 @@ pub struct Setting {
     pub preset: Preset,
     /// The flag without dashes, for the few settings that people type.
     pub flag: Option<&'static str>,
-    /// Whether a changed value can be taken up without a restart.
-    pub reloadable: bool,
     /// One sentence for help and documents.
     pub help: &'static str,
 }
@@ -75,7 +73,6 @@ pub const SETTINGS: &[Setting] = &[
         kind: Kind::Address,
         preset: Preset::Text("127.0.0.1:8080"),
         flag: Some("listen"),
-        reloadable: false,
         help: "Address and port to listen on; port 0 takes a free one.",
     },
     Setting {
@@ -83,7 +80,6 @@ pub const SETTINGS: &[Setting] = &[
         kind: Kind::Path,
         preset: Preset::Text("./ringpost-data"),
         flag: Some("data"),
-        reloadable: false,
         help: "Directory of the log; made when missing.",
     },
     Setting {
@@ -91,7 +87,6 @@ pub const SETTINGS: &[Setting] = &[
         kind: Kind::Integer { min: 0, max: 256 },
         preset: Preset::Integer(0),
         flag: Some("shards"),
-        reloadable: false,
         help: "Threads that serve, one per core; 0 is every CPU this process may use.",
     },
     Setting {
@@ -99,7 +94,6 @@ pub const SETTINGS: &[Setting] = &[
         kind: Kind::Bool,
         preset: Preset::TrueWithoutFile,
         flag: Some("dev"),
-        reloadable: false,
         help: "Development mode: no tokens, `/echo` on; loopback addresses only.",
     },
     Setting {
@@ -107,7 +101,6 @@ pub const SETTINGS: &[Setting] = &[
         kind: Kind::Origins,
         preset: Preset::Nothing,
         flag: None,
-        reloadable: true,
         help: "Origins whose pages may open a WebSocket, beside the server's own and loopback.",
     },
     Setting {
@@ -115,15 +108,13 @@ pub const SETTINGS: &[Setting] = &[
         kind: Kind::Integer { min: 0, max: 600_000 },
         preset: Preset::Integer(30_000),
         flag: None,
-        reloadable: true,
-        help: "On a stop, clients are sent away spread over this many milliseconds.",
+        help: "On a stop, how many milliseconds clients have to go; then it stops all the same.",
     },
     Setting {
         key: "dev.echo",
         kind: Kind::Bool,
         preset: Preset::Bool(false),
         flag: None,
-        reloadable: false,
         help: "Serve the WebSocket echo on `/echo` outside development mode too.",
     },
     Setting {
@@ -131,7 +122,6 @@ pub const SETTINGS: &[Setting] = &[
         kind: Kind::Choice(&["memory", "os", "fsync"]),
         preset: Preset::Text("fsync"),
         flag: None,
-        reloadable: false,
         help: "What a message must have reached before its sender gets `ok`.",
     },
     Setting {
@@ -139,7 +129,6 @@ pub const SETTINGS: &[Setting] = &[
         kind: SEGMENT_MIB,
         preset: Preset::Integer((limits::SEGMENT_BYTES / limits::MIB) as u64),
         flag: None,
-        reloadable: false,
         help: "Size of one log file in MiB.",
     },
     Setting {
@@ -147,7 +136,6 @@ pub const SETTINGS: &[Setting] = &[
         kind: Kind::Choice(&["memory", "durable"]),
         preset: Preset::Text("memory"),
         flag: None,
-        reloadable: false,
         help: "Deliver a message at once, or only when it has reached what `log.ack` names.",
     },
     Setting {
@@ -155,7 +143,6 @@ pub const SETTINGS: &[Setting] = &[
         kind: AUTH_SECRET,
         preset: Preset::Nothing,
         flag: None,
-        reloadable: true,
         help: "Key of the HS256 tokens that clients show; required outside development mode.",
     },
     Setting {
@@ -163,7 +150,6 @@ pub const SETTINGS: &[Setting] = &[
         kind: Kind::Path,
         preset: Preset::Nothing,
         flag: None,
-        reloadable: true,
         help: "File that holds `auth.secret`; a newline at its end does not count.",
     },
     Setting {
@@ -171,7 +157,6 @@ pub const SETTINGS: &[Setting] = &[
         kind: COUNT,
         preset: Preset::Integer(limits::SENDS_PER_S as u64),
         flag: None,
-        reloadable: true,
         help: "Messages a second of one session; 0 is unlimited.",
     },
     Setting {
@@ -179,7 +164,6 @@ pub const SETTINGS: &[Setting] = &[
         kind: COUNT,
         preset: Preset::Integer(limits::SENDS_BURST as u64),
         flag: None,
-        reloadable: true,
         help: "Messages a session may send at once; 0 is unlimited.",
     },
     Setting {
@@ -187,7 +171,6 @@ pub const SETTINGS: &[Setting] = &[
         kind: COUNT,
         preset: Preset::Integer(limits::ROOM_SENDS_PER_S as u64),
         flag: None,
-        reloadable: true,
         help: "Messages a second of one user in one room; 0 is unlimited.",
     },
     Setting {
@@ -195,7 +178,6 @@ pub const SETTINGS: &[Setting] = &[
         kind: COUNT,
         preset: Preset::Integer(limits::ROOM_SENDS_BURST as u64),
         flag: None,
-        reloadable: true,
         help: "Messages a user may send at once in one room; 0 is unlimited.",
     },
     Setting {
@@ -203,7 +185,6 @@ pub const SETTINGS: &[Setting] = &[
         kind: COUNT,
         preset: Preset::Integer(limits::FRAMES_PER_S as u64),
         flag: None,
-        reloadable: true,
         help: "Frames a second of one connection, beyond which it is closed; 0 is unlimited.",
     },
     Setting {
@@ -211,7 +192,6 @@ pub const SETTINGS: &[Setting] = &[
         kind: COUNT,
         preset: Preset::Integer(limits::FRAMES_BURST as u64),
         flag: None,
-        reloadable: true,
         help: "Frames a connection may send at once; 0 is unlimited.",
     },
     Setting {
@@ -219,7 +199,6 @@ pub const SETTINGS: &[Setting] = &[
         kind: COUNT,
         preset: Preset::Integer(0),
         flag: None,
-        reloadable: true,
         help: "Connections of the whole server; 0 is as many as the open-file limit allows.",
     },
     Setting {
@@ -227,7 +206,6 @@ pub const SETTINGS: &[Setting] = &[
         kind: COUNT,
         preset: Preset::Integer(limits::SESSIONS_PER_USER_MAX as u64),
         flag: None,
-        reloadable: true,
         help: "Sessions of one user at a time; 0 is unlimited.",
     },
     // Off by default: behind a reverse proxy every connection has the proxy's address.
@@ -236,15 +214,13 @@ pub const SETTINGS: &[Setting] = &[
         kind: COUNT,
         preset: Preset::Integer(0),
         flag: None,
-        reloadable: true,
-        help: "Connections from one IP address at a time; 0 is unlimited.",
+        help: "Connections from one IPv4 address or IPv6 /64 at a time; 0 is unlimited.",
     },
     Setting {
         key: "whatsapp.app_secret",
         kind: Kind::Secrets,
         preset: Preset::Nothing,
         flag: None,
-        reloadable: true,
         help: "Meta app secrets that sign webhooks; several while rotating, or for several apps.",
     },
     Setting {
@@ -252,7 +228,6 @@ pub const SETTINGS: &[Setting] = &[
         kind: Kind::Secret { bytes_min: 1 },
         preset: Preset::Nothing,
         flag: None,
-        reloadable: true,
         help: "The verify token typed into the Meta App Dashboard with the callback URL.",
     },
 ];

@@ -43,7 +43,7 @@ pub struct ServerConfig {
     pub echo: bool,
     /// Allowed beside the server's own host and loopback.
     pub origins: Vec<String>,
-    /// The window over which a stop spreads its close frames, milliseconds.
+    /// From the first signal to the end of the shards at the latest, milliseconds.
     pub drain_ms: u64,
 }
 

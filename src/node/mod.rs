@@ -83,6 +83,7 @@ pub fn serve(config: Config, ready: impl FnOnce(SocketAddr)) -> Result<(), NodeE
     ready(address);
 
     signals.forever().next();
+    hurry_when_told_again(signals, &world)?;
     stop(shards, &world)?;
     writer.stop()?;
     drop(world);
@@ -284,14 +285,31 @@ async fn shard_main(
 }
 
 fn stop(shards: ShardHandles, world: &World) -> Result<(), NodeError> {
-    for (index, mail) in world.mail.iter().enumerate() {
-        let _ = mail.send(Mail::Drain);
-        world.ring(index);
-    }
+    drain(world);
     for shard in shards {
         shard.join().map_err(|_| NodeError::ShardDied)??;
     }
     Ok(())
+}
+
+fn drain(world: &World) {
+    for (index, mail) in world.mail.iter().enumerate() {
+        // A shard that has ended takes no mail.
+        let _ = mail.send(Mail::Drain);
+        world.ring(index);
+    }
+}
+
+/// Whoever signals twice does not want to wait for clients. The log is synced all the same.
+fn hurry_when_told_again(mut signals: Signals, world: &Arc<World>) -> Result<(), NodeError> {
+    let world = Arc::clone(world);
+    let wait = move || {
+        for _ in signals.forever() {
+            drain(&world);
+        }
+    };
+    let thread = std::thread::Builder::new().name("ringpost-hurry".to_owned());
+    thread.spawn(wait).map(|_| ()).map_err(NodeError::Thread)
 }
 
 /// The CPUs of the shards: those this process may use, as many as asked for. More shards than CPUs

@@ -323,8 +323,10 @@ impl Shard {
         }
     }
 
+    /// Says goodbye to everyone. Told a second time, the shard does not wait for them any longer.
     fn begin_drain(&mut self) {
         if self.draining {
+            self.drain_deadline_ms = self.now.mono_ms();
             return;
         }
         self.draining = true;
