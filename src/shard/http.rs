@@ -326,7 +326,8 @@ fn upgrade(request: &Request<'_>, world: &World) -> Result<Head, Plan> {
     if request.body != BodyKind::None {
         return Err(error(400, "upgrade_with_body", "a WebSocket handshake has no body"));
     }
-    if !origin_allowed(request, &world.config.server.origins) {
+    let origin = request.header("origin");
+    if !origin_allowed(origin, request.host, &world.config.server.origins) {
         let hint = "pages of this origin may not connect; see the setting server.origins";
         return Err(error(403, "origin_refused", hint));
     }
@@ -363,21 +364,48 @@ fn echo(accepted: &Accepted) -> Protocol {
 
 /// Pages of other sites must not act with a person's network position (RFC 6455 §10.2). A request
 /// without Origin comes from a program.
-fn origin_allowed(request: &Request<'_>, allowed: &[String]) -> bool {
-    let Some(origin) = request.header("origin") else {
+fn origin_allowed(origin: Option<&[u8]>, host: Option<&str>, allowed: &[String]) -> bool {
+    let Some(origin) = origin else {
         return true;
     };
     let Ok(origin) = std::str::from_utf8(origin) else {
         return false;
     };
-    if !allowed.is_empty() {
-        return allowed.iter().any(|known| known == "*" || known.eq_ignore_ascii_case(origin));
+    if allowed.iter().any(|known| known.eq_ignore_ascii_case(origin)) {
+        return true;
     }
     let authority = origin.split_once("://").map_or("", |(_, authority)| authority);
-    let host = match authority.strip_prefix('[') {
+    let name = match authority.strip_prefix('[') {
         Some(rest) => rest.split(']').next().unwrap_or(""),
         None => authority.split(':').next().unwrap_or(""),
     };
-    let same = request.host.is_some_and(|host| host.eq_ignore_ascii_case(authority));
-    same || matches!(host, "localhost" | "127.0.0.1" | "::1")
+    let same = host.is_some_and(|host| host.eq_ignore_ascii_case(authority));
+    same || matches!(name, "localhost" | "127.0.0.1" | "::1")
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn origins() {
+        check(None, true);
+        check(Some("https://chat.example.org"), true);
+        check(Some("HTTPS://Chat.Example.Org"), true);
+        check(Some("http://listed.example.org:81"), true);
+        check(Some("http://listed.example.org"), false);
+        check(Some("http://localhost:3000"), true);
+        check(Some("http://[::1]:3000"), true);
+        check(Some("http://localhost.example.org"), false);
+        check(Some("https://elsewhere.example.org"), false);
+        check(Some("null"), false);
+        check(Some(""), false);
+    }
+
+    /// For a server reached as chat.example.org that lists one other origin.
+    #[track_caller]
+    fn check(origin: Option<&str>, want: bool) {
+        let allowed = ["http://listed.example.org:81".to_owned()];
+        let origin_bytes = origin.map(str::as_bytes);
+        let got = super::origin_allowed(origin_bytes, Some("chat.example.org"), &allowed);
+        assert_eq!(got, want, "{origin:?}");
+    }
 }
