@@ -4,6 +4,9 @@ use super::{escape, time};
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
+/// Characters of one value in a table, escapes included.
+const TABLE_CELL_CHARS_MAX: usize = 100;
+
 /// How rows are written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Format {
@@ -105,6 +108,7 @@ impl<'a> Rows<'a> {
                 for (index, (cell, column)) in cells.iter().zip(self.columns).enumerate() {
                     let mut escaped = String::new();
                     escape::terminal(&text(cell), &mut escaped);
+                    cut(&mut escaped);
                     pad(&mut line, &escaped, column.width, index + 1 == cells.len());
                 }
                 line.push('\n');
@@ -151,6 +155,15 @@ fn text(cell: &Cell) -> String {
         Cell::Count(count) => count.to_string(),
         Cell::Time(us) => time::format(*us),
         Cell::Text(text) => text.clone(),
+    }
+}
+
+/// A table is for eyes: a webhook's body would push the other columns off the screen. Every other
+/// format has the whole text.
+fn cut(text: &mut String) {
+    if let Some((end, _)) = text.char_indices().nth(TABLE_CELL_CHARS_MAX) {
+        text.truncate(end);
+        text.push('…');
     }
 }
 

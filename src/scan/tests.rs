@@ -191,7 +191,10 @@ fn verify_finds_damage_and_says_where() {
     evening(&scratch);
     evening(&scratch);
     let (status, out, words) = scan(&scratch, "verify --format csv");
-    assert_eq!((status, words.as_str()), (0, "2 segments, 24 records, 0 torn tails, 0 damaged\n"));
+    assert_eq!(
+        (status, words.as_str()),
+        (0, "segments: 2, records: 24, torn tails: 0, damaged: 0\n")
+    );
     assert_eq!(out.lines().filter(|line| line.contains(",sealed,")).count(), 2, "{out}");
 
     let path = scratch.path().join("log").join("00000000000000000000.seg");
@@ -201,7 +204,7 @@ fn verify_finds_damage_and_says_where() {
     let (status, out, words) = scan(&scratch, "verify --format csv");
     assert_eq!(status, 2);
     assert!(out.contains("00000000000000000000.seg,corrupt,4096,"), "{out}");
-    assert!(words.ends_with("1 damaged\n"), "{words}");
+    assert!(words.ends_with("damaged: 1\n"), "{words}");
     let (status, _, words) = scan(&scratch, "summary");
     assert_eq!(status, 0);
     assert!(words.contains("parts of the log are damaged"), "{words}");
@@ -253,4 +256,20 @@ fn a_closed_pipe_is_success() {
     let mut words = Vec::new();
     let line = ["--data".into(), data, "tail".into()];
     assert_eq!(run(&line, &mut Closed, &mut words, surroundings), 0);
+}
+
+#[test]
+fn a_table_cuts_what_is_long_and_other_formats_do_not() {
+    let scratch = Scratch::new("scan-long");
+    let (writer, mut producer) = start(&scratch);
+    let ann = producer.intern(NameKind::User, "ann").unwrap();
+    let lobby = producer.intern(NameKind::Room, "lobby").unwrap();
+    let long = "ä".repeat(500);
+    let record = message(1, &long, Source::Ws, Direction::In);
+    producer.append(ann, lobby, &record).unwrap();
+    writer.stop().unwrap();
+    let (_, rows, _) = scan(&scratch, "tail --kind message");
+    assert!(rows.contains(&format!(" {}…  source=ws", "ä".repeat(100))), "{rows}");
+    let (_, rows, _) = scan(&scratch, "tail --kind message --format jsonl");
+    assert!(rows.contains(&long));
 }

@@ -50,7 +50,7 @@ fn run(job: &mut Job<'_>) -> Result<Found, ScanError> {
     rows.end()?;
     writeln!(
         job.words,
-        "{} segments, {} records, {} torn tails, {} damaged",
+        "segments: {}, records: {}, torn tails: {}, damaged: {}",
         totals.segment_count, totals.record_count, totals.torn_count, totals.damage_count
     )?;
     Ok(match (totals.damage_count, totals.segment_count) {
