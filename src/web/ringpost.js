@@ -326,9 +326,12 @@ class Client {
     this.#resume = reply.resume;
     this.#readyAt = Date.now();
     const named = reply.rooms ?? {};
+    // Whoever hears of the new state may join or leave rooms at once, which looks after itself.
+    const rooms = [...this.#rooms.values()];
     this.#become('open');
     this.#listen();
-    for (const room of [...this.#rooms.values()]) {
+    for (const room of rooms) {
+      if (this.#rooms.get(room.name) !== room) continue;
       const answer = named[room.name];
       if (!answer) this.#attach(room);
       else if (answer.err) this.#lose(room, new RingpostError(answer.err));

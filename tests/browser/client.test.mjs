@@ -141,6 +141,12 @@ test('a join resolves with the answer, and the replay of `last` is delivered', a
   assert.deepEqual(chat.position('r'), { e: 'k1', o: 11 });
 });
 
+test('a room that is joined on hearing of the connection is asked for once', () => {
+  const chat = connect({ url: 'ws://x/ws', user: 'alice', WebSocket: FakeSocket });
+  chat.on('state', () => chat.state === 'open' && chat.join('r'));
+  assert.equal(hello({}).count('join'), 1);
+});
+
 test('a refused join rejects and is not tried again', async () => {
   const { chat, told } = joined();
   const join = chat.join('secret');

@@ -227,7 +227,8 @@ const VERBS = {
       rooms,
     };
   },
-  join(conn, d, room) {
+  join(conn, d, room, id) {
+    if (room.members.has(conn)) return conn.err(id, 409, 'already_joined');
     const { answer, from } = this.join(conn, room, d);
     conn.after = () => {
       this.replay(conn, room, from);
