@@ -1,8 +1,9 @@
 //! The sockets of a shard on its own io_uring: listener, connections, send queues, bells.
 //!
 //! glommio gives a shard its pinned thread and wakes it up; the sockets live on a second ring that
-//! belongs to the [`Driver`]. Everything that wakes a shard arrives there as a completion: sockets,
-//! bells of other threads, the timer. So a shard's loop waits in one place and never misses work:
+//! belongs to the [`Driver`]. Sockets, bells of other shards and the timer arrive there as
+//! completions, whose eventfd is what a parked shard waits for; a plain thread's bell counts up
+//! that same eventfd. So a shard's loop waits in one place and never misses work:
 //!
 //! ```text
 //! loop {
