@@ -8,8 +8,8 @@ use crate::base::ids::Address;
 pub struct User {
     /// Live sessions with the secrets that take them over.
     sessions: Vec<(Address, Secret)>,
-    /// What it says of itself.
-    pub status: Status,
+    /// What it says of itself; most say nothing.
+    status: Option<Box<Status>>,
     /// End of its last session, ms since 1970; 0 when not known.
     pub seen_ms: i64,
 }
@@ -26,6 +26,21 @@ pub enum Admission {
 }
 
 impl User {
+    /// What it says of itself.
+    pub fn status(&self) -> Status {
+        self.status.as_deref().cloned().unwrap_or_default()
+    }
+
+    /// Whether it says anything of itself.
+    pub fn has_status(&self) -> bool {
+        self.status.is_some()
+    }
+
+    /// It says something else of itself.
+    pub fn set_status(&mut self, status: Status) {
+        self.status = (status != Status::default()).then(|| Box::new(status));
+    }
+
     /// Whether a session is live.
     pub fn is_online(&self) -> bool {
         !self.sessions.is_empty()

@@ -27,6 +27,8 @@ pub struct Presence {
     joins: BTreeSet<Name>,
     leaves: BTreeSet<Name>,
     statuses: BTreeMap<Name, Option<Box<Status>>>,
+    /// More has changed than names are told of: only the number will be.
+    names_dropped: bool,
     next_ms: u64,
     /// Rates of users who are not shown: quiet sessions. Swept when it is long.
     unseen: BTreeMap<Name, Bucket>,
@@ -67,7 +69,8 @@ impl Presence {
 
     /// Whether there is something to tell.
     pub fn is_dirty(&self) -> bool {
-        !(self.joins.is_empty() && self.leaves.is_empty() && self.statuses.is_empty())
+        let quiet = self.joins.is_empty() && self.leaves.is_empty() && self.statuses.is_empty();
+        self.names_dropped || !quiet
     }
 
     /// A session of `user` came.
@@ -78,8 +81,9 @@ impl Presence {
             return;
         }
         self.users.insert(user.clone(), Present { sessions: 1, ..Present::default() });
-        if !self.leaves.remove(user) || self.witnessed {
+        if (!self.leaves.remove(user) || self.witnessed) && !self.names_dropped {
             self.joins.insert(user.clone());
+            self.count_changes();
         }
     }
 
@@ -177,7 +181,7 @@ impl Presence {
         let joins = std::mem::take(&mut self.joins);
         let leaves = std::mem::take(&mut self.leaves);
         let statuses = std::mem::take(&mut self.statuses);
-        if count.max(joins.len() + leaves.len()) > PRESENCE_NAMES_MAX {
+        if std::mem::take(&mut self.names_dropped) || count > PRESENCE_NAMES_MAX {
             self.next_ms = now_ms + PRESENCE_COUNT_TICK_MS;
             return Some(json!({"n": count}));
         }
@@ -196,8 +200,19 @@ impl Presence {
     fn remove(&mut self, user: &Name) {
         self.users.remove(user);
         self.statuses.remove(user);
-        if !self.joins.remove(user) || self.witnessed {
+        if (!self.joins.remove(user) || self.witnessed) && !self.names_dropped {
             self.leaves.insert(user.clone());
+            self.count_changes();
+        }
+    }
+
+    /// Lets go of the names when there are too many to tell: a storm of ten thousand must not keep
+    /// its names until the next announcement.
+    fn count_changes(&mut self) {
+        if self.joins.len() + self.leaves.len() > PRESENCE_NAMES_MAX {
+            self.names_dropped = true;
+            self.joins.clear();
+            self.leaves.clear();
         }
     }
 }
@@ -273,6 +288,21 @@ mod tests {
             assert_eq!(presence.take_send(&name, rate, n * 100), Ok(()));
         }
         assert!(presence.unseen.len() <= UNSEEN_MAX);
+    }
+
+    #[test]
+    fn a_storm_keeps_no_names_and_is_told_as_a_number() {
+        let mut presence = Presence::default();
+        let name = |n: usize| -> Name { format!("user-{n}").into() };
+        (0..=PRESENCE_NAMES_MAX).for_each(|n| presence.enter(&name(n)));
+        (0..PRESENCE_NAMES_MAX).for_each(|n| {
+            presence.exit(&name(n), true, 10);
+        });
+        assert!(presence.joins.is_empty() && presence.leaves.is_empty());
+        assert_eq!(told(&mut presence, 20), r#"{"n":1}"#);
+        presence.enter(&name(0));
+        let at = 20 + PRESENCE_COUNT_TICK_MS;
+        assert_eq!(told(&mut presence, at), r#"{"join":["user-0"],"leave":[],"n":2}"#);
     }
 
     #[test]

@@ -14,6 +14,9 @@ use crate::chat::reply::PING;
 use crate::wire::http::Phase;
 use crate::wire::ws::encode::encode_ping;
 
+/// Keys of a tick that room is kept for.
+const DUE_KEPT: usize = 1_024;
+
 /// What is to be done about a connection whose time has come.
 enum Due {
     /// Look again at this time, ms.
@@ -54,6 +57,8 @@ impl Shard {
                 Due::Cut(reason) => self.cut(conn, reason),
             }
         }
+        // Ten thousand that came due together are no reason to keep room for as many.
+        due.shrink_to(DUE_KEPT);
         self.due = due;
     }
 

@@ -57,7 +57,7 @@ impl Shard {
             Effect::Cork { conn } => {
                 if let Some(Link { protocol: Protocol::Chat(chat), .. }) = self.links.get_mut(conn)
                 {
-                    chat.corked = Some(Vec::new());
+                    chat.corked = Some(Box::default());
                 }
             }
             Effect::Uncork { conn, first } => self.uncork(conn, &first),
@@ -131,8 +131,7 @@ impl Shard {
         let Some(Link { protocol: Protocol::Chat(chat), .. }) = self.links.get_mut(conn) else {
             return;
         };
-        let held = chat.corked.take();
-        let held = held.unwrap_or_default();
+        let held = chat.corked.take().unwrap_or_default();
         let rooms: Vec<_> = self.corked_rooms.extract_if(.., |(who, _)| *who == conn).collect();
         self.send_text(conn, first);
         if !held.is_empty() {

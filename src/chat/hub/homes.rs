@@ -5,7 +5,7 @@ use crate::base::clock::Now;
 use crate::base::codes::CloseReason;
 use crate::base::ids::Address;
 use crate::base::limits::USERS_PER_SHARD_KEPT;
-use crate::chat::event::{Effect, Message, Name, Secret, Status, Wellbeing};
+use crate::chat::event::{Effect, Message, Name, Secret, Wellbeing};
 use crate::chat::home::{Admission, User};
 
 impl Hub {
@@ -42,7 +42,7 @@ impl Hub {
         let home = self.home_of(user);
         home.end(from, now.wall_ms());
         // In development mode names are free, and a stranger may bring a new one each time.
-        if known > USERS_PER_SHARD_KEPT && !home.is_online() && home.status == Status::default() {
+        if known > USERS_PER_SHARD_KEPT && !home.is_online() && !home.has_status() {
             self.users.remove(user);
         }
     }
@@ -57,7 +57,7 @@ impl Hub {
         let known = self.users.get(&user);
         let status = Wellbeing {
             online: known.is_some_and(User::is_online),
-            status: known.map(|user| user.status.clone()).unwrap_or_default(),
+            status: known.map(User::status).unwrap_or_default(),
             seen_ms: known.map_or(0, |user| user.seen_ms),
         };
         self.tell(from.shard, Message::TellStatus { to: from.conn, query, user, status }, effects);

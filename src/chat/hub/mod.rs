@@ -243,7 +243,7 @@ impl Hub {
                 self.dismiss(to, reason, effects);
             }
             Message::Goodbye { from, user } => self.goodbye(now, from, &user),
-            Message::SetStatus { user, status } => self.home_of(&user).status = status,
+            Message::SetStatus { user, status } => self.home_of(&user).set_status(status),
             Message::AskStatus { from, query, user } => {
                 self.tell_status(from, query, user, effects);
             }

@@ -24,7 +24,7 @@ impl Hub {
             if let Fact::Status(status) = fact
                 && self.home_shard(&user) == self.options.shard
             {
-                self.home_of(&user).status = status;
+                self.home_of(&user).set_status(status);
             }
             return;
         }

@@ -62,10 +62,9 @@ struct Open {
 }
 
 /// Names that the producers gave numbers, and whether the open segment has them.
-#[derive(Default)]
 struct Names {
-    /// Payload of the name record, and the number of the last segment that holds it.
-    known: Vec<Option<(Box<[u8]>, u64)>>,
+    /// By producer: payload of the name record, and the number of the last segment that holds it.
+    known: Vec<Vec<(Box<[u8]>, u64)>>,
     /// Counts segments, from 1.
     segment: u64,
 }
@@ -83,9 +82,9 @@ impl Worker {
             log_dir,
             options,
             shared,
+            names: Names::new(rings.len()),
             rings,
             notifier,
-            names: Names::default(),
             open: None,
             next_seq: recovered.base_seq,
             prev_base_seq: recovered.newest_seq,
@@ -369,6 +368,18 @@ impl Worker {
 }
 
 impl Names {
+    fn new(producer_count: usize) -> Self {
+        Self { known: vec![Vec::new(); producer_count], segment: 0 }
+    }
+
+    /// Which producer gave out `id`, and how many it gave out before: see [`Producer::intern`].
+    ///
+    /// [`Producer::intern`]: crate::log::Producer::intern
+    fn place(&self, id: NameId) -> (usize, usize) {
+        let number = id.0 as usize - 1;
+        (number % self.known.len(), number / self.known.len())
+    }
+
     /// Frames `record` behind the names it needs. Returns the number of records framed.
     fn frame(&mut self, record: &RawRecord<'_>, framer: &mut Framer) -> u64 {
         if record.kind() == Some(Kind::Name) {
@@ -390,12 +401,9 @@ impl Names {
         else {
             unreachable!("the view has the kind that was asked for");
         };
-        let id = name.id.to_native() as usize;
-        if self.known.len() <= id {
-            self.known.resize(id + 1, None);
-        }
-        assert!(self.known[id].is_none(), "a number has one name");
-        self.known[id] = Some((record.payload.into(), 0));
+        let (producer, index) = self.place(NameId(name.id.to_native()));
+        assert!(index == self.known[producer].len(), "a producer counts its names one by one");
+        self.known[producer].push((record.payload.into(), 0));
     }
 
     /// Frames the name of `id` unless the open segment has it.
@@ -403,7 +411,8 @@ impl Names {
         if id == NameId::NONE {
             return 0;
         }
-        let known = self.known.get_mut(id.0 as usize).and_then(Option::as_mut);
+        let (producer, index) = self.place(id);
+        let known = self.known[producer].get_mut(index);
         let (payload, segment) = known.expect("a number is interned before it is used");
         if *segment == self.segment {
             return 0;
