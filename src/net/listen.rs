@@ -47,20 +47,24 @@ impl Listener {
 }
 
 /// Listens on `address`; port 0 lets the kernel choose. Several listeners may share an address
-/// within one user (SO_REUSEPORT), so a second server would bind silently: hold a lock on the data
-/// directory.
+/// within one user (SO_REUSEPORT), so a second server would bind silently: see [`listen_group`].
 pub fn listen(address: SocketAddr, options: ListenOptions) -> Result<Listener, StartError> {
     open(address, options)
         .map_err(|error| StartError::from_io(Step::Listen, format!("listen on {address}"), &error))
 }
 
 /// One listener for each of `count` shards. With port 0 the first bind decides the port of all.
+/// Refuses an address that another server listens on, even one that would share it: the kernel
+/// would give each of the two servers some of the clients.
 pub fn listen_group(
     address: SocketAddr,
     count: u16,
     options: ListenOptions,
 ) -> Result<Vec<Listener>, StartError> {
     assert!(count > 0);
+    check_free(address, options).map_err(|error| {
+        StartError::from_io(Step::Listen, format!("listen on {address}"), &error)
+    })?;
     let first = listen(address, options)?;
     let bound = first.address;
     let mut group = vec![first];
@@ -70,16 +74,28 @@ pub fn listen_group(
     Ok(group)
 }
 
-fn open(address: SocketAddr, options: ListenOptions) -> io::Result<Listener> {
-    // The socket stays blocking: a ring answers EAGAIN on a non-blocking one instead of waiting.
+/// Binds without sharing, and never listens: so no client meets a socket that is about to go.
+fn check_free(address: SocketAddr, options: ListenOptions) -> io::Result<()> {
+    socket(address, options)?.bind(&address.into())
+}
+
+/// A socket that is bound to nothing. It stays blocking: a ring answers EAGAIN on a non-blocking
+/// one instead of waiting.
+fn socket(address: SocketAddr, options: ListenOptions) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    // Connections of an earlier life linger in TIME_WAIT and are no reason to wait.
     socket.set_reuse_address(true)?;
-    socket.set_reuse_port(true)?;
-    // Accepted sockets inherit this, which saves a system call for each.
-    socket.set_tcp_nodelay(true)?;
     if address.is_ipv6() {
         socket.set_only_v6(options.ipv6_only)?;
     }
+    Ok(socket)
+}
+
+fn open(address: SocketAddr, options: ListenOptions) -> io::Result<Listener> {
+    let socket = socket(address, options)?;
+    socket.set_reuse_port(true)?;
+    // Accepted sockets inherit this, which saves a system call for each.
+    socket.set_tcp_nodelay(true)?;
     socket.bind(&address.into())?;
     socket.listen(options.backlog.min(i32::MAX as u32) as i32)?;
     let bound = socket.local_addr()?.as_socket().ok_or(io::ErrorKind::AddrNotAvailable)?;
@@ -96,6 +112,15 @@ mod tests {
         let group = listen_group(address, 3, ListenOptions::default()).expect("free port");
         assert_ne!(group[0].address().port(), 0);
         assert!(group.iter().all(|listener| listener.address() == group[0].address()));
+    }
+
+    #[test]
+    fn a_second_group_does_not_share_the_port() {
+        let address = "127.0.0.1:0".parse().expect("an address");
+        let group = listen_group(address, 2, ListenOptions::default()).expect("free port");
+        let again = listen_group(group[0].address(), 2, ListenOptions::default());
+        let error = again.expect_err("taken");
+        assert_eq!((error.step, error.errno), (Step::Listen, libc::EADDRINUSE));
     }
 
     #[test]
