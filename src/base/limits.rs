@@ -90,6 +90,10 @@ pub const RECEIVE_BUFFERS: u16 = 256;
 pub const RECEIVE_BUFFER_BYTES: usize = 4 * KIB;
 /// Small outgoing messages are packed into chunks of this size.
 pub const SEND_CHUNK_BYTES: usize = 16 * KIB;
+/// Bytes that the kernel takes for one connection before the network has taken them. Without it a
+/// slow peer holds megabytes of kernel memory, and no progress of it is seen until a third of that
+/// is free again, which at tens of KiB a second takes longer than [`WRITE_STALL_TIMEOUT_MS`].
+pub const SOCKET_UNSENT_BYTES: u32 = 128 * KIB as u32;
 /// Pieces that one send gathers. The rest waits for the next send.
 pub const SEND_SLICES_MAX: usize = 64;
 /// Pause of accepting when the process has no file descriptors left.

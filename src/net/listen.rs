@@ -2,7 +2,7 @@
 //! no shard hands a socket to another.
 
 use super::error::{StartError, Step};
-use crate::base::limits::LISTEN_BACKLOG;
+use crate::base::limits::{LISTEN_BACKLOG, SOCKET_UNSENT_BYTES};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -47,24 +47,31 @@ impl Listener {
 }
 
 /// Listens on `address`; port 0 lets the kernel choose. Several listeners may share an address
-/// within one user (SO_REUSEPORT), so a second server would bind silently: see [`listen_group`].
+/// within one user (SO_REUSEPORT); [`listen_group`] makes sure that they are all ours.
 pub fn listen(address: SocketAddr, options: ListenOptions) -> Result<Listener, StartError> {
-    open(address, options)
-        .map_err(|error| StartError::from_io(Step::Listen, format!("listen on {address}"), &error))
+    open(address, options).map_err(|error| refused(address, &error))
+}
+
+fn refused(address: SocketAddr, error: &io::Error) -> StartError {
+    StartError::from_io(Step::Listen, format!("listen on {address}"), error)
 }
 
 /// One listener for each of `count` shards. With port 0 the first bind decides the port of all.
-/// Refuses an address that another server listens on, even one that would share it: the kernel
-/// would give each of the two servers some of the clients.
+///
+/// SO_REUSEPORT would also let a second server of the same user in, and the kernel would hand it a
+/// share of the first one's clients. So the address is first bound without it, which fails while
+/// anybody listens there.
 pub fn listen_group(
     address: SocketAddr,
     count: u16,
     options: ListenOptions,
 ) -> Result<Vec<Listener>, StartError> {
     assert!(count > 0);
-    check_free(address, options).map_err(|error| {
-        StartError::from_io(Step::Listen, format!("listen on {address}"), &error)
-    })?;
+    if address.port() != 0 {
+        socket(address, options)
+            .and_then(|socket| socket.bind(&address.into()))
+            .map_err(|error| refused(address, &error))?;
+    }
     let first = listen(address, options)?;
     let bound = first.address;
     let mut group = vec![first];
@@ -74,16 +81,10 @@ pub fn listen_group(
     Ok(group)
 }
 
-/// Binds without sharing, and never listens: so no client meets a socket that is about to go.
-fn check_free(address: SocketAddr, options: ListenOptions) -> io::Result<()> {
-    socket(address, options)?.bind(&address.into())
-}
-
-/// A socket that is bound to nothing. It stays blocking: a ring answers EAGAIN on a non-blocking
-/// one instead of waiting.
+/// A socket that connections of an earlier life (TIME_WAIT) do not keep from binding.
 fn socket(address: SocketAddr, options: ListenOptions) -> io::Result<Socket> {
+    // The socket stays blocking: a ring answers EAGAIN on a non-blocking one instead of waiting.
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    // Connections of an earlier life linger in TIME_WAIT and are no reason to wait.
     socket.set_reuse_address(true)?;
     if address.is_ipv6() {
         socket.set_only_v6(options.ipv6_only)?;
@@ -94,8 +95,9 @@ fn socket(address: SocketAddr, options: ListenOptions) -> io::Result<Socket> {
 fn open(address: SocketAddr, options: ListenOptions) -> io::Result<Listener> {
     let socket = socket(address, options)?;
     socket.set_reuse_port(true)?;
-    // Accepted sockets inherit this, which saves a system call for each.
+    // Accepted sockets inherit these two, which saves system calls for each.
     socket.set_tcp_nodelay(true)?;
+    socket.set_tcp_notsent_lowat(SOCKET_UNSENT_BYTES)?;
     socket.bind(&address.into())?;
     socket.listen(options.backlog.min(i32::MAX as u32) as i32)?;
     let bound = socket.local_addr()?.as_socket().ok_or(io::ErrorKind::AddrNotAvailable)?;
@@ -115,12 +117,14 @@ mod tests {
     }
 
     #[test]
-    fn a_second_group_does_not_share_the_port() {
+    fn a_second_group_on_the_same_port_is_refused() {
         let address = "127.0.0.1:0".parse().expect("an address");
         let group = listen_group(address, 2, ListenOptions::default()).expect("free port");
-        let again = listen_group(group[0].address(), 2, ListenOptions::default());
-        let error = again.expect_err("taken");
+        let address = group[0].address();
+        let error = listen_group(address, 2, ListenOptions::default()).expect_err("taken");
         assert_eq!((error.step, error.errno), (Step::Listen, libc::EADDRINUSE));
+        drop(group);
+        listen_group(address, 2, ListenOptions::default()).expect("free again");
     }
 
     #[test]
