@@ -249,8 +249,7 @@ fn route(request: &Request<'_>, world: &World) -> (Plan, usize) {
         }
         (path, _) => match web::ASSETS.iter().find(|(known, _)| *known == path) {
             Some((path, asset)) if is_get => {
-                let tag = request.header("if-none-match");
-                let fresh = tag.is_some_and(|tag| tag == asset.etag.as_bytes());
+                let fresh = request.fields.all("if-none-match").any(|tags| names(tags, asset.etag));
                 (Plan::Asset { path, fresh }, 0)
             }
             Some(_) => (not_allowed("GET, HEAD"), 0),
@@ -258,6 +257,14 @@ fn route(request: &Request<'_>, world: &World) -> (Plan, usize) {
             None => (not_found(), 0),
         },
     }
+}
+
+/// Whether an `If-None-Match` names our tag, by weak comparison (RFC 9110 §13.1.2, §8.8.3.2): a
+/// proxy that compresses a page on its way makes its tag weak.
+fn names(tags: &[u8], etag: &str) -> bool {
+    tags.split(|byte| *byte == b',')
+        .map(<[u8]>::trim_ascii)
+        .any(|tag| tag == b"*" || tag.strip_prefix(b"W/").unwrap_or(tag) == etag.as_bytes())
 }
 
 fn error(status: u16, reason: &'static str, hint: &'static str) -> Plan {
