@@ -4,6 +4,8 @@ mod documents;
 
 mod edges;
 
+mod server;
+
 mod sim;
 
 mod tidy;

@@ -1,0 +1,28 @@
+//! The running server, from the outside: every test starts the real program, talks to it over
+//! sockets, and names the behaviour whose failure it would show.
+
+mod client;
+
+mod process;
+
+mod raw;
+
+mod endings;
+
+mod history;
+
+mod http;
+
+mod protocol;
+
+mod restart;
+
+mod scarcity;
+
+mod shards;
+
+mod slow;
+
+mod start;
+
+mod webhook;
