@@ -1,12 +1,9 @@
 //! Replies and events: the JSON a client reads (`docs/PROTOCOL.md`).
 
-use super::event::{
-    Access, Frame, JoinedDetail, MemberAction, Refusal, Role, Secret, Source, Status,
-};
+use super::event::{Access, Frame, JoinedDetail, MemberAction, Refusal, Role, Secret, Status};
 use crate::base::codes::{Advice, CloseReason};
 use crate::base::ids::{EpochId, Offset};
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -296,11 +293,6 @@ pub fn secret_parse(text: &str) -> Option<Secret> {
     Some(Secret(value.to_be_bytes()))
 }
 
-/// The wire name of a source.
-pub fn source_name(source: Source) -> &'static str {
-    source.name()
-}
-
 /// Appends `text` as a JSON string.
 fn quote(out: &mut String, text: &str) {
     // Most names and texts need no escape: copy them whole.
@@ -316,19 +308,6 @@ fn quote(out: &mut String, text: &str) {
 
 fn text_of<T: Serialize>(value: &T) -> Frame {
     Arc::from(serde_json::to_string(value).expect("our own values serialise"))
-}
-
-/// The offset and verb of an event of ours: what a client keeps as its position.
-#[derive(Deserialize, Debug)]
-pub struct EventHead<'a> {
-    /// The event.
-    pub t: &'a str,
-    /// Its offset, 0 when it has none.
-    #[serde(default)]
-    pub o: u64,
-    /// The rest, unread.
-    #[serde(borrow, default)]
-    pub d: Option<&'a RawValue>,
 }
 
 #[cfg(test)]

@@ -330,11 +330,7 @@ fn required<T: DeserializeOwned>(verb: &str, d: Option<&RawValue>) -> Result<T, 
 }
 
 fn cut(text: &str) -> &str {
-    let mut end = text.len().min(40);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    &text[..end]
+    &text[..text.floor_char_boundary(40)]
 }
 
 #[cfg(test)]

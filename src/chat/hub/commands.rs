@@ -222,9 +222,5 @@ fn subject(command: &Command, args: &str) -> Result<Name, Refusal> {
 }
 
 fn cut(text: &str) -> &str {
-    let mut end = text.len().min(40);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    &text[..end]
+    &text[..text.floor_char_boundary(40)]
 }

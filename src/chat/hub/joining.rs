@@ -458,9 +458,5 @@ fn too_many_rooms() -> Refusal {
 
 /// Device and client names are for the log: 64 bytes are enough.
 fn cut(text: &str) -> &str {
-    let mut end = text.len().min(64);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    &text[..end]
+    &text[..text.floor_char_boundary(64)]
 }

@@ -185,16 +185,6 @@ impl Hub {
         self.sessions.is_empty() && seats && owed && users && self.leaving.is_empty()
     }
 
-    /// Rooms owned by this shard.
-    pub fn room_count(&self) -> usize {
-        self.rooms.len()
-    }
-
-    /// Live chat connections, for the drain.
-    pub fn connections(&self) -> Vec<ConnId> {
-        self.sessions.ids()
-    }
-
     /// A room of this shard, for tests and tools.
     pub fn room(&self, name: &str) -> Option<&Room> {
         self.rooms.get(name)
