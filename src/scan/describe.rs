@@ -1,8 +1,8 @@
 //! A record in words: position, text, and the rest as `name=value`.
 
 use crate::log::record::{
-    Delivery, Direction, MemberAction, NameKind, Outcome, RecordView, RoomAction, SessionAction,
-    Source,
+    Delivery, Direction, EraseScope, MemberAction, NameKind, Outcome, RecordView, RoomAction,
+    SessionAction, Source,
 };
 use crate::log::{Entry, Kind};
 use std::fmt::Write;
@@ -110,6 +110,32 @@ fn fill_unplaced(out: &mut Description, view: &RecordView<'_>, entry: &Entry<'_>
         RecordView::UserStatus(status) => {
             out.text = status.text.to_string();
             out.say("state", status.state);
+        }
+        RecordView::Metric(metric) => {
+            out.text = metric.name.to_string();
+            out.say("shard", metric.shard);
+            out.say("count", metric.count);
+            out.say("sum", metric.sum);
+            out.say("max", metric.max);
+            out.say("span_us", metric.span_us);
+        }
+        RecordView::Erasure(erasure) => {
+            out.text = erasure.subject.to_string();
+            out.say("scope", code(EraseScope::from_byte(erasure.scope).map(EraseScope::name)));
+            out.say("by", &*erasure.by);
+            out.say_text("reason", &erasure.reason);
+            out.say("records", erasure.record_count);
+            out.say("segments", erasure.segment_count);
+            out.say("id", erasure.id);
+        }
+        RecordView::Run(run) => {
+            out.say("epoch", run.epoch);
+            out.say("first", run.first);
+            out.say("last", run.last);
+        }
+        RecordView::Seen(seen) => {
+            out.o = Some(seen.o.to_native()).filter(|o| *o != 0);
+            out.say_text("cid", &seen.cid);
         }
         _ => assert!(view.kind() == Kind::Stop),
     }

@@ -165,9 +165,14 @@ pub fn read(entry: &Entry<'_>) -> Option<ChatRecord> {
         RecordView::UserStatus(status) => {
             Fact::Status(Status { state: state_in(status.state), text: (*status.text).into() })
         }
-        RecordView::Name(_) | RecordView::Epoch(_) | RecordView::Stop(_) | RecordView::Raw(_) => {
-            return None;
-        }
+        RecordView::Name(_)
+        | RecordView::Epoch(_)
+        | RecordView::Stop(_)
+        | RecordView::Raw(_)
+        | RecordView::Metric(_)
+        | RecordView::Erasure(_)
+        | RecordView::Run(_)
+        | RecordView::Seen(_) => return None,
     };
     Some(ChatRecord { ts_us, user: entry.user().into(), room: entry.room().into(), fact })
 }

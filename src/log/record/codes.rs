@@ -161,3 +161,17 @@ codes! {
         Deleted = 8, "deleted";
     }
 }
+
+codes! {
+    /// What an erasure was about.
+    EraseScope {
+        /// All that a user said and was called.
+        User = 1, "user";
+        /// All that was said in a room.
+        Room = 2, "room";
+        /// One message.
+        Message = 3, "message";
+        /// What outlived the keeping time of its room.
+        Retention = 4, "retention";
+    }
+}

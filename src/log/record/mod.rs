@@ -16,11 +16,12 @@ mod view;
 mod tests;
 
 pub use codes::{
-    Delivery, Direction, MemberAction, NameKind, Outcome, RoomAction, SessionAction, Source,
+    Delivery, Direction, EraseScope, MemberAction, NameKind, Outcome, RoomAction, SessionAction,
+    Source,
 };
 pub use types::{
-    CommandV1, DeleteV1, EditV1, EpochV1, MarkV1, MemberV1, MessageV1, NameV1, RawV1, RoomV1,
-    SessionV1, StatusV1, StopV1, UserStatusV1,
+    CommandV1, DeleteV1, EditV1, EpochV1, EraseV1, MarkV1, MemberV1, MessageV1, MetricV1, NameV1,
+    RawV1, RoomV1, RunV1, SeenV1, SessionV1, StatusV1, StopV1, UserStatusV1,
 };
 pub use view::{Kind, Record, RecordView, serialize_into};
 
@@ -33,6 +34,9 @@ pub const RECORD_HEADER_BYTES: usize = 16;
 pub const ALIGN: usize = 8;
 /// Bytes of one [`RawV1`] part.
 pub const RAW_PART_BYTES_MAX: usize = 40 * 1_024;
+
+/// The record was rewritten by an erasure: its texts and names are gone.
+pub const FLAG_ERASED: u16 = 1;
 
 const _: () = assert!(RAW_PART_BYTES_MAX + 1_024 <= RECORD_BYTES_MAX);
 const _: () = assert!(RECORD_HEADER_BYTES.is_multiple_of(ALIGN));
@@ -56,7 +60,7 @@ pub struct RecordHeader {
     pub payload_len: u32,
     /// A [`Kind`] as it is on disk; readers skip what they do not know.
     pub tag: u16,
-    /// Reserved, 0.
+    /// [`FLAG_ERASED`], or 0.
     pub flags: u16,
     /// Who it is about or who did it.
     pub user: NameId,

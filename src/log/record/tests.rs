@@ -183,6 +183,10 @@ fn layouts_are_pinned() {
         (12, (8, 8, Some(0))),
         (13, (32, 8, Some(0))),
         (14, (24, 8, Some(0))),
+        (15, (64, 8, Some(0))),
+        (16, (56, 8, Some(0))),
+        (17, (32, 8, Some(0))),
+        (18, (40, 8, Some(0))),
     ];
     assert_eq!(layouts, want);
 }
@@ -264,4 +268,60 @@ fn the_document_lists_every_type() {
         assert!(document.contains(&row), "{row}");
     }
     assert!(document.contains(&format!("`{:#010x}`", crate::log::format::RKYV_DESCRIPTOR)));
+}
+
+#[test]
+fn metrics_and_erasures() {
+    let metric = MetricV1 {
+        ts_us: 3,
+        span_us: 60,
+        count: 2,
+        sum: 9,
+        max: 7,
+        name: "turn",
+        buckets: &[7, 0, 1, 0, 0, 0],
+        shard: 1,
+    };
+    let golden = "7475726e07000100 0000000000000000 0300000000000000 3c00000000000000
+        0200000000000000 0900000000000000 0700000000000000
+        c8ffffff04000000 c4ffffff06000000 0100000000000000";
+    check(&metric, golden, |view| {
+        let RecordView::Metric(metric) = view else { panic!() };
+        assert_eq!((&*metric.name, metric.shard.to_native()), ("turn", 1));
+        assert_eq!((metric.count.to_native(), metric.buckets.len()), (2, 6));
+    });
+    let erasure = EraseV1 {
+        ts_us: 3,
+        id: 4,
+        record_count: 5,
+        by: "op",
+        subject: "erased-1",
+        reason: "",
+        segment_count: 6,
+        scope: EraseScope::User as u8,
+    };
+    let golden = "6f706572617365642d31000000000000
+        0300000000000000 0400000000000000 0500000000000000
+        d8ffffff02000000 d2ffffff08000000 d2ffffff00000000 0600000001000000";
+    check(&erasure, golden, |view| {
+        let RecordView::Erasure(erasure) = view else { panic!() };
+        assert_eq!((&*erasure.by, &*erasure.subject, erasure.scope), ("op", "erased-1", 1));
+    });
+}
+
+#[test]
+fn what_only_snapshots_hold() {
+    let run = RunV1 { ts_us: 3, epoch: 5, first: 1, last: 9 };
+    let golden = "0300000000000000 0500000000000000 0100000000000000 0900000000000000";
+    check(&run, golden, |view| {
+        let RecordView::Run(run) = view else { panic!() };
+        assert_eq!((run.first.to_native(), run.last.to_native()), (1, 9));
+    });
+    let seen = SeenV1 { ts_us: 3, o: 2, print_high: 0, print_low: 8, cid: "c" };
+    let golden = "6300000000000000 0300000000000000 0200000000000000 0000000000000000
+        0800000000000000 d8ffffff01000000";
+    check(&seen, golden, |view| {
+        let RecordView::Seen(seen) = view else { panic!() };
+        assert_eq!((seen.o.to_native(), seen.print_low.to_native(), &*seen.cid), (2, 8, "c"));
+    });
 }

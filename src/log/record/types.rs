@@ -221,6 +221,82 @@ pub struct UserStatusV1<'a> {
     pub state: u8,
 }
 
+/// What one measurement of a shard looked like over a while. Written by the server about itself.
+#[derive(Archive, Serialize, Clone, Copy, PartialEq, Debug)]
+pub struct MetricV1<'a> {
+    /// When the while ended.
+    pub ts_us: i64,
+    /// How long it was, microseconds.
+    pub span_us: u64,
+    /// Number of values.
+    pub count: u64,
+    /// Their sum, in the unit of the metric.
+    pub sum: u64,
+    /// The largest of them.
+    pub max: u64,
+    /// The metric's name.
+    #[rkyv(with = InlineAsBox)]
+    pub name: &'a str,
+    /// The values by size, as `metrics` encodes them: so that whiles and shards can be added up.
+    #[rkyv(with = BytesAsBox)]
+    pub buckets: &'a [u8],
+    /// The shard that measured.
+    pub shard: u16,
+}
+
+/// Something was erased from the log on somebody's demand: what is left of it.
+#[derive(Archive, Serialize, Clone, Copy, PartialEq, Debug)]
+pub struct EraseV1<'a> {
+    /// When it was done.
+    pub ts_us: i64,
+    /// The erasure's number, as its request names it.
+    pub id: u64,
+    /// Records that lost their content.
+    pub record_count: u64,
+    /// Who demanded it.
+    #[rkyv(with = InlineAsBox)]
+    pub by: &'a str,
+    /// What stands for the subject now; never what it was called before.
+    #[rkyv(with = InlineAsBox)]
+    pub subject: &'a str,
+    /// Why, in the words of who demanded it; may be empty.
+    #[rkyv(with = InlineAsBox)]
+    pub reason: &'a str,
+    /// Segments that were rewritten.
+    pub segment_count: u32,
+    /// An [`EraseScope`](super::EraseScope).
+    pub scope: u8,
+}
+
+/// The header's room had the positions `first..=last` in an epoch. Stands in snapshots only.
+#[derive(Archive, Serialize, Clone, Copy, PartialEq, Debug)]
+pub struct RunV1 {
+    /// When the last of them was written.
+    pub ts_us: i64,
+    /// The epoch.
+    pub epoch: u64,
+    /// First position.
+    pub first: u64,
+    /// Last position.
+    pub last: u64,
+}
+
+/// A message or status that must not be taken a second time. Stands in snapshots only.
+#[derive(Archive, Serialize, Clone, Copy, PartialEq, Debug)]
+pub struct SeenV1<'a> {
+    /// When it was taken.
+    pub ts_us: i64,
+    /// Position that it got in the header's room; 0: none.
+    pub o: u64,
+    /// Upper half of the print of its platform id; both 0: it has none.
+    pub print_high: u64,
+    /// Lower half of the print.
+    pub print_low: u64,
+    /// The header's user's own id for it; may be empty.
+    #[rkyv(with = InlineAsBox)]
+    pub cid: &'a str,
+}
+
 /// [`InlineAsBox`] for bytes. rkyv wants an allocator for any slice but `str`; bytes need none.
 pub struct BytesAsBox;
 

@@ -145,6 +145,14 @@ kinds! {
     13 Raw "raw", RawV1<'_>, RawV1<'static>, timed;
     /// A user's status.
     14 UserStatus "user_status", UserStatusV1<'_>, UserStatusV1<'static>, timed;
+    /// A measurement of the server.
+    15 Metric "metric", MetricV1<'_>, MetricV1<'static>, timed;
+    /// What is left of something that was erased.
+    16 Erasure "erasure", EraseV1<'_>, EraseV1<'static>, timed;
+    /// Positions of a room in one epoch, in snapshots.
+    17 Run "run", RunV1, RunV1, timed;
+    /// Something that was taken already, in snapshots.
+    18 Seen "seen", SeenV1<'_>, SeenV1<'static>, timed;
 }
 
 const _: () = assert!(Kind::ALL.len() < 32, "a batch keeps its types in a 32-bit mask");
