@@ -12,7 +12,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("log", &["base", "metrics"]),
     ("chat", &["base", "metrics"]),
     ("whatsapp", &["base", "metrics"]),
-    ("scan", &["base", "log"]),
+    ("scan", &["base", "metrics", "log"]),
     ("config", &["base", "metrics"]),
     ("net", &["base", "metrics"]),
     ("admin", &["base", "metrics"]),
