@@ -18,6 +18,8 @@ pub mod wheel;
 
 pub mod codes;
 
+pub mod letters;
+
 pub mod rate;
 
 pub mod secret;

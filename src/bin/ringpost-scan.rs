@@ -17,6 +17,7 @@ fn main() -> ExitCode {
     };
     let surroundings = Surroundings {
         now_us: now.as_micros() as i64,
+        terminal: stdout().is_terminal(),
         colour: stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none(),
         wait: &mut wait,
     };

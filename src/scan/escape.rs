@@ -1,19 +1,10 @@
 //! Texts of strangers on their way to a terminal or a file.
 //!
-//! A raw control character can move the cursor, rename the window or answer in the user's place
-//! (CWE-150, CVE-2003-0063); a bidirectional override can make a line read as another. Both are
-//! shown as `\u{..}` instead. Line breaks too: one record is one line.
+//! What [`letters`](crate::base::letters) calls unsafe is shown as `\u{..}` instead. Line breaks too:
+//! one record is one line.
 
+use crate::base::letters::is_unsafe;
 use std::fmt::Write;
-
-/// Whether `character` may not reach a terminal as it is.
-pub(super) fn is_unsafe(character: char) -> bool {
-    character.is_control() // C0, DEL and C1.
-        || matches!(character,
-            '\u{061c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
-            | '\u{e0000}'..='\u{e007f}')
-}
 
 /// Appends `text` with every unsafe character, and the backslash that introduces them, escaped.
 pub(super) fn terminal(text: &str, out: &mut String) {

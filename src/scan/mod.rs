@@ -12,6 +12,7 @@ mod describe;
 mod escape;
 mod filter;
 mod render;
+mod spark;
 mod summary;
 mod tail;
 mod time;
@@ -23,7 +24,7 @@ mod tests;
 use crate::log::{Log, LogError, Trust, directory};
 use clap::{ArgMatches, Command};
 use filter::Filter;
-use render::{Format, Rows};
+use render::{Format, Look, Rows};
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -46,7 +47,9 @@ const REPORTS: &[Report] = &[tail::REPORT, summary::REPORT, verify::REPORT];
 pub struct Surroundings<'a> {
     /// Wall clock, microseconds since 1970.
     pub now_us: i64,
-    /// Whether rows go to a terminal that wants colours.
+    /// Whether rows go to a terminal.
+    pub terminal: bool,
+    /// Whether that terminal wants colours.
     pub colour: bool,
     /// Waits for more records while following; `false` ends the scan.
     pub wait: &'a mut dyn FnMut() -> bool,
@@ -58,7 +61,7 @@ struct Job<'a> {
     filter: Filter,
     matches: &'a ArgMatches,
     format: Format,
-    colour: bool,
+    look: Look,
     out: &'a mut dyn Write,
     words: &'a mut dyn Write,
     wait: &'a mut dyn FnMut() -> bool,
@@ -97,7 +100,7 @@ impl From<LogError> for ScanError {
 impl Job<'_> {
     /// Rows of this report on their way out.
     fn rows(&mut self, columns: &'static [render::Column]) -> io::Result<Rows<'_>> {
-        Rows::begin(self.out, self.format, self.colour, columns)
+        Rows::begin(self.out, self.format, self.look, columns)
     }
 }
 
@@ -146,16 +149,20 @@ fn report(
     }
     let data = matches.get_one::<PathBuf>("data").expect("has a default");
     let log = Log::open(&find_log(data), Trust::Validate)?;
-    (report.run)(&mut Job {
+    let found = (report.run)(&mut Job {
         log,
         filter,
         matches,
         format: command_line::format(matches),
-        colour: surroundings.colour,
+        look: Look { colour: surroundings.colour, person: surroundings.terminal },
         out,
-        words,
+        words: &mut *words,
         wait: surroundings.wait,
-    })
+    })?;
+    if found == Found::Nothing {
+        writeln!(words, "nothing found")?;
+    }
+    Ok(found)
 }
 
 /// The `log` directory of a data directory, or the directory itself when it holds segments: a

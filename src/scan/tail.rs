@@ -49,7 +49,7 @@ fn options(command: Command) -> Command {
 
 fn run(job: &mut Job<'_>) -> Result<Found, ScanError> {
     let number = *job.matches.get_one::<u32>("number").expect("has a default") as usize;
-    let mut rows = Rows::begin(job.out, job.format, job.colour, COLUMNS)?;
+    let mut rows = Rows::begin(job.out, job.format, job.look, COLUMNS)?;
     // Only places are kept: the records themselves stay in the maps.
     let mut last: VecDeque<RecordPosition> = VecDeque::new();
     for entry in job.filter.entries(&job.log) {
@@ -84,12 +84,12 @@ fn run(job: &mut Job<'_>) -> Result<Found, ScanError> {
 fn show(rows: &mut Rows<'_>, entry: &Entry<'_>) -> io::Result<()> {
     let described = describe(entry);
     rows.row(&[
-        Cell::Count(entry.seq),
+        Cell::Id(entry.seq),
         entry.ts_us().map_or(Cell::None, Cell::Time),
         Cell::Text(described.kind),
         entry.room().into(),
         entry.user().into(),
-        described.o.map_or(Cell::None, Cell::Count),
+        described.o.map_or(Cell::None, Cell::Id),
         described.text.as_str().into(),
         described.detail.as_str().into(),
     ])

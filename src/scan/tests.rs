@@ -1,6 +1,7 @@
 //! Whole command lines against a log of two rooms: rows, words and exit status.
 
 use super::*;
+use crate::base::letters::is_unsafe;
 use crate::log::record::{
     CommandV1, Delivery, Direction, MessageV1, NameKind, Outcome, SessionV1, Source, StatusV1,
 };
@@ -85,7 +86,8 @@ fn scan(scratch: &Scratch, line: &str) -> (u8, String, String) {
 
 fn run_with(arguments: &[OsString], wait: &mut dyn FnMut() -> bool) -> (u8, String, String) {
     let (mut out, mut words) = (Vec::new(), Vec::new());
-    let surroundings = Surroundings { now_us: BEGIN_US + 10_000_000, colour: false, wait };
+    let surroundings =
+        Surroundings { now_us: BEGIN_US + 10_000_000, terminal: false, colour: false, wait };
     let status = run(arguments, &mut out, &mut words, surroundings);
     let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
     (status, text(out), text(words))
@@ -99,13 +101,13 @@ fn tail_shows_what_was_said_and_nothing_of_what_was_meant_for_the_terminal() {
     assert_eq!((status, words.as_str()), (0, ""));
     let lines: Vec<_> = out.lines().collect();
     assert_eq!(lines.len(), 7);
-    assert!(lines[0].starts_with("seq     time"), "{}", lines[0]);
+    assert!(lines[0].starts_with("seq  time"), "{}", lines[0]);
     assert!(lines[1].contains("hello") && lines[1].contains("source=ws direction=internal"));
     assert!(lines[2].contains("\\u{1b}]0;pwned\\u{7}\\u{202e}"), "{}", lines[2]);
     assert!(lines[4].contains("status=read external=wamid.1 recipient=49"), "{}", lines[4]);
     assert!(lines[5].contains("/dice 2d6") && lines[5].contains("outcome=ok duration_us=120"));
     assert!(lines[6].contains("stop"));
-    assert!(!out.chars().any(|c| c != '\n' && escape::is_unsafe(c)));
+    assert!(!out.chars().any(|c| c != '\n' && is_unsafe(c)));
 }
 
 #[test]
@@ -252,7 +254,8 @@ fn a_closed_pipe_is_success() {
     let scratch = Scratch::new("pipe");
     evening(&scratch);
     let data = scratch.path().as_os_str().to_owned();
-    let surroundings = Surroundings { now_us: 0, colour: false, wait: &mut || false };
+    let surroundings =
+        Surroundings { now_us: 0, terminal: false, colour: false, wait: &mut || false };
     let mut words = Vec::new();
     let line = ["--data".into(), data, "tail".into()];
     assert_eq!(run(&line, &mut Closed, &mut words, surroundings), 0);

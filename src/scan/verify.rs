@@ -35,7 +35,7 @@ struct Totals {
 
 fn run(job: &mut Job<'_>) -> Result<Found, ScanError> {
     let mut totals = Totals::default();
-    let mut rows = Rows::begin(job.out, job.format, job.colour, COLUMNS)?;
+    let mut rows = Rows::begin(job.out, job.format, job.look, COLUMNS)?;
     for index in 0..job.log.segments().len() {
         segment(&job.log, index, &mut rows, &mut totals)?;
     }
@@ -72,7 +72,7 @@ fn segment(log: &Log, index: usize, rows: &mut Rows<'_>, totals: &mut Totals) ->
     let mut cells = row(&name, finding, Some(Region { begin: 0, end: scan.end }));
     cells[4] = Cell::Count(scan.record_count);
     cells[5] = Cell::Count(scan.batches.len() as u64);
-    cells[6] = Cell::Count(scan.header.base_seq);
+    cells[6] = Cell::Id(scan.header.base_seq);
     rows.row(&cells)?;
     totals.segment_count += 1;
     totals.record_count += scan.record_count;
@@ -96,7 +96,7 @@ fn segment(log: &Log, index: usize, rows: &mut Rows<'_>, totals: &mut Totals) ->
         let begin = entry.position.offset;
         let end = begin + entry.record.header.stride() as u32;
         let mut cells = row(&name, "bad archive", Some(Region { begin, end }));
-        cells[6] = Cell::Count(entry.seq);
+        cells[6] = Cell::Id(entry.seq);
         cells[7] = "the checksum is right, the record is none: another program wrote it".into();
         rows.row(&cells)?;
     }
@@ -108,8 +108,8 @@ fn row(name: &str, finding: &str, region: Option<Region>) -> [Cell; 8] {
     cells[0] = name.into();
     cells[1] = finding.into();
     if let Some(region) = region {
-        cells[2] = Cell::Count(u64::from(region.begin));
-        cells[3] = Cell::Count(u64::from(region.end));
+        cells[2] = Cell::Id(u64::from(region.begin));
+        cells[3] = Cell::Id(u64::from(region.end));
     }
     cells
 }

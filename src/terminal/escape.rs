@@ -1,12 +1,12 @@
 //! Text of strangers made harmless for a terminal, and the colours of names. Pure.
 
+use crate::base::letters::is_unsafe;
 use serde_json::Value;
 
 /// Colours that stand on dark and on light ground.
 const COLOURS: [u8; 10] = [31, 32, 33, 34, 35, 36, 91, 92, 94, 95];
 
-/// Shows controls as escapes: C0, DEL, C1, the bidirectional controls (Unicode Technical Report 36,
-/// §2.1.4: they can make a line read as something else), line separators and the byte order mark.
+/// Shows what [`is_unsafe`] as escapes.
 ///
 /// A newline and a tab are left to the caller's `newline` and a space.
 pub fn harmless(text: &str, newline: &str) -> String {
@@ -16,7 +16,7 @@ pub fn harmless(text: &str, newline: &str) -> String {
             '\n' => out.push_str(newline),
             '\t' => out.push(' '),
             '\r' => {}
-            _ if is_harmful(letter) => out.extend(letter.escape_unicode()),
+            _ if is_unsafe(letter) => out.extend(letter.escape_unicode()),
             _ => out.push(letter),
         }
     }
@@ -28,7 +28,7 @@ pub fn harmless_json(value: &Value) -> String {
     let text = value.to_string();
     let mut out = String::with_capacity(text.len());
     for letter in text.chars() {
-        if is_harmful(letter) {
+        if is_unsafe(letter) {
             let mut units = [0; 2];
             for unit in letter.encode_utf16(&mut units) {
                 out.push_str(&format!("\\u{unit:04x}"));
@@ -38,14 +38,6 @@ pub fn harmless_json(value: &Value) -> String {
         }
     }
     out
-}
-
-fn is_harmful(letter: char) -> bool {
-    let bidi = matches!(letter, '\u{61c}' | '\u{200e}' | '\u{200f}'
-        | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    let invisible = matches!(letter, '\u{2028}' | '\u{2029}' | '\u{feff}'
-        | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}');
-    letter.is_control() || bidi || invisible
 }
 
 /// The colour of a name: always the same one.
@@ -81,7 +73,7 @@ mod tests {
     fn json_stays_the_same_value() {
         let value = serde_json::json!({"a": "x\u{202e}\u{9b}\u{e0001}\n", "b": "ü👍"});
         let text = harmless_json(&value);
-        assert!(!text.chars().any(is_harmful), "{text}");
+        assert!(!text.chars().any(is_unsafe), "{text}");
         assert_eq!(serde_json::from_str::<Value>(&text).expect("json"), value);
     }
 
@@ -89,7 +81,7 @@ mod tests {
     fn every_character_that_remains_is_printable() {
         for letter in (0..=0x10_ffff).filter_map(char::from_u32) {
             for shown in harmless(&letter.to_string(), "|").chars() {
-                assert!(!is_harmful(shown), "{letter:?} gives {shown:?}");
+                assert!(!is_unsafe(shown), "{letter:?} gives {shown:?}");
             }
         }
     }
