@@ -1,10 +1,10 @@
 //! What the shards and the log thread share: watermarks, state, and the way to wake the thread.
 
 use crate::base::ids::{LogPosition, ShardId};
+use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering, fence};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::thread::Thread;
 
 /// When a record counts as taken, so that its sender may be told.
@@ -108,7 +108,22 @@ pub(super) struct Shared {
     /// True while the log thread sleeps or is about to.
     armed: AtomicBool,
     thread: OnceLock<Thread>,
+    sealer_stop: AtomicBool,
+    /// How often a rotation was asked for, and how many of those are done.
+    rotations_asked: AtomicU64,
+    rotations_done: AtomicU64,
+    words: Mutex<Words>,
 }
+
+/// What the threads of the log have to say to people; written rarely, never on the way of a record.
+#[derive(Default)]
+struct Words {
+    notes: Vec<String>,
+    job_errors: BTreeMap<&'static str, String>,
+}
+
+/// Lines kept for somebody to print. Beyond, the oldest go.
+const NOTES_MAX: usize = 64;
 
 impl Shared {
     pub(super) fn new(policy: AckPolicy, ring_count: u16) -> Self {
@@ -120,6 +135,10 @@ impl Shared {
             stop: AtomicBool::new(false),
             armed: AtomicBool::new(false),
             thread: OnceLock::new(),
+            sealer_stop: AtomicBool::new(false),
+            rotations_asked: AtomicU64::new(0),
+            rotations_done: AtomicU64::new(0),
+            words: Mutex::default(),
         }
     }
 
@@ -189,6 +208,58 @@ impl Shared {
     pub(super) fn is_asked_to_stop(&self) -> bool {
         self.stop.load(Ordering::Acquire)
     }
+
+    pub(super) fn ask_sealer_to_stop(&self) {
+        self.sealer_stop.store(true, Ordering::Release);
+    }
+
+    pub(super) fn is_sealer_asked_to_stop(&self) -> bool {
+        self.sealer_stop.load(Ordering::Acquire)
+    }
+
+    /// Returns what [`Shared::rotated`] must reach.
+    pub(super) fn ask_to_rotate(&self) -> u64 {
+        let asked = self.rotations_asked.fetch_add(1, Ordering::AcqRel) + 1;
+        self.wake();
+        asked
+    }
+
+    pub(super) fn rotations_asked(&self) -> u64 {
+        self.rotations_asked.load(Ordering::Acquire)
+    }
+
+    pub(super) fn rotated(&self) -> u64 {
+        self.rotations_done.load(Ordering::Acquire)
+    }
+
+    pub(super) fn set_rotated(&self, asked: u64) {
+        self.rotations_done.store(asked, Ordering::Release);
+    }
+
+    pub(super) fn note(&self, line: String) {
+        let mut words = self.words();
+        if words.notes.len() >= NOTES_MAX {
+            words.notes.remove(0);
+        }
+        words.notes.push(line);
+    }
+
+    pub(super) fn set_job_error(&self, job: &'static str, error: Option<String>) {
+        let mut words = self.words();
+        let Some(error) = error else {
+            words.job_errors.remove(job);
+            return;
+        };
+        if words.job_errors.get(job) != Some(&error) {
+            words.notes.push(format!("log job {job}: {error}"));
+            words.job_errors.insert(job, error);
+        }
+    }
+
+    /// Nothing that can panic runs under the lock, so a poisoned one is as good as any.
+    fn words(&self) -> MutexGuard<'_, Words> {
+        self.words.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
 }
 
 /// A view of the log for health checks and metrics, from any thread.
@@ -217,6 +288,17 @@ impl LogHandle {
     /// when a segment is closed.
     pub fn durable(&self, shard: ShardId) -> LogPosition {
         self.shared.durable(usize::from(shard.0))
+    }
+
+    /// Lines for standard error that came since the last call, oldest first.
+    pub fn take_notes(&self) -> Vec<String> {
+        std::mem::take(&mut self.shared.words().notes)
+    }
+
+    /// Jobs of the seal thread whose last call failed, with the reason.
+    pub fn job_errors(&self) -> Vec<(&'static str, String)> {
+        let words = self.shared.words();
+        words.job_errors.iter().map(|(job, error)| (*job, error.clone())).collect()
     }
 
     /// What the log thread has done so far.

@@ -45,6 +45,8 @@ pub mod producer;
 
 mod segment;
 
+pub mod sealer;
+
 pub mod writer;
 
 #[cfg(test)]
@@ -56,4 +58,5 @@ pub use producer::{Producer, RingFull};
 pub use reader::{Cursor, Entry, Log, RecordPosition, Trust};
 pub use record::{Kind, NameId, NameKind, Record, RecordView};
 pub use recovered::Recovered;
+pub use sealer::{Job, SealContext};
 pub use writer::{AckPolicy, LogHandle, LogOptions, LogState, LogWriter};

@@ -58,6 +58,11 @@ impl SegmentFile {
         }
     }
 
+    /// The file.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     fn fill(&self, header: &SegmentHeader) -> Result<(), LogError> {
         self.reserve().map_err(LogError::io("reserve space for", &self.path))?;
         let page = header.encode();

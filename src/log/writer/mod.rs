@@ -22,6 +22,7 @@ use super::handle::Shared;
 use super::producer::Producer;
 use super::recovered::Recovered;
 use super::ring::ring;
+use super::sealer::{Job, Sealer};
 use crate::base::ids::ShardId;
 use crate::base::limits::{BATCH_BYTES_MAX, LOG_RING_BYTES, SEGMENT_BYTES};
 use std::path::Path;
@@ -68,6 +69,7 @@ impl LogOptions {
 pub struct LogWriter {
     handle: LogHandle,
     thread: Option<JoinHandle<Result<(), LogError>>>,
+    sealer: Sealer,
     /// Locked for as long as the thread lives.
     dir: DataDir,
 }
@@ -96,19 +98,26 @@ impl LogWriter {
         }
         let handle = LogHandle { shared: Arc::clone(&shared) };
         let log_dir = dir.log_dir();
+        let sealer = Sealer::start(log_dir.clone(), Arc::clone(&shared))?;
+        let orders = sealer.orders();
         let mut worker =
-            thread::Worker::new(log_dir, recovered, options, shared, readers, notifier);
+            thread::Worker::new(log_dir, recovered, options, shared, readers, notifier, orders);
         worker.begin_segment()?;
         let spawned = std::thread::Builder::new()
             .name("ringpost-log".to_owned())
             .spawn(move || worker.run())
             .map_err(LogError::io("start the log thread for", dir.root()))?;
-        Ok((Self { handle, thread: Some(spawned), dir }, producers))
+        Ok((Self { handle, thread: Some(spawned), sealer, dir }, producers))
     }
 
     /// A view of the log for other threads.
     pub fn handle(&self) -> LogHandle {
         self.handle.clone()
+    }
+
+    /// Gives the seal thread one more thing to do with sealed segments.
+    pub fn add_job(&self, job: Box<dyn Job>) {
+        self.sealer.add_job(job);
     }
 
     /// The data directory.
@@ -129,7 +138,10 @@ impl LogWriter {
         self.handle.shared.ask_to_stop();
         // The thread may have been between its last look and its sleep.
         thread.thread().unpark();
-        thread.join().unwrap_or(Err(LogError::Panicked))
+        let ended = thread.join().unwrap_or(Err(LogError::Panicked));
+        // Behind the log thread, whose last segment it closes.
+        self.sealer.stop();
+        ended
     }
 }
 

@@ -12,10 +12,12 @@ use crate::log::record::{
 };
 use crate::log::recovered::Recovered;
 use crate::log::ring::RingReader;
+use crate::log::sealer::Order;
 use crate::log::segment::SegmentFile;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 /// Bytes taken from one ring before the next has its turn.
@@ -53,6 +55,7 @@ pub(super) struct Worker {
     unsynced_bytes: usize,
     /// Bytes were synced and no batch says so yet.
     vouch_due: bool,
+    orders: Sender<Order>,
 }
 
 /// The segment that is being written.
@@ -77,6 +80,7 @@ impl Worker {
         shared: Arc<Shared>,
         rings: Vec<RingReader>,
         notifier: Notifier,
+        orders: Sender<Order>,
     ) -> Self {
         Self {
             log_dir,
@@ -91,6 +95,7 @@ impl Worker {
             start: recovered.start,
             unsynced_bytes: 0,
             vouch_due: false,
+            orders,
         }
     }
 
@@ -136,6 +141,7 @@ impl Worker {
         loop {
             // Read before the rings, so that all that was appended before the call is written.
             let stopping = self.shared.is_asked_to_stop();
+            let asked = self.shared.rotations_asked();
             if self.open.is_none() && !self.try_segment(stopping)? {
                 continue;
             }
@@ -147,6 +153,10 @@ impl Worker {
             }
             if stopping {
                 return self.close_log();
+            }
+            if asked > self.shared.rotated() {
+                self.rotate(asked)?;
+                continue;
             }
             self.rest()?;
         }
@@ -297,6 +307,20 @@ impl Worker {
         let open = self.open.take().expect("a segment is open");
         open.file.sync()?;
         open.file.give_back(open.framer.end() as u32);
+        let base_seq = self.prev_base_seq.expect("a segment was open");
+        let segment = open.file.path().to_path_buf();
+        // The seal thread outlives this one, unless it panicked.
+        let _ = self.orders.send(Order::Sealed { segment, base_seq });
+        Ok(())
+    }
+
+    /// Closes the open segment because the seal thread asked for it, unless nothing is in it.
+    fn rotate(&mut self, asked: u64) -> Result<(), LogError> {
+        let open = self.open.as_ref().expect("a segment is open");
+        if Some(open.framer.next_seq()) != self.prev_base_seq {
+            self.close_segment()?;
+        }
+        self.shared.set_rotated(asked);
         Ok(())
     }
 
@@ -347,6 +371,7 @@ impl Worker {
     fn sleep(&self, patience: Duration) -> bool {
         let has_work = || {
             self.shared.is_asked_to_stop()
+                || self.shared.rotations_asked() > self.shared.rotated()
                 || self.rings.iter().any(|ring| !ring.readable().is_empty())
         };
         self.shared.arm();

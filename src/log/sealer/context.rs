@@ -1,0 +1,117 @@
+//! What a job sees of the log.
+
+use super::{Job, Order, Sealed};
+use crate::log::handle::Shared;
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+use std::time::{Duration, Instant};
+
+/// The seal thread's side of the log, lent to each [`Job`].
+pub struct SealContext {
+    log_dir: PathBuf,
+    shared: Arc<Shared>,
+    inbox: Receiver<Order>,
+    sealed: RefCell<Sealed>,
+    fresh_jobs: RefCell<VecDeque<Box<dyn Job>>>,
+    retired: RefCell<Vec<&'static str>>,
+    is_stopping: Cell<bool>,
+}
+
+impl SealContext {
+    pub(super) fn new(log_dir: PathBuf, shared: Arc<Shared>, inbox: Receiver<Order>) -> Self {
+        Self {
+            log_dir,
+            shared,
+            inbox,
+            sealed: RefCell::default(),
+            fresh_jobs: RefCell::default(),
+            retired: RefCell::default(),
+            is_stopping: Cell::new(false),
+        }
+    }
+
+    /// Where segments and what is derived from them are.
+    pub fn log_dir(&self) -> &Path {
+        &self.log_dir
+    }
+
+    /// Whether the job should return now. Asked between the steps of a long call, at least each
+    /// 100 ms, for it also does what the log thread waits for from this thread.
+    pub fn is_stopping(&self) -> bool {
+        while let Ok(order) = self.inbox.try_recv() {
+            self.obey(order);
+        }
+        if self.shared.is_sealer_asked_to_stop() {
+            self.is_stopping.set(true);
+        }
+        self.is_stopping.get()
+    }
+
+    /// Closes the open segment, so that all that was appended before the call is in sealed ones,
+    /// unless it is empty. `false`: that did not happen within `patience`, or the log stops.
+    ///
+    /// The segment comes to [`Job::sealed`] like any other, after this call.
+    pub fn rotate(&self, patience: Duration) -> bool {
+        let asked = self.shared.ask_to_rotate();
+        let deadline = Instant::now() + patience;
+        while self.shared.rotated() < asked {
+            if self.is_stopping() || Instant::now() >= deadline {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        // What the log thread ordered before it said so is obeyed before this returns.
+        !self.is_stopping()
+    }
+
+    /// Says one line to whoever runs the server: on standard error, once.
+    pub fn note(&self, line: String) {
+        self.shared.note(line);
+    }
+
+    /// Waits for orders, at most as long as `patience`.
+    pub(super) fn receive(&self, patience: Duration) {
+        // A job may have met the order that was to wake this thread, so the flag is asked first.
+        let stopping = self.is_stopping();
+        let idle = self.sealed.borrow().is_empty() && self.fresh_jobs.borrow().is_empty();
+        let patience = if idle && !stopping { patience } else { Duration::ZERO };
+        if let Ok(order) = self.inbox.recv_timeout(patience) {
+            self.obey(order);
+        }
+    }
+
+    pub(super) fn take_sealed(&self) -> Option<(PathBuf, u64)> {
+        self.sealed.borrow_mut().pop_front()
+    }
+
+    pub(super) fn take_job(&self) -> Option<Box<dyn Job>> {
+        self.fresh_jobs.borrow_mut().pop_front()
+    }
+
+    pub(super) fn report(&self, job: &'static str, error: Option<String>) {
+        self.shared.set_job_error(job, error);
+    }
+
+    /// The job panicked: it is named in the health of the log, and not called again.
+    pub(super) fn retire(&self, job: &'static str) {
+        self.report(job, Some("it panicked and rests until the next start".to_owned()));
+        self.retired.borrow_mut().push(job);
+    }
+
+    pub(super) fn is_trusted(&self, job: &str) -> bool {
+        !self.retired.borrow().contains(&job)
+    }
+
+    fn obey(&self, order: Order) {
+        match order {
+            Order::Sealed { segment, base_seq } => {
+                self.sealed.borrow_mut().push_back((segment, base_seq));
+            }
+            Order::Job(job) => self.fresh_jobs.borrow_mut().push_back(job),
+            Order::Wake => {}
+        }
+    }
+}

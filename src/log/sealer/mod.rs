@@ -1,0 +1,186 @@
+//! The seal thread: everything that a log needs and no message may wait for.
+//!
+//! ```text
+//!   log thread ── a segment was closed ──▶ seal thread ─▶ Job::sealed of every job, in turn
+//!                                              │  once ─▶ Job::start
+//!                                              └ minute ▶ Job::tick
+//! ```
+//!
+//! Jobs make what is derived from segments (sidecars, snapshots) and take away what is no longer
+//! wanted (retention, erasure). All of it can be made again from the segments, so a job that
+//! fails, panics or is cut short costs nothing but its work: the others go on, the log goes on,
+//! and the health of the server says which one failed and why.
+//!
+//! **Never:** a job that makes the log thread or a shard wait.
+
+mod context;
+
+#[cfg(test)]
+mod tests;
+
+pub use context::SealContext;
+
+use super::directory::LogError;
+use super::handle::{LogHandle, Shared};
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{Sender, channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// From one [`Job::tick`] to the next.
+pub const TICK: Duration = Duration::from_secs(60);
+
+/// Work of the seal thread. Called on that thread only, one job at a time.
+///
+/// A call that takes long asks [`SealContext::is_stopping`] between its steps, and returns soon
+/// when the answer is yes: what is left undone is found again by `start` of the next process.
+/// An error is reported as the job's health until a later call succeeds. A job that panics is not
+/// called again.
+pub trait Job: Send {
+    /// Stable name for health and metrics, such as `sidecar`.
+    fn name(&self) -> &'static str;
+
+    /// Once, before any other call: finds what an earlier process left undone.
+    fn start(&mut self, _seal: &SealContext) -> Result<(), LogError> {
+        Ok(())
+    }
+
+    /// A segment is whole, sealed and durable, and nobody writes to it any more.
+    fn sealed(
+        &mut self,
+        _seal: &SealContext,
+        _segment: &Path,
+        _base_seq: u64,
+    ) -> Result<(), LogError> {
+        Ok(())
+    }
+
+    /// Each [`TICK`].
+    fn tick(&mut self, _seal: &SealContext) -> Result<(), LogError> {
+        Ok(())
+    }
+}
+
+/// What the seal thread is told.
+pub(super) enum Order {
+    /// A segment was sealed.
+    Sealed { segment: PathBuf, base_seq: u64 },
+    /// One more job.
+    Job(Box<dyn Job>),
+    /// Something is to be done soon; see [`SealContext`].
+    Wake,
+}
+
+/// The running seal thread. Dropping it stops it.
+#[derive(Debug)]
+pub(super) struct Sealer {
+    orders: Sender<Order>,
+    handle: LogHandle,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Sealer {
+    /// Starts the thread, without jobs.
+    pub(super) fn start(log_dir: PathBuf, shared: Arc<Shared>) -> Result<Self, LogError> {
+        let (orders, inbox) = channel();
+        let context = SealContext::new(log_dir.clone(), Arc::clone(&shared), inbox);
+        let thread = std::thread::Builder::new()
+            .name("ringpost-seal".to_owned())
+            .spawn(move || Worker { context, jobs: Vec::new() }.run())
+            .map_err(LogError::io("start the seal thread for", &log_dir))?;
+        Ok(Self { orders, handle: LogHandle { shared }, thread: Some(thread) })
+    }
+
+    /// A way to give orders, for the log thread.
+    pub(super) fn orders(&self) -> Sender<Order> {
+        self.orders.clone()
+    }
+
+    pub(super) fn add_job(&self, job: Box<dyn Job>) {
+        // The thread ends before the sender only if it panicked, which the state of the log says.
+        let _ = self.orders.send(Order::Job(job));
+    }
+
+    /// Ends the thread once every segment handed to it is closed; jobs are cut short.
+    pub(super) fn stop(&mut self) {
+        if let Some(thread) = self.thread.take() {
+            self.handle.shared.ask_sealer_to_stop();
+            let _ = self.orders.send(Order::Wake);
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Sealer {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+struct Worker {
+    context: SealContext,
+    jobs: Vec<Box<dyn Job>>,
+}
+
+impl Worker {
+    fn run(mut self) {
+        let mut next_tick = Instant::now() + TICK;
+        loop {
+            self.context.receive(next_tick.saturating_duration_since(Instant::now()));
+            if self.context.is_stopping() {
+                return;
+            }
+            self.begin_jobs();
+            while let Some((segment, base_seq)) = self.context.take_sealed() {
+                self.each(|job, seal| job.sealed(seal, &segment, base_seq));
+                self.begin_jobs();
+            }
+            if Instant::now() >= next_tick {
+                self.each(|job, seal| job.tick(seal));
+                next_tick = Instant::now() + TICK;
+            }
+        }
+    }
+
+    fn begin_jobs(&mut self) {
+        while let Some(job) = self.context.take_job() {
+            let begun = self.jobs.len();
+            self.jobs.push(job);
+            self.call(begun, &|job, seal| job.start(seal));
+            self.jobs.retain(|job| self.context.is_trusted(job.name()));
+        }
+    }
+
+    /// Calls every job, whatever became of the one before.
+    fn each(&mut self, call: impl Fn(&mut dyn Job, &SealContext) -> Result<(), LogError>) {
+        for index in 0..self.jobs.len() {
+            if self.context.is_stopping() {
+                return;
+            }
+            self.call(index, &call);
+        }
+        self.jobs.retain(|job| self.context.is_trusted(job.name()));
+    }
+
+    fn call(
+        &mut self,
+        index: usize,
+        call: &dyn Fn(&mut dyn Job, &SealContext) -> Result<(), LogError>,
+    ) {
+        let Self { context, jobs } = self;
+        let job = jobs[index].as_mut();
+        let name = job.name();
+        // A job that panicked half way is not called again, so nobody sees what it left behind.
+        match catch_unwind(AssertUnwindSafe(|| call(job, context))) {
+            Ok(Ok(())) => context.report(name, None),
+            Ok(Err(error)) => context.report(name, Some(error.to_string())),
+            Err(_) => context.retire(name),
+        }
+    }
+}
+
+/// Sealed segments that no job has seen yet, oldest first.
+type Sealed = VecDeque<(PathBuf, u64)>;
