@@ -79,6 +79,13 @@ impl SegmentHeader {
 
     /// Reads whichever copy is intact.
     pub fn decode(page: &[u8]) -> Result<Self, HeaderError> {
+        Self::decode_chained(page).map(|(header, _)| header)
+    }
+
+    /// The same, and where the chain of batch checksums begins: with the checksum that stands in
+    /// the page. It covers the writer's table of types, which is another one than ours when the
+    /// writer was another version, so [`SegmentHeader::chain_start`] is not the answer here.
+    pub(super) fn decode_chained(page: &[u8]) -> Result<(Self, u32), HeaderError> {
         if page.len() < SEGMENT_HEADER_BYTES || page[..SEGMENT_HEADER_BYTES].iter().all(|b| *b == 0)
         {
             return Err(HeaderError::Unborn);
@@ -102,7 +109,7 @@ impl SegmentHeader {
         if plain { digits.parse().ok() } else { None }
     }
 
-    /// Where the chain of batch checksums begins.
+    /// Where the chain of batch checksums begins in a segment that this version writes.
     pub fn chain_start(&self) -> u32 {
         let copy = self.encode_copy();
         read_u32(&copy, COPY_BYTES - 4)
@@ -133,7 +140,7 @@ impl SegmentHeader {
         out
     }
 
-    fn decode_copy(bytes: &[u8]) -> Result<Self, HeaderError> {
+    fn decode_copy(bytes: &[u8]) -> Result<(Self, u32), HeaderError> {
         if bytes[0..8] != SEGMENT_MAGIC {
             return Err(HeaderError::Damaged);
         }
@@ -142,7 +149,8 @@ impl SegmentHeader {
         if copy_bytes < FIXED_BYTES + 4 || copy_bytes > bytes.len() {
             return Err(HeaderError::Damaged);
         }
-        if crc32c::crc32c(&bytes[..copy_bytes - 4]) != read_u32(bytes, copy_bytes - 4) {
+        let crc = read_u32(bytes, copy_bytes - 4);
+        if crc32c::crc32c(&bytes[..copy_bytes - 4]) != crc {
             return Err(HeaderError::Damaged);
         }
         if read_u32(bytes, 8) != FORMAT_VERSION {
@@ -152,14 +160,15 @@ impl SegmentHeader {
             return Err(HeaderError::Descriptor(read_u32(bytes, 12)));
         }
         let prev_base_seq = read_u64(bytes, 24);
-        Ok(Self {
+        let header = Self {
             base_seq: read_u64(bytes, 16),
             prev_base_seq: (prev_base_seq != u64::MAX).then_some(prev_base_seq),
             created_us: read_u64(bytes, 32) as i64,
             salt: read_u64(bytes, 40),
             segment_bytes: read_u32(bytes, 48),
             start: read_u32(bytes, 52),
-        })
+        };
+        Ok((header, crc))
     }
 }
 
@@ -206,6 +215,34 @@ mod tests {
         let first = SegmentHeader { prev_base_seq: None, ..HEADER };
         assert_eq!(SegmentHeader::decode(&first.encode()[..]), Ok(first));
         assert_ne!(first.chain_start(), HEADER.chain_start());
+    }
+
+    /// The page that a version with `type_count` types writes.
+    fn page_of_another_version(type_count: usize) -> Vec<u8> {
+        let mut copy = HEADER.encode()[..COPY_BYTES - 4].to_vec();
+        copy.resize(FIXED_BYTES + type_count * SCHEMA_ENTRY_BYTES, 0x20);
+        let copy_bytes = copy.len() as u32 + 4;
+        copy[56..60].copy_from_slice(&copy_bytes.to_le_bytes());
+        copy[60..64].copy_from_slice(&(type_count as u32).to_le_bytes());
+        copy.extend(crc32c::crc32c(&copy).to_le_bytes());
+        let mut page = vec![0; SEGMENT_HEADER_BYTES];
+        page[..copy.len()].copy_from_slice(&copy);
+        page[HEADER_COPY_AT..][..copy.len()].copy_from_slice(&copy);
+        page
+    }
+
+    #[test]
+    fn the_chain_begins_where_its_writer_began_it() {
+        let ours = SegmentHeader::decode_chained(&HEADER.encode()[..]);
+        assert_eq!(ours, Ok((HEADER, HEADER.chain_start())));
+        for type_count in [0, 14, Kind::ALL.len() - 1, Kind::ALL.len() + 1, 200] {
+            let mut page = page_of_another_version(type_count);
+            let end = FIXED_BYTES + type_count * SCHEMA_ENTRY_BYTES;
+            let stored = read_u32(&page, end);
+            assert_eq!(SegmentHeader::decode_chained(&page), Ok((HEADER, stored)), "{type_count}");
+            page[9] ^= 1;
+            assert_eq!(SegmentHeader::decode_chained(&page), Ok((HEADER, stored)), "{type_count}");
+        }
     }
 
     #[test]

@@ -87,7 +87,7 @@ pub fn scan(segment: &[u8]) -> Result<SegmentScan, HeaderError> {
 impl SegmentScan {
     /// Reads the segment's header and stands behind it.
     pub fn begin(segment: &[u8]) -> Result<Self, HeaderError> {
-        let header = SegmentHeader::decode(segment)?;
+        let (header, chain_start) = SegmentHeader::decode_chained(segment)?;
         Ok(Self {
             header,
             batches: Vec::new(),
@@ -96,7 +96,7 @@ impl SegmentScan {
             ending: Ending::Open,
             record_count: 0,
             next_seq: header.base_seq,
-            prev_crc: header.chain_start(),
+            prev_crc: chain_start,
         })
     }
 
