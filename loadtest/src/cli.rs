@@ -97,7 +97,8 @@ fn command() -> Command {
         .args(rows)
         .arg(json.help("Print one JSON object instead of the report"))
         .after_help(
-            "Exit codes: 0 all as promised, 1 a delivery or a bound failed, 2 could not run",
+            "`ringpost-load gen-log --help`: a realistic log, written without a server\n\n\
+             Exit codes: 0 all as promised, 1 a delivery or a bound failed, 2 could not run",
         )
 }
 

@@ -1,7 +1,8 @@
 //! `ringpost-load`: puts load on a WebSocket server and judges every reply.
 //!
 //! The modules stand in reading order, which is dependency order. Nothing of the server's runtime
-//! is linked: what is measured and what measures share only the closed lists of `ringpost::base`.
+//! is linked: what is measured and what measures share only the closed lists of `ringpost::base`;
+//! `gen_log`, which measures nothing, writes with the server's own log.
 
 /// The client's side of WebSocket, byte by byte.
 mod frame;
@@ -30,6 +31,9 @@ mod cli;
 /// One run from start to report.
 mod run;
 
+/// A log without a server.
+mod gen_log;
+
 #[cfg(test)]
 mod standin;
 
@@ -42,6 +46,9 @@ use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 fn main() -> ExitCode {
+    if std::env::args().nth(1).is_some_and(|word| word == "gen-log") {
+        return gen_log::main(std::env::args().skip(1));
+    }
     let options = match cli::parse(std::env::args(), &tag()) {
         Ok(options) => options,
         Err(error) => {
