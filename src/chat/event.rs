@@ -1,15 +1,16 @@
 //! What goes into a [`Hub`](super::hub::Hub) and what comes out.
 
+pub use super::record::{
+    Access, Fact, MemberAction, Name, Record, Role, RoomChange, Source, State, Status,
+};
 use crate::base::codes::CloseReason;
 pub use crate::base::ids::Address;
 use crate::base::ids::{ConnId, EpochId, Offset, ShardId};
+use crate::metrics::Metric;
 use std::sync::Arc;
 
 /// A JSON text as a client reads it, encoded once and shared by every reader on every shard.
 pub type Frame = Arc<str>;
-
-/// A room or user name, shared.
-pub type Name = Arc<str>;
 
 /// Something happened to this shard.
 #[derive(Debug)]
@@ -202,6 +203,14 @@ pub enum Effect {
         /// Whether it is safe; if not the platform must send it again.
         accepted: bool,
     },
+    /// What was pushed before this has been waited for since then: count how long, once it is
+    /// queued to its sockets.
+    Measure {
+        /// As which measurement.
+        metric: Metric,
+        /// When the waiting began, µs of the monotonic clock that all shards share.
+        since_us: u64,
+    },
 }
 
 /// Index of a room among those with sessions on this shard. Reused when a room has none left.
@@ -235,6 +244,8 @@ pub enum Message {
         to: ConnId,
         /// The text.
         frame: Frame,
+        /// When the message came in that this is the `ok` of; see [`Effect::Measure`].
+        since_us: Option<u64>,
     },
     /// Owner to front: the answer to [`Ask::Join`].
     Joined {
@@ -272,6 +283,8 @@ pub enum Message {
         frame: Frame,
         /// The session that does not want it.
         skip: Option<Address>,
+        /// When the owner had it, for the durable class; see [`Effect::Measure`].
+        since_us: Option<u64>,
     },
     /// Owner to front: the user lost the right to be here.
     Evict {
@@ -399,6 +412,8 @@ pub enum Ask {
         reply: Option<Offset>,
         /// The sender does not want its own event.
         mute: bool,
+        /// When it came in; see [`Effect::Measure`].
+        since_us: u64,
     },
     /// Change a message.
     Edit {
@@ -534,233 +549,5 @@ pub struct Secret(pub [u8; 16]);
 impl std::fmt::Debug for Secret {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         out.write_str("Secret(…)")
-    }
-}
-
-/// What a user says of itself.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Status {
-    /// Which of the three.
-    pub state: State,
-    /// In its own words.
-    pub text: Box<str>,
-}
-
-/// The state part of a [`Status`].
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum State {
-    /// At the keyboard.
-    #[default]
-    Online,
-    /// Not at the keyboard.
-    Away,
-    /// Not to be disturbed.
-    DoNotDisturb,
-}
-
-impl State {
-    /// (wire name, number in the log)
-    pub const ALL: [(Self, &'static str, u8); 3] =
-        [(Self::Online, "online", 0), (Self::Away, "away", 1), (Self::DoNotDisturb, "dnd", 2)];
-
-    /// The wire name.
-    pub fn name(self) -> &'static str {
-        Self::ALL.iter().find(|(state, ..)| *state == self).expect("all states are listed").1
-    }
-
-    /// Reads the wire name.
-    pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL.iter().find(|(_, text, _)| *text == name).map(|(state, ..)| *state)
-    }
-}
-
-/// What a user may do in a room, least first.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
-pub enum Role {
-    /// Attached without membership.
-    #[default]
-    Guest,
-    /// A durable member.
-    Member,
-    /// May delete others' messages, invite, kick.
-    Moderator,
-    /// May give roles and close the room.
-    Owner,
-}
-
-impl Role {
-    /// (wire name, number in the log)
-    pub const ALL: [(Self, &'static str, u8); 4] = [
-        (Self::Guest, "guest", 0),
-        (Self::Member, "member", 1),
-        (Self::Moderator, "moderator", 2),
-        (Self::Owner, "owner", 3),
-    ];
-
-    /// The wire name.
-    pub fn name(self) -> &'static str {
-        Self::ALL.iter().find(|(role, ..)| *role == self).expect("all roles are listed").1
-    }
-
-    /// Reads the wire name.
-    pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL.iter().find(|(_, text, _)| *text == name).map(|(role, ..)| *role)
-    }
-}
-
-/// Where a message came from.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Source {
-    /// A WebSocket session.
-    Ws,
-    /// A WhatsApp contact.
-    WhatsApp,
-    /// A command's answer.
-    Command,
-    /// The server itself.
-    System,
-}
-
-impl Source {
-    /// (value, wire name)
-    pub const ALL: [(Self, &'static str); 4] = [
-        (Self::Ws, "ws"),
-        (Self::WhatsApp, "whatsapp"),
-        (Self::Command, "command"),
-        (Self::System, "system"),
-    ];
-
-    /// The wire name.
-    pub fn name(self) -> &'static str {
-        Self::ALL.iter().find(|(source, _)| *source == self).expect("all sources are listed").1
-    }
-}
-
-/// A fact for the log. The shard turns it into the log's own form; the hub rebuilds itself from
-/// the same facts at start.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Record {
-    /// Wall clock, µs since 1970.
-    pub ts_us: i64,
-    /// Who did it; empty for the server.
-    pub user: Name,
-    /// Where; empty for nowhere.
-    pub room: Name,
-    /// What.
-    pub fact: Fact,
-}
-
-impl Record {
-    /// Bytes of text in it: what its size in the log depends on.
-    pub fn text_bytes(&self) -> usize {
-        let body = match &self.fact {
-            Fact::Message { cid, text, name, external, .. } => {
-                cid.len() + text.len() + name.len() + external.len()
-            }
-            Fact::Edit { text, .. } => text.len(),
-            Fact::Member { subject, .. } => subject.len(),
-            Fact::Room { change: RoomChange::Topic(topic), .. } => topic.len(),
-            Fact::SessionStart { sid, device, client } => sid.len() + device.len() + client.len(),
-            Fact::SessionEnd { sid, .. } => sid.len(),
-            Fact::Command { name, args, .. } => name.len() + args.len(),
-            Fact::Delivery { external, status, .. } => external.len() + status.len(),
-            Fact::Status(status) => status.text.len(),
-            Fact::Delete { .. } | Fact::Room { .. } | Fact::Mark { .. } => 0,
-        };
-        body + self.user.len() + self.room.len()
-    }
-}
-
-/// The kinds of facts.
-#[derive(Clone, PartialEq, Eq, Debug)]
-#[expect(missing_docs, reason = "the fields are those of the protocol, docs/PROTOCOL.md")]
-pub enum Fact {
-    /// A message, in or out.
-    Message {
-        o: Offset,
-        cid: Box<str>,
-        text: Box<str>,
-        reply: Option<Offset>,
-        source: Source,
-        name: Box<str>,
-        external: Box<str>,
-    },
-    /// A new text for an old message.
-    Edit { o: Offset, of: Offset, version: u32, text: Box<str> },
-    /// A message taken back.
-    Delete { o: Offset, of: Offset },
-    /// A change of durable membership.
-    Member { o: Offset, subject: Name, role: Role, action: MemberAction },
-    /// A room was made, or changed.
-    Room { o: Offset, change: RoomChange },
-    /// A session began.
-    SessionStart { sid: Box<str>, device: Box<str>, client: Box<str> },
-    /// A session ended.
-    SessionEnd { sid: Box<str>, code: u16 },
-    /// A command ran.
-    Command { name: Box<str>, args: Box<str>, ok: bool },
-    /// A platform reported on a message of ours.
-    Delivery { external: Box<str>, status: Box<str>, error: u32 },
-    /// A user's watermarks moved.
-    Mark { recv: Offset, read: Offset },
-    /// A user's status changed.
-    Status(Status),
-}
-
-/// What happened to a membership.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum MemberAction {
-    /// Became a member.
-    Join,
-    /// No longer a member.
-    Leave,
-    /// Got another role.
-    Role,
-}
-
-impl MemberAction {
-    /// (value, wire name, number in the log)
-    pub const ALL: [(Self, &'static str, u8); 3] =
-        [(Self::Join, "join", 0), (Self::Leave, "leave", 1), (Self::Role, "role", 2)];
-
-    /// The wire name.
-    pub fn name(self) -> &'static str {
-        Self::ALL.iter().find(|(action, ..)| *action == self).expect("all actions are listed").1
-    }
-}
-
-/// What happened to a room.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum RoomChange {
-    /// Made by the record's user, who owns it.
-    Created,
-    /// New topic.
-    Topic(Box<str>),
-    /// New rule of entry.
-    Access(Access),
-}
-
-/// Who may enter a room.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Access {
-    /// Everyone.
-    #[default]
-    Open,
-    /// Durable members only.
-    Members,
-}
-
-impl Access {
-    /// The wire name.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Open => "open",
-            Self::Members => "members",
-        }
-    }
-
-    /// Reads the wire name.
-    pub fn parse(name: &str) -> Option<Self> {
-        [Self::Open, Self::Members].into_iter().find(|access| access.name() == name)
     }
 }

@@ -14,6 +14,9 @@
 /// What goes into a hub and what comes out.
 pub mod event;
 
+/// What the log is told, and tells at start.
+pub mod record;
+
 /// Requests of clients: the envelope and the verbs.
 pub mod request;
 

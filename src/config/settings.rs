@@ -132,6 +132,13 @@ pub const SETTINGS: &[Setting] = &[
         help: "Size of one log file in MiB.",
     },
     Setting {
+        key: "metrics.log_every_s",
+        kind: Kind::Integer { min: 0, max: 86_400 },
+        preset: Preset::Integer(60),
+        flag: None,
+        help: "Seconds between the server's own latencies in the log; 0 leaves them out.",
+    },
+    Setting {
         key: "rooms.fanout",
         kind: Kind::Choice(&["memory", "durable"]),
         preset: Preset::Text("memory"),

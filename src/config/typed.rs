@@ -16,6 +16,8 @@ pub struct Config {
     pub server: ServerConfig,
     /// The append-only log.
     pub log: LogConfig,
+    /// What the server logs about itself.
+    pub metrics: MetricsConfig,
     /// When a message is delivered.
     pub fanout: Fanout,
     /// Who may connect.
@@ -54,6 +56,13 @@ pub struct LogConfig {
     pub ack: AckPolicy,
     /// Size of a segment file; a whole number of MiB.
     pub segment_bytes: u64,
+}
+
+/// `metrics.*`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct MetricsConfig {
+    /// How often each shard logs what it measured, seconds. 0: never.
+    pub log_every_s: u64,
 }
 
 /// What a message must have reached before its sender is told `ok`.
@@ -152,6 +161,7 @@ impl Config {
                 },
                 segment_bytes: integer(layers, "log.segment_mib") * MIB as u64,
             },
+            metrics: MetricsConfig { log_every_s: integer(layers, "metrics.log_every_s") },
             fanout: match choice(layers, "rooms.fanout") {
                 "memory" => Fanout::Memory,
                 _ => Fanout::Durable,

@@ -219,7 +219,8 @@ mod tests {
             values in prop::collection::vec((0_u32..50, any::<u64>()), 1..400),
             cut in any::<prop::sample::Index>(),
         ) {
-            let values: Vec<u64> = values.iter().map(|(bits, value)| value >> (63 - bits)).collect();
+            let values = values.iter().map(|(bits, value)| value >> (63 - bits));
+            let values: Vec<u64> = values.collect();
             let mut reference = Histogram::<u64>::new(4).expect("four digits");
             let mut whole = Buckets::default();
             let mut halves = [Buckets::default(), Buckets::default()];

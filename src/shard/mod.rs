@@ -46,6 +46,9 @@ mod perform;
 /// Deadlines of connections, and readers that fall behind.
 mod deadlines;
 
+/// What the loop measures about itself.
+mod measure;
+
 /// The loop.
 mod turn;
 

@@ -46,7 +46,7 @@ impl Shard {
             let Ok(position) = record::append(&mut self.producer, fact) else {
                 return;
             };
-            self.appended.push_back(position);
+            self.appended.push_back((position, self.now.mono_us));
             self.unlogged.pop_front();
         }
     }
@@ -75,9 +75,11 @@ impl Shard {
             }
             Effect::Archive { ticket, room, first, last } => {
                 let shard = self.id;
+                self.meter.asked(ticket, self.now.mono_us);
                 self.ask_archive(Question { shard, ticket, room, first, last });
             }
             Effect::InboundDone { ticket, accepted } => self.webhook_item_done(ticket, accepted),
+            Effect::Measure { metric, since_us } => self.meter.note(metric, since_us),
         }
     }
 

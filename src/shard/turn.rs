@@ -3,6 +3,7 @@
 use super::archive::Question;
 use super::fan::Fans;
 use super::link::{Link, Protocol};
+use super::measure::Meter;
 use super::webhook::Webhooks;
 use super::world::{ENDED_BEAT, Mail, World};
 use crate::base::clock::Now;
@@ -14,6 +15,7 @@ use crate::base::wheel::{TICK_MS, Wheel};
 use crate::chat::event::{Effect, Event, LocalRoom, Record};
 use crate::chat::hub::Hub;
 use crate::log::{LogState, Producer};
+use crate::metrics::Metric;
 use crate::net::{Bell, Close, Collected, Driver, EndReason, Event as NetEvent, Listener, Peer};
 use crate::wire::http::date::imf_fixdate;
 use crate::wire::ws::encode::encode_close;
@@ -76,8 +78,8 @@ pub struct Shard {
     /// Rooms that corked connections will get live messages of.
     pub(super) corked_rooms: Vec<(ConnId, LocalRoom)>,
 
-    /// Positions of the hub's appends that are not known to be durable.
-    pub(super) appended: VecDeque<LogPosition>,
+    /// Positions of the hub's appends that are not known to be durable, and when they were made.
+    pub(super) appended: VecDeque<(LogPosition, u64)>,
     durable_appends: u64,
     /// Records that the log did not take when they were made, oldest first.
     pub(super) unlogged: VecDeque<Record>,
@@ -90,6 +92,7 @@ pub struct Shard {
     /// Shards to be woken at the end of the turn.
     pub(super) mailed: Vec<bool>,
     pub(super) questions: VecDeque<Question>,
+    pub(super) meter: Meter,
 
     pub(super) draining: bool,
     drain_deadline_ms: u64,
@@ -137,6 +140,7 @@ impl Shard {
             outbox_items: 0,
             mailed: vec![false; count],
             questions: VecDeque::new(),
+            meter: Meter::new(now.mono_us),
             draining: false,
             drain_deadline_ms: u64::MAX,
         }
@@ -157,7 +161,10 @@ impl Shard {
             self.take_mail();
             self.watch_log();
             self.end_turn();
+            self.measure_turn();
             if self.is_drained() {
+                self.log_metrics();
+                self.producer.wake();
                 let beat = &self.world.heartbeats[usize::from(self.id.0)];
                 beat.store(ENDED_BEAT, Ordering::Relaxed);
                 return;
@@ -170,7 +177,7 @@ impl Shard {
             }
             if let Some(sleep) = self.driver.prepare_sleep()
                 && self.mailbox.is_empty()
-                && self.appended.front().is_none_or(|first| *first > self.producer.acked())
+                && self.appended.front().is_none_or(|first| first.0 > self.producer.acked())
             {
                 sleep.wait(NAP_US).await;
             }
@@ -179,6 +186,7 @@ impl Shard {
 
     fn read_clock(&mut self) {
         self.now = self.world.clock.now();
+        self.meter.begin_turn(self.now.mono_us);
         let now_s = self.now.wall_us.div_euclid(1_000_000);
         if now_s != self.date_s {
             self.date_s = now_s;
@@ -189,6 +197,9 @@ impl Shard {
     }
 
     fn on_event(&mut self, event: NetEvent) {
+        if !matches!(event, NetEvent::Bell | NetEvent::Tick) {
+            self.meter.be_busy();
+        }
         match event {
             NetEvent::Accepted { conn, peer } => self.on_accepted(conn, peer.ip()),
             NetEvent::Received { conn, mut buffer } => self.on_bytes(conn, &mut buffer),
@@ -248,6 +259,7 @@ impl Shard {
         self.driver.set_timer(TICK_MS);
         self.expire();
         self.tend_lagging();
+        self.tend_metrics();
         self.tell_hub(Event::Tick);
     }
 
@@ -256,9 +268,11 @@ impl Shard {
             let Ok(mail) = self.mailbox.try_recv() else {
                 return;
             };
+            self.meter.be_busy();
             match mail {
                 Mail::Hub(message) => self.tell_hub(Event::Peer { message }),
                 Mail::Archived { ticket, events } => {
+                    self.meter.answered(ticket, self.now.mono_us);
                     self.tell_hub(Event::Archived { ticket, events });
                 }
                 Mail::Drain => self.begin_drain(),
@@ -271,11 +285,13 @@ impl Shard {
         self.append_unlogged();
         let acked = self.producer.acked();
         let before = self.durable_appends;
-        while self.appended.front().is_some_and(|first| *first <= acked) {
-            self.appended.pop_front();
+        while let Some((_, since_us)) = self.appended.pop_front_if(|first| first.0 <= acked) {
+            let waited_us = self.now.mono_us.saturating_sub(since_us);
+            self.meter.record(Metric::AppendToDurable, waited_us);
             self.durable_appends += 1;
         }
         if self.durable_appends > before {
+            self.meter.be_busy();
             self.tell_hub(Event::Durable { appends: self.durable_appends });
         }
         let state = self.producer.state();

@@ -10,6 +10,7 @@ use crate::base::ids::{ConnId, LogPosition};
 use crate::base::limits::{TEXT_BYTES_MAX, USER_NAME_BYTES_MAX};
 use crate::chat::event::{Event, Inbound, InboundBody, Name};
 use crate::log::record::{NameId, RAW_PART_BYTES_MAX, RawV1};
+use crate::metrics::Metric;
 use crate::shard::link::PendingRequest;
 use crate::whatsapp::signature;
 use crate::whatsapp::webhook::{self, DeliveryState, DeliveryStatus, Kind, Update};
@@ -34,6 +35,8 @@ struct Pending {
     refused: bool,
     /// Where the raw body ends in the log.
     raw: LogPosition,
+    /// When it was read to its end, µs of the monotonic clock.
+    since_us: u64,
 }
 
 /// Bytes of a platform's id or status name. Longer ones are kept in the raw record only: an item
@@ -66,7 +69,8 @@ impl Shard {
         let ticket = self.webhooks.ticket;
         let delivery = (request.persistence, request.head_only);
         let waiting = items.len();
-        let pending = Pending { conn, delivery, waiting, refused: false, raw };
+        let since_us = self.now.mono_us;
+        let pending = Pending { conn, delivery, waiting, refused: false, raw, since_us };
         self.webhooks.pending.insert(ticket, pending);
         // One grant for all of them: the hub counts down what it has used of it.
         let room = self.log_room();
@@ -120,7 +124,12 @@ impl Shard {
         });
         for (_, pending) in done.collect::<Vec<_>>() {
             let safe = pending.raw <= acked && !pending.refused;
-            let response = if safe { Response::text(200, "ok") } else { log_full() };
+            let response = if safe {
+                self.meter.note(Metric::Intake, pending.since_us);
+                Response::text(200, "ok")
+            } else {
+                log_full()
+            };
             self.respond(pending.conn, response, pending.delivery);
             self.end_busy(pending.conn);
         }

@@ -98,7 +98,7 @@ impl Hub {
             Request::Leave { member } => self.leave(conn, id, room, member, effects),
             Request::Send { cid, text, reply } => {
                 self.take_send(now, conn)?;
-                let ask = send_or_command(cid, text, reply);
+                let ask = send_or_command(now, cid, text, reply);
                 self.forward(call, ask, effects)
             }
             Request::Edit { of, text } => {
@@ -432,15 +432,14 @@ impl Hub {
 }
 
 /// A text that begins with a slash is a command; two slashes write one.
-fn send_or_command(cid: Box<str>, text: Box<str>, reply: Option<Offset>) -> Ask {
+fn send_or_command(now: Now, cid: Box<str>, text: Box<str>, reply: Option<Offset>) -> Ask {
+    let send = |text| Ask::Send { cid, text, reply, mute: false, since_us: now.mono_us };
     match text.strip_prefix('/') {
-        Some(rest) if rest.starts_with('/') => {
-            Ask::Send { cid, text: rest.into(), reply, mute: false }
-        }
+        Some(rest) if rest.starts_with('/') => send(rest.into()),
         Some(line) => {
             let (name, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
             Ask::Command { name: name.into(), text: rest.trim().into() }
         }
-        None => Ask::Send { cid, text, reply, mute: false },
+        None => send(text),
     }
 }

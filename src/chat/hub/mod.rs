@@ -31,6 +31,7 @@ use crate::base::limits::RECORD_BYTES_MAX;
 use crate::base::rate::Rate;
 use crate::base::table::Table;
 use crate::base::wheel::Wheel;
+use crate::metrics::Metric;
 pub use commands::COMMANDS;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -115,9 +116,9 @@ struct LogAccount {
 /// Something that must not happen before a record is durable.
 #[derive(Debug)]
 enum Waiting {
-    Reply { to: Address, id: Option<u32>, frame: Frame },
+    Reply { to: Address, id: Option<u32>, frame: Frame, since_us: Option<u64> },
     Inbound { to: ShardId, ticket: u64 },
-    Publish { room: Name, o: Offset, frame: Frame, skip: Option<Address> },
+    Publish { room: Name, o: Offset, frame: Frame, skip: Option<Address>, since_us: u64 },
 }
 
 /// What a record costs in the log beyond its text: headers, padding, names on first use.
@@ -213,15 +214,19 @@ impl Hub {
     fn message(&mut self, now: Now, message: Message, effects: &mut Vec<Effect>) {
         match message {
             Message::Ask { room, by, ask } => self.ask(now, room, by, ask, effects),
-            Message::Reply { to, frame } => self.send(to, frame, effects),
+            Message::Reply { to, frame, since_us } => {
+                self.send(to, frame, effects);
+                measure(Metric::SendToAck, since_us, effects);
+            }
             Message::Joined { to, id, room, outcome, replay } => {
                 self.joined(to, id, &room, outcome, replay, effects);
             }
             Message::CaughtUp { to, room, frames, upto, live } => {
                 self.caught_up(to, &room, frames, (upto, live), effects);
             }
-            Message::Publish { room, o, frame, skip } => {
+            Message::Publish { room, o, frame, skip, since_us } => {
                 self.published(&room, o, frame, skip, effects);
+                measure(Metric::Deliver, since_us, effects);
             }
             Message::Evict { room, user } => self.evict(&room, &user, effects),
             Message::InboundDone { ticket, accepted } => {
@@ -281,7 +286,7 @@ impl Hub {
 
     /// Answers a request wherever it came from.
     fn answer(&mut self, to: Address, frame: Frame, effects: &mut Vec<Effect>) {
-        self.tell(to.shard, Message::Reply { to: to.conn, frame }, effects);
+        self.tell(to.shard, Message::Reply { to: to.conn, frame, since_us: None }, effects);
     }
 
     /// Refuses a request wherever it came from.
@@ -342,12 +347,15 @@ impl Hub {
 
     fn perform(&mut self, what: Waiting, effects: &mut Vec<Effect>) {
         match what {
-            Waiting::Reply { to, frame, .. } => self.answer(to, frame, effects),
+            Waiting::Reply { to, frame, since_us, .. } => {
+                let reply = Message::Reply { to: to.conn, frame, since_us };
+                self.tell(to.shard, reply, effects);
+            }
             Waiting::Inbound { to, ticket } => {
                 self.tell(to, Message::InboundDone { ticket, accepted: true }, effects);
             }
-            Waiting::Publish { room, o, frame, skip } => {
-                self.make_visible(&room, o, frame, skip, effects);
+            Waiting::Publish { room, o, frame, skip, since_us } => {
+                self.make_visible(&room, o, frame, (skip, since_us), effects);
             }
         }
     }
@@ -390,6 +398,10 @@ fn mark_dirty(dirty: &mut Vec<Name>, room: &mut Room) {
         room.in_dirty_list = true;
         dirty.push(room.name.clone());
     }
+}
+
+fn measure(metric: Metric, since_us: Option<u64>, effects: &mut Vec<Effect>) {
+    effects.extend(since_us.map(|since_us| Effect::Measure { metric, since_us }));
 }
 
 /// Frames without an offset may be missed by slow readers.

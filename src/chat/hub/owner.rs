@@ -79,8 +79,9 @@ impl Hub {
             return Err(refuse(ErrorCode::Forbidden, "this room is for its members"));
         }
         match ask {
-            Ask::Send { cid, text, reply, mute } => {
-                self.take_message(now, &name, &by, (cid, text, reply, mute), effects)
+            Ask::Send { cid, text, reply, mute, since_us } => {
+                let wish = (cid, text, reply, mute);
+                self.take_message(now, &name, &by, wish, since_us, effects)
             }
             Ask::Edit { of, text } => self.take_edit(now, &name, &by, of, text, effects),
             Ask::Delete { of } => self.take_delete(now, &name, &by, of, effects),
@@ -91,7 +92,7 @@ impl Hub {
                 if told && !room.presence.is_crowd() {
                     let d = json!({"user": &*by.user});
                     let frame = reply::passing("typing", &name, now.wall_ms(), d);
-                    self.publish(&name, Offset(0), frame, Some(by.from), effects);
+                    self.publish(&name, Offset(0), frame, (Some(by.from), None), effects);
                 }
                 self.grant_empty(&by, effects);
                 Ok(())
@@ -138,6 +139,7 @@ impl Hub {
         name: &Name,
         by: &Asker,
         (cid, text, reply, mute): (Box<str>, Box<str>, Option<Offset>, bool),
+        since_us: u64,
         effects: &mut Vec<Effect>,
     ) -> Result<(), Refusal> {
         let room = self.rooms.get_mut(name).expect("admitted");
@@ -145,7 +147,7 @@ impl Hub {
         if let Some(seen) = room.cids.get(&by.user, &cid) {
             if let Some(id) = by.id {
                 let frame = reply::ok_sent(id, seen.o, seen.ts_ms, true);
-                let what = Waiting::Reply { to: by.from, id: by.id, frame };
+                let what = Waiting::Reply { to: by.from, id: by.id, frame, since_us: None };
                 self.when_durable(seen.append, what, effects);
             }
             return Ok(());
@@ -175,7 +177,8 @@ impl Hub {
         room.cids.insert(by.user.clone(), cid, seen);
         if let Some(id) = by.id {
             let frame = reply::ok_sent(id, o, ts_ms, false);
-            let what = Waiting::Reply { to: by.from, id: by.id, frame };
+            let since_us = Some(since_us);
+            let what = Waiting::Reply { to: by.from, id: by.id, frame, since_us };
             self.when_durable(append, what, effects);
         }
         Ok(())
@@ -257,10 +260,11 @@ impl Hub {
         let record = Record { ts_us: now.wall_us, user, room: name.clone(), fact };
         let append = self.append(record, effects);
         if self.options.fanout_durable {
-            let what = Waiting::Publish { room: name.clone(), o, frame, skip };
+            let (room, since_us) = (name.clone(), now.mono_us);
+            let what = Waiting::Publish { room, o, frame, skip, since_us };
             self.when_durable(append, what, effects);
         } else {
-            self.make_visible(name, o, frame, skip, effects);
+            self.make_visible(name, o, frame, (skip, now.mono_us), effects);
         }
         append
     }
@@ -270,13 +274,13 @@ impl Hub {
         name: &Name,
         o: Offset,
         frame: Frame,
-        skip: Option<Address>,
+        (skip, since_us): (Option<Address>, u64),
         effects: &mut Vec<Effect>,
     ) {
         let room = self.rooms.get_mut(name).expect("rooms are never forgotten");
         assert!(o > room.visible);
         room.visible = o;
-        self.publish(name, o, frame, skip, effects);
+        self.publish(name, o, frame, (skip, Some(since_us)), effects);
     }
 
     /// One frame to each shard that has sessions in the room.
@@ -285,14 +289,14 @@ impl Hub {
         name: &Name,
         o: Offset,
         frame: Frame,
-        skip: Option<Address>,
+        (skip, since_us): (Option<Address>, Option<u64>),
         effects: &mut Vec<Effect>,
     ) {
         let shards: Vec<ShardId> =
             self.rooms[name].shards.iter().map(|(shard, _)| *shard).collect();
         for shard in shards {
             let (room, frame) = (name.clone(), frame.clone());
-            self.tell(shard, Message::Publish { room, o, frame, skip }, effects);
+            self.tell(shard, Message::Publish { room, o, frame, skip, since_us }, effects);
         }
     }
 
@@ -363,7 +367,8 @@ impl Hub {
         effects: &mut Vec<Effect>,
     ) {
         if let Some(id) = by.id {
-            let what = Waiting::Reply { to: by.from, id: by.id, frame: reply::ok(id, d) };
+            let frame = reply::ok(id, d);
+            let what = Waiting::Reply { to: by.from, id: by.id, frame, since_us: None };
             self.when_durable(append, what, effects);
         }
     }
@@ -453,7 +458,7 @@ impl Hub {
             }
             if let Some(d) = presence {
                 let frame = reply::passing("presence", &name, now.wall_ms(), d);
-                self.publish(&name, Offset(0), frame, None, effects);
+                self.publish(&name, Offset(0), frame, (None, None), effects);
             }
             if !marks.is_empty() && !crowd {
                 let list = marks.iter().map(|(user, marks)| {
@@ -461,7 +466,7 @@ impl Hub {
                 });
                 let d = json!({"marks": list.collect::<Vec<_>>()});
                 let frame = reply::passing("mark", &name, now.wall_ms(), d);
-                self.publish(&name, Offset(0), frame, None, effects);
+                self.publish(&name, Offset(0), frame, (None, None), effects);
             }
             for (user, marks) in marks {
                 let fact = Fact::Mark { recv: marks.recv, read: marks.read };

@@ -58,7 +58,7 @@ impl Stage {
                 Effect::Send { conn, frame } | Effect::Uncork { conn, first: frame } => {
                     self.log.push(format!("{} {frame}", conn.index));
                 }
-                Effect::Cork { .. } => {}
+                Effect::Cork { .. } | Effect::Measure { .. } => {}
                 Effect::Attach { conn, room } => self.attached.push((conn, room)),
                 Effect::Detach { conn, room } => {
                     self.attached.retain(|seat| *seat != (conn, room));

@@ -13,6 +13,8 @@ mod history;
 
 mod http;
 
+mod metrics;
+
 mod protocol;
 
 mod restart;

@@ -169,6 +169,7 @@ impl Shard {
                 out.questions.push(Question { ticket, room, range: (first.0, last.0) });
             }
             Effect::InboundDone { ticket, accepted } => out.done.push((ticket, accepted)),
+            Effect::Measure { .. } => {}
         }
     }
 
