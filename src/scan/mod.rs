@@ -10,6 +10,7 @@
 mod command_line;
 mod describe;
 mod escape;
+mod export;
 mod filter;
 mod render;
 mod spark;
@@ -41,7 +42,7 @@ struct Report {
 }
 
 /// Every report there is, in the order of the help.
-const REPORTS: &[Report] = &[tail::REPORT, summary::REPORT, verify::REPORT];
+const REPORTS: &[Report] = &[tail::REPORT, summary::REPORT, verify::REPORT, export::REPORT];
 
 /// What the process around a scan knows.
 pub struct Surroundings<'a> {

@@ -4,6 +4,8 @@ mod documents;
 
 mod edges;
 
+mod golden_log;
+
 mod server;
 
 mod sim;
