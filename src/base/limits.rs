@@ -194,6 +194,8 @@ pub const WHO_LIMIT_MAX: usize = 500;
 pub const INBOUND_IDS_MAX: usize = 1 << 20;
 /// See [`INBOUND_IDS_MAX`].
 pub const INBOUND_WINDOW_MS: i64 = 7 * 24 * 3_600 * 1_000;
+/// Of these, how many a snapshot of the log carries over a restart, of all shards together.
+pub const SNAPSHOT_EXTERNALS_MAX: usize = 2 * INBOUND_IDS_MAX;
 /// Updates in one webhook. Meta batches at most 1000; the rest is room for what it may change, and
 /// the bound keeps three bytes of JSON from becoming a hundred bytes of update a million times.
 pub const WEBHOOK_UPDATES_MAX: usize = 16_384;

@@ -28,7 +28,8 @@ impl Epochs {
         (self.order.len() - 1) as u32
     }
 
-    fn index_of(&self, epoch: EpochId) -> Option<u32> {
+    /// Where an epoch stands in the order; `None` for one that this node never had.
+    pub fn index_of(&self, epoch: EpochId) -> Option<u32> {
         self.order.iter().rposition(|known| *known == epoch).map(|index| index as u32)
     }
 }
@@ -57,6 +58,14 @@ impl Runs {
         if self.runs.last().is_none_or(|(last, _)| *last < index) {
             assert!(self.runs.last().is_none_or(|(_, first)| *first < o));
             self.runs.push((index, o));
+        }
+    }
+
+    /// A run of old: `first` is the room's first offset in the epoch at `index` of the order.
+    /// Runs come in order.
+    pub fn restore(&mut self, index: u32, first: Offset) {
+        if self.runs.last().is_none_or(|(known, at)| *known < index && *at < first) {
+            self.runs.push((index, first));
         }
     }
 

@@ -1,7 +1,7 @@
 //! What goes into a [`Hub`](super::hub::Hub) and what comes out.
 
 pub use super::record::{
-    Access, Fact, MemberAction, Name, Record, Role, RoomChange, Source, State, Status,
+    Access, Fact, Kept, MemberAction, Name, Record, Role, RoomChange, Source, State, Status,
 };
 use crate::base::codes::CloseReason;
 pub use crate::base::ids::Address;

@@ -1,6 +1,6 @@
 //! What the domain writes to the log, and reads from it at start: facts, and the words in them.
 
-use crate::base::ids::Offset;
+use crate::base::ids::{EpochId, Offset};
 use std::sync::Arc;
 
 /// A room or user name, shared.
@@ -174,6 +174,46 @@ pub enum Fact {
     Mark { recv: Offset, read: Offset },
     /// A user's status changed.
     Status(Status),
+}
+
+/// What a snapshot of the log keeps, for [`Hub::restore_kept`](super::hub::Hub::restore_kept).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Kept {
+    /// A fact whose event is history: what it left behind still holds.
+    Fact(Record),
+    /// The room had these positions in an epoch.
+    Run {
+        /// Which room.
+        room: Name,
+        /// Which epoch.
+        epoch: EpochId,
+        /// Its first position in it.
+        first: Offset,
+        /// Its last position in it.
+        last: Offset,
+    },
+    /// A message that its sender may send again and gets the same answer.
+    Sent {
+        /// When it was taken.
+        ts_us: i64,
+        /// Where.
+        room: Name,
+        /// The sender.
+        user: Name,
+        /// The sender's id of it.
+        cid: Box<str>,
+        /// Its position.
+        o: Offset,
+    },
+    /// An item of a platform that must not be taken again.
+    Taken {
+        /// When it was taken.
+        ts_us: i64,
+        /// Where.
+        room: Name,
+        /// What it is remembered by.
+        print: u128,
+    },
 }
 
 /// What happened to a membership.

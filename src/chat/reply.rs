@@ -1,6 +1,9 @@
 //! Replies and events: the JSON a client reads (`docs/PROTOCOL.md`).
 
-use super::event::{Access, Frame, JoinedDetail, MemberAction, Refusal, Role, Secret, Status};
+use super::event::{
+    Access, Fact, Frame, JoinedDetail, MemberAction, Record, Refusal, Role, RoomChange, Secret,
+    Status,
+};
 use crate::base::codes::{Advice, CloseReason};
 use crate::base::ids::{EpochId, Offset};
 use serde::{Deserialize, Serialize};
@@ -94,6 +97,42 @@ pub fn msg(new: NewMsg<'_>) -> Frame {
     }
     out.push_str("}}");
     out.into()
+}
+
+/// The position and the event of a record, as it was sent when it was new; `None` for a record
+/// that has no event.
+pub fn frame_of(record: &Record) -> Option<(Offset, Frame)> {
+    let ts_ms = record.ts_us.div_euclid(1_000);
+    let (room, user) = (&*record.room, &*record.user);
+    let (o, frame) = match &record.fact {
+        Fact::Message { o, cid, text, reply, source, name, external } => {
+            let source = source.name();
+            let (o, from, reply) = (*o, user, *reply);
+            let new = NewMsg { room, o, ts_ms, from, name, cid, text, reply, source, external };
+            (o, msg(new))
+        }
+        Fact::Edit { o, of, version, text } => {
+            (*o, edit(room, (*o, ts_ms), (*of, *version), user, text))
+        }
+        Fact::Delete { o, of } => (*o, delete(room, (*o, ts_ms), *of, user)),
+        Fact::Member { o, subject, role, action } => {
+            (*o, member(room, (*o, ts_ms), subject, user, (*action, *role)))
+        }
+        Fact::Room { o, change: RoomChange::Topic(text) } => {
+            (*o, topic(room, (*o, ts_ms), user, text))
+        }
+        Fact::Room { o, change: RoomChange::Access(rule) } => {
+            (*o, access(room, (*o, ts_ms), user, *rule))
+        }
+        Fact::Room { change: RoomChange::Created, .. }
+        | Fact::SessionStart { .. }
+        | Fact::SessionEnd { .. }
+        | Fact::Command { .. }
+        | Fact::Delivery { .. }
+        | Fact::Mark { .. }
+        | Fact::Status(_) => return None,
+    };
+    Some((o, frame))
 }
 
 /// The `d` of a `msg` event that this server wrote. `None` when it is another event.

@@ -60,6 +60,13 @@ impl Tail {
         }
     }
 
+    /// The room has events up to `top`, of which none is in memory.
+    pub fn skip_to(&mut self, top: Offset) {
+        if top > self.top {
+            *self = Self { top, ..Self::default() };
+        }
+    }
+
     /// The event at `o`, if it is in memory.
     pub fn get(&self, o: Offset) -> Option<&Entry> {
         self.entries.get(o.0.checked_sub(self.first().0)? as usize)

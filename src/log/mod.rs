@@ -35,6 +35,8 @@ pub mod reader;
 
 pub mod archive;
 
+pub mod snapshot;
+
 pub mod recovered;
 
 mod ring;

@@ -1,16 +1,22 @@
 //! What a server finds when it starts.
 
 use super::directory::{DataDir, LogError, list_segments, sync_dir};
-use super::reader::{Log, Trust};
+use super::reader::{Entry, Log, Problem, Trust};
 use super::record::{Kind, RecordView};
 use super::recovery::{Ending, SegmentScan};
+use super::snapshot::{self, Snapshot};
 use std::fs::File;
+use std::path::Path;
 
 /// The log as the last server left it.
 #[derive(Debug)]
 pub struct Recovered {
-    /// All that can be read; iterate it to rebuild state, then give it to an `Archive`.
+    /// The newest whole snapshot: what it stands for need not be read.
+    pub snapshot: Option<Snapshot>,
+    /// All that can be read behind the snapshot; iterate both, in this order, to rebuild state.
     pub log: Log,
+    /// Newer snapshots that cannot be read.
+    pub refused: Vec<Problem>,
     /// Whether the last server said that it stopped, and nothing is torn or damaged behind that.
     /// Also true for an empty directory: nothing can be missing.
     pub clean_stop: bool,
@@ -31,44 +37,47 @@ pub struct EpochSeen {
     pub epoch: u64,
     /// Wall clock at its begin, microseconds.
     pub ts_us: i64,
-    /// Sequence number of its record.
+    /// Sequence number of its record; means nothing for one from a snapshot.
     pub seq: u64,
 }
 
 impl Recovered {
-    /// Reads what is there. Everything is synced first: what the kernel holds only in memory after
-    /// a crash of the process must not be answered from and then lost with the power.
+    /// Reads what is there. What is not in a snapshot is synced first: what the kernel holds only
+    /// in memory after a crash of the process must not be answered from and then lost with the
+    /// power.
     pub fn read(dir: &DataDir) -> Result<Self, LogError> {
         let log_dir = dir.log_dir();
+        let (snapshot, refused) = newest_snapshot(&log_dir)?;
+        let from_seq = snapshot.as_ref().map_or(0, Snapshot::seq);
         let listed = list_segments(&log_dir)?;
-        for (_, path) in &listed {
+        for (_, path) in listed.iter().filter(|(base_seq, _)| *base_seq >= from_seq) {
             let file = File::open(path).map_err(LogError::io("open", path))?;
             file.sync_all().map_err(LogError::io("sync", path))?;
         }
         sync_dir(&log_dir)?;
-        let log = Log::open(&log_dir, Trust::Checksum)?;
-        let mut epochs = Vec::new();
+        let log = Log::open_from(&log_dir, Trust::Checksum, from_seq)?;
+        let mut epochs: Vec<_> =
+            snapshot.iter().flat_map(Snapshot::entries).map_while(|entry| epoch(&entry)).collect();
         let mut last_kind = None;
         for entry in log.entries() {
             last_kind = entry.kind();
-            if last_kind == Some(Kind::Epoch)
-                && let Some(RecordView::Epoch(epoch)) = entry.view()
-            {
-                let (epoch, ts_us) = (epoch.epoch.to_native(), epoch.ts_us.to_native());
-                epochs.push(EpochSeen { epoch, ts_us, seq: entry.seq });
-            }
+            epochs.extend(epoch(&entry));
         }
         let sealed = log.segments().last().is_none_or(|last| is_whole(last.scan()));
         let newest = listed.last().map(|(base_seq, _)| *base_seq);
-        let start = log.segments().last().map_or(0, |last| last.scan().header.start) + 1;
+        let last_start = log.segments().last().map(|last| last.scan().header.start);
+        let start = last_start.or(snapshot.as_ref().map(Snapshot::start)).unwrap_or(0) + 1;
+        let nothing_written = snapshot.is_none();
         Ok(Self {
-            clean_stop: sealed && last_kind.is_none_or(|kind| kind == Kind::Stop),
+            clean_stop: sealed && last_kind.map_or(nothing_written, |kind| kind == Kind::Stop),
             epochs,
             // A sequence number may be skipped, for a segment that stayed empty; none comes twice.
-            base_seq: log.next_seq().max(newest.map_or(0, |newest| newest + 1)),
+            base_seq: log.next_seq().max(newest.map_or(0, |newest| newest + 1)).max(from_seq),
             newest_seq: newest,
             start,
+            snapshot,
             log,
+            refused,
         })
     }
 
@@ -98,6 +107,29 @@ pub struct RecoveryReport {
     pub corrupt_count: usize,
     /// Files that cannot be read as segments.
     pub problem_count: usize,
+}
+
+/// The newest snapshot that can be read, and the newer ones that cannot.
+fn newest_snapshot(log_dir: &Path) -> Result<(Option<Snapshot>, Vec<Problem>), LogError> {
+    let mut refused = Vec::new();
+    for (_, path) in snapshot::list(log_dir)? {
+        match Snapshot::open(&path) {
+            Ok(snapshot) => return Ok((Some(snapshot), refused)),
+            Err(problem) => refused.push(problem),
+        }
+    }
+    Ok((None, refused))
+}
+
+fn epoch(entry: &Entry<'_>) -> Option<EpochSeen> {
+    if entry.kind() != Some(Kind::Epoch) {
+        return None;
+    }
+    let Some(RecordView::Epoch(epoch)) = entry.view() else {
+        return None;
+    };
+    let (epoch, ts_us) = (epoch.epoch.to_native(), epoch.ts_us.to_native());
+    Some(EpochSeen { epoch, ts_us, seq: entry.seq })
 }
 
 fn is_whole(scan: &SegmentScan) -> bool {

@@ -7,7 +7,7 @@
 
 mod error;
 
-mod restore;
+pub mod restore;
 
 mod watchdog;
 

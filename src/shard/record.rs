@@ -3,16 +3,19 @@
 //! `chat` and `log` do not know each other; this is the one place that knows both. A fact that was
 //! written and read again is the same fact, which the tests and the simulator hold it to.
 
-use crate::base::ids::LogPosition;
-use crate::base::ids::Offset;
+use crate::base::ids::{EpochId, LogPosition, Offset};
 use crate::chat::event::{
-    Access, Fact, MemberAction, Name, Record as ChatRecord, Role, RoomChange, Source, State, Status,
+    Access, Fact, Kept, MemberAction, Name, Record as ChatRecord, Role, RoomChange, Source, State,
+    Status,
 };
+use crate::chat::hub;
 use crate::log::record::{
     CommandV1, DeleteV1, Delivery, Direction, EditV1, MarkV1, MemberV1, MessageV1, Outcome,
     RoomAction, RoomV1, SessionAction, SessionV1, Source as LogSource, StatusV1, UserStatusV1,
 };
-use crate::log::record::{MemberAction as LogMemberAction, NameId, NameKind, RecordView};
+use crate::log::record::{
+    FLAG_ERASED, Kind, MemberAction as LogMemberAction, NameId, NameKind, RecordView,
+};
 use crate::log::{Entry, Producer, RingFull};
 
 /// Prefix of the `extra` of a delivery status whose name the log has no number for.
@@ -175,6 +178,46 @@ pub fn read(entry: &Entry<'_>) -> Option<ChatRecord> {
         | RecordView::Seen(_) => return None,
     };
     Some(ChatRecord { ts_us, user: entry.user().into(), room: entry.room().into(), fact })
+}
+
+/// What an entry of a snapshot keeps; `None` for what is not the domain's.
+pub fn kept(entry: &Entry<'_>) -> Option<Kept> {
+    let room = || Name::from(entry.room());
+    match entry.view()? {
+        RecordView::Run(run) => Some(Kept::Run {
+            room: room(),
+            epoch: EpochId(run.epoch.to_native()),
+            first: Offset(run.first.to_native()),
+            last: Offset(run.last.to_native()),
+        }),
+        RecordView::Seen(seen) if seen.cid.is_empty() => {
+            let high = u128::from(seen.print_high.to_native());
+            let print = high << 64 | u128::from(seen.print_low.to_native());
+            Some(Kept::Taken { ts_us: seen.ts_us.to_native(), room: room(), print })
+        }
+        RecordView::Seen(seen) => Some(Kept::Sent {
+            ts_us: seen.ts_us.to_native(),
+            room: room(),
+            user: entry.user().into(),
+            cid: (*seen.cid).into(),
+            o: Offset(seen.o.to_native()),
+        }),
+        _ => read(entry).map(Kept::Fact),
+    }
+}
+
+/// What the hub remembers a platform's item by, for snapshots.
+pub fn external_print(entry: &Entry<'_>) -> Option<u128> {
+    match entry.view()? {
+        RecordView::Message(message) if message.external.is_empty() => None,
+        RecordView::Message(_) | RecordView::Status(_) => hub::external_print(&read(entry)?),
+        _ => None,
+    }
+}
+
+/// Whether the entry is a message whose content was erased: it looks like one taken back.
+pub fn is_erased_message(entry: &Entry<'_>) -> bool {
+    entry.record.header.flags & FLAG_ERASED != 0 && entry.kind() == Some(Kind::Message)
 }
 
 fn intern(producer: &mut Producer, kind: NameKind, name: &str) -> Result<NameId, RingFull> {

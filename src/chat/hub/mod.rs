@@ -34,6 +34,7 @@ use crate::base::wheel::Wheel;
 use crate::metrics::Metric;
 pub use commands::COMMANDS;
 use hmac::{Hmac, KeyInit, Mac};
+pub use restore::external_print;
 use sha2::Sha256;
 use std::collections::VecDeque;
 

@@ -1,13 +1,29 @@
 //! Rebuilding a hub from the log at start: the same facts in the same order give the same rooms.
+//!
+//! What a snapshot keeps comes first: it leaves state behind and no events, which the archive has.
+//! Then the records behind it, whose events fill the tails.
 
 use super::Hub;
-use super::owner::{event, external_key_of};
+use super::owner::external_key_of;
 use crate::base::ids::{EpochId, Offset};
 use crate::chat::dedup::Seen;
-use crate::chat::event::{Fact, Frame, MemberAction, Name, Record, Role, RoomChange};
-use crate::chat::reply::{self, NewMsg};
+use crate::chat::event::{Fact, Frame, Kept, MemberAction, Name, Record, Role, RoomChange};
+use crate::chat::reply;
 use crate::chat::room::{Marks, Room};
 use crate::chat::tail::Entry;
+
+/// What a platform's message or status is remembered by; `None` for a record of anything else.
+pub fn external_print(record: &Record) -> Option<u128> {
+    match &record.fact {
+        Fact::Message { external, .. } if !external.is_empty() => {
+            Some(external_key_of(&record.room, external, "", ""))
+        }
+        Fact::Delivery { external, status, .. } => {
+            Some(external_key_of(&record.room, external, status, &record.user))
+        }
+        _ => None,
+    }
+}
 
 impl Hub {
     /// An epoch began here in the log; after the last record, call it once more if the last stop
@@ -18,126 +34,127 @@ impl Hub {
 
     /// Takes in one record of the log. Those of other shards' rooms and users are passed over.
     pub fn restore(&mut self, record: Record) {
+        let name = if record.room.is_empty() { &record.user } else { &record.room };
+        if self.owner_of(name) != self.options.shard {
+            return;
+        }
+        self.restore_state(&record);
+        let Some((o, frame)) = reply::frame_of(&record) else {
+            return;
+        };
         let Record { ts_us, user, room, fact } = record;
-        let ts_ms = ts_us.div_euclid(1_000);
-        if room.is_empty() {
-            if let Fact::Status(status) = fact
-                && self.home_shard(&user) == self.options.shard
-            {
-                self.home_of(&user).set_status(status);
-            }
-            return;
-        }
-        if self.owner_of(&room) != self.options.shard {
-            return;
-        }
+        let author = matches!(fact, Fact::Message { .. }).then_some(user);
+        let entry = Entry { frame, author, latest: None, version: 1, deleted: false };
+        self.restore_event(&room, o, entry);
         match fact {
-            Fact::Message { .. } => self.restore_message(ts_ms, user, room, fact),
-            Fact::Edit { o, of, version, text } => {
-                let frame = reply::edit(&room, (o, ts_ms), (of, version), &user, &text);
-                self.restore_event(&room, o, event(frame));
+            Fact::Edit { of, version, text, .. } => {
                 self.restore_change(&room, of, |entry, current| {
                     entry.version = version;
-                    reply::msg_edited(current, &text, version, ts_ms)
+                    reply::msg_edited(current, &text, version, ts_us.div_euclid(1_000))
                 });
             }
-            Fact::Delete { o, of } => {
-                let frame = reply::delete(&room, (o, ts_ms), of, &user);
-                self.restore_event(&room, o, event(frame));
-                self.restore_change(&room, of, |entry, current| {
-                    entry.deleted = true;
-                    reply::msg_deleted(current)
-                });
-            }
-            Fact::Member { o, subject, role, action } => {
-                let frame = reply::member(&room, (o, ts_ms), &subject, &user, (action, role));
-                let members = &mut self.known(&room).members;
-                if action == MemberAction::Leave || role == Role::Guest {
-                    members.remove(&subject);
-                } else {
-                    members.insert(subject, role);
+            Fact::Delete { of, .. } => self.restore_removal(&room, of),
+            _ => {}
+        }
+    }
+
+    /// The message at `o` is there no more, and looks like one that was taken back.
+    pub fn restore_removal(&mut self, room: &Name, o: Offset) {
+        if self.owner_of(room) != self.options.shard {
+            return;
+        }
+        self.restore_change(room, o, |entry, current| {
+            entry.deleted = true;
+            reply::msg_deleted(current)
+        });
+    }
+
+    /// Takes in what a snapshot of the log keeps. Its epochs have begun before.
+    pub fn restore_kept(&mut self, kept: Kept) {
+        match kept {
+            Kept::Fact(record) => {
+                let name = if record.room.is_empty() { &record.user } else { &record.room };
+                if self.owner_of(name) == self.options.shard {
+                    self.restore_state(&record);
                 }
-                self.restore_event(&room, o, event(frame));
             }
-            Fact::Room { o, change } => self.restore_room((ts_ms, o), user, &room, change),
-            Fact::Delivery { external, status, .. } => {
-                let key = external_key_of(&room, &external, &status, &user);
-                self.externals.insert(key, 0, ts_ms);
+            Kept::Run { room, .. } | Kept::Sent { room, .. } | Kept::Taken { room, .. }
+                if self.owner_of(&room) != self.options.shard => {}
+            Kept::Run { room, epoch, first, last } => {
+                let index = self.epochs.index_of(epoch).unwrap_or(0);
+                let room = self.known(&room);
+                room.runs.restore(index, first);
+                room.tail.skip_to(last);
+                room.visible = room.tail.top();
+            }
+            Kept::Sent { ts_us, room, user, cid, o } => {
+                self.restore_cid(ts_us.div_euclid(1_000), (&room, user, cid), o);
+            }
+            Kept::Taken { ts_us, print, .. } => {
+                self.externals.insert(print, 0, ts_us.div_euclid(1_000));
+            }
+        }
+    }
+
+    /// What a record leaves behind besides its event.
+    fn restore_state(&mut self, record: &Record) {
+        let ts_ms = record.ts_us.div_euclid(1_000);
+        if let Some(print) = external_print(record) {
+            self.externals.insert(print, 0, ts_ms);
+        }
+        if record.room.is_empty() {
+            if let Fact::Status(status) = &record.fact {
+                self.home_of(&record.user).set_status(status.clone());
+            }
+            return;
+        }
+        match &record.fact {
+            Fact::Message { o, cid, .. } if !cid.is_empty() => {
+                self.restore_cid(ts_ms, (&record.room, record.user.clone(), cid.clone()), *o);
+            }
+            Fact::Member { subject, role, action, .. } => {
+                let members = &mut self.known(&record.room).members;
+                if *action == MemberAction::Leave || *role == Role::Guest {
+                    members.remove(subject);
+                } else {
+                    members.insert(subject.clone(), *role);
+                }
+            }
+            Fact::Room { change, .. } => {
+                let room = self.known(&record.room);
+                match change {
+                    RoomChange::Created if record.user.is_empty() => {}
+                    RoomChange::Created => {
+                        room.members.insert(record.user.clone(), Role::Owner);
+                    }
+                    RoomChange::Topic(topic) => room.topic.clone_from(topic),
+                    RoomChange::Access(access) => room.access = *access,
+                }
             }
             Fact::Mark { recv, read } => {
-                self.known(&room).marks.insert(user, Marks { recv, read });
+                let marks = Marks { recv: *recv, read: *read };
+                self.known(&record.room).marks.insert(record.user.clone(), marks);
             }
-            Fact::SessionStart { .. }
+            Fact::Message { .. }
+            | Fact::Edit { .. }
+            | Fact::Delete { .. }
+            | Fact::Delivery { .. }
+            | Fact::SessionStart { .. }
             | Fact::SessionEnd { .. }
             | Fact::Command { .. }
             | Fact::Status(_) => {}
         }
     }
 
-    fn restore_message(&mut self, ts_ms: i64, user: Name, room: Name, fact: Fact) {
-        let Fact::Message { o, cid, text, reply, source, name, external } = fact else {
-            unreachable!("the caller matched a message");
-        };
-        let frame = reply::msg(NewMsg {
-            room: &room,
-            o,
-            ts_ms,
-            from: &user,
-            name: &name,
-            cid: &cid,
-            text: &text,
-            reply,
-            source: source.name(),
-            external: &external,
-        });
-        let author = Some(user.clone());
-        let entry = Entry { frame, author, latest: None, version: 1, deleted: false };
-        self.restore_event(&room, o, entry);
-        if !cid.is_empty() {
-            // A record of the future was written before the wall clock went back.
-            let age_ms = (self.begin.wall_ms() - ts_ms).max(0);
-            let at_ms = self.begin.mono_ms() as i64 - age_ms;
-            self.known(&room).cids.insert(user, cid, Seen { o, ts_ms, at_ms, append: 0 });
-        }
-        if !external.is_empty() {
-            let key = external_key_of(&room, &external, "", "");
-            self.externals.insert(key, 0, ts_ms);
-        }
-    }
-
-    fn restore_room(
-        &mut self,
-        (ts_ms, o): (i64, Offset),
-        user: Name,
-        name: &Name,
-        change: RoomChange,
-    ) {
-        let at = (o, ts_ms);
-        let room = self.known(name);
-        let frame = match change {
-            RoomChange::Created => {
-                if !user.is_empty() {
-                    room.members.insert(user, Role::Owner);
-                }
-                return;
-            }
-            RoomChange::Topic(topic) => {
-                let frame = reply::topic(name, at, &user, &topic);
-                room.topic = topic;
-                frame
-            }
-            RoomChange::Access(access) => {
-                room.access = access;
-                reply::access(name, at, &user, access)
-            }
-        };
-        self.restore_event(name, o, event(frame));
+    fn restore_cid(&mut self, ts_ms: i64, (room, user, cid): (&Name, Name, Box<str>), o: Offset) {
+        // A record of the future was written before the wall clock went back.
+        let age_ms = (self.begin.wall_ms() - ts_ms).max(0);
+        let at_ms = self.begin.mono_ms() as i64 - age_ms;
+        self.known(room).cids.insert(user, cid, Seen { o, ts_ms, at_ms, append: 0 });
     }
 
     fn restore_event(&mut self, name: &Name, o: Offset, entry: Entry) {
-        if !self.rooms.contains_key(name) {
-            self.rooms.insert(name.clone(), Room::new(name.clone()));
-        }
+        self.known(name);
         let room = self.rooms.get_mut(name).expect("made above");
         room.restore(&self.epochs, o, entry);
         room.visible = room.tail.top();

@@ -102,12 +102,17 @@ impl Log {
     /// Maps every segment of `log_dir` and finds what of it is the log. Files that cannot be read
     /// are in [`Log::problems`]; only a directory that cannot be listed is an error.
     pub fn open(log_dir: &Path, trust: Trust) -> Result<Self, LogError> {
+        Self::open_from(log_dir, trust, 0)
+    }
+
+    /// As [`Log::open`], leaving out the segments that begin before `seq`.
+    pub fn open_from(log_dir: &Path, trust: Trust, seq: u64) -> Result<Self, LogError> {
         let mut log = Self {
             log_dir: log_dir.to_path_buf(),
             trust,
             segments: Vec::new(),
             problems: Vec::new(),
-            newest_seq: None,
+            newest_seq: seq.checked_sub(1),
         };
         log.refresh()?;
         if let Some(last) = log.segments.last_mut() {
@@ -236,6 +241,18 @@ impl Segment {
         let mut segment = Self { path, map, scan, names, named_count: 0, trust };
         segment.extend();
         Ok(segment)
+    }
+
+    /// Maps a file that has no writer any more, and applies the whole rule of the recovery.
+    pub(super) fn open_whole(path: &Path, trust: Trust) -> Result<Self, ProblemKind> {
+        let mut segment = Self::open(path, trust)?;
+        segment.finish();
+        Ok(segment)
+    }
+
+    /// Its records.
+    pub fn entries(&self) -> Entries<'_> {
+        Entries::new(std::slice::from_ref(self), Cursor::default())
     }
 
     /// The file.

@@ -33,6 +33,8 @@ mod settle;
 
 mod shard;
 
+mod snapshots;
+
 mod trace;
 
 mod workload;

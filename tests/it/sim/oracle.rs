@@ -4,9 +4,10 @@
 //! recovery found. Every frame a client reads is held against it.
 
 use super::disk::Logged;
+use ringpost::base::ids::Offset;
 use ringpost::base::limits::CID_WINDOW_MS;
-use ringpost::chat::event::{Fact, Frame, Name, Record, RoomChange};
-use ringpost::chat::reply::{self, NewMsg};
+use ringpost::chat::event::{Fact, Frame, Name, Record};
+use ringpost::chat::reply;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// One durable event of a room.
@@ -81,7 +82,7 @@ impl Oracle {
     }
 
     fn take(&mut self, record: &Record) {
-        let Some((o, frame)) = frame_of(record) else {
+        let Some((Offset(o), frame)) = reply::frame_of(record) else {
             return;
         };
         let events = self.rooms.entry(record.room.to_string()).or_default();
@@ -166,42 +167,4 @@ impl Oracle {
         self.promises.retain(holds);
         self.webhooks_safe.retain(|item| externals.contains(item));
     }
-}
-
-/// The offset and the text of a durable event; `None` for records that are none.
-pub fn frame_of(record: &Record) -> Option<(u64, Frame)> {
-    let ts_ms = record.ts_us.div_euclid(1_000);
-    let (room, user) = (&*record.room, &*record.user);
-    let (o, frame) = match &record.fact {
-        Fact::Message { o, cid, text, reply, source, name, external } => {
-            let frame = reply::msg(NewMsg {
-                room,
-                o: *o,
-                ts_ms,
-                from: user,
-                name,
-                cid,
-                text,
-                reply: *reply,
-                source: source.name(),
-                external,
-            });
-            (o, frame)
-        }
-        Fact::Edit { o, of, version, text } => {
-            (o, reply::edit(room, (*o, ts_ms), (*of, *version), user, text))
-        }
-        Fact::Delete { o, of } => (o, reply::delete(room, (*o, ts_ms), *of, user)),
-        Fact::Member { o, subject, role, action } => {
-            (o, reply::member(room, (*o, ts_ms), subject, user, (*action, *role)))
-        }
-        Fact::Room { o, change: RoomChange::Topic(topic) } => {
-            (o, reply::topic(room, (*o, ts_ms), user, topic))
-        }
-        Fact::Room { o, change: RoomChange::Access(access) } => {
-            (o, reply::access(room, (*o, ts_ms), user, *access))
-        }
-        _ => return None,
-    };
-    Some((o.0, frame))
 }

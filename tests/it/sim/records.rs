@@ -5,7 +5,7 @@
 use super::plan::Plant;
 use super::world::World;
 use ringpost::chat::event::Record;
-use ringpost::log::{AckPolicy, DataDir, LogOptions, LogWriter, Recovered};
+use ringpost::log::{AckPolicy, DataDir, LogOptions, LogWriter, Producer, Recovered};
 use ringpost::shard::record;
 use std::time::Duration;
 
@@ -35,17 +35,23 @@ fn write_and_read(root: &std::path::Path, facts: &[Record]) -> Vec<Record> {
     let (writer, mut producers) =
         LogWriter::start(dir, &recovered, options, Box::new(|_| ())).expect("it starts");
     for fact in facts {
-        let mut tries = 0;
-        while record::append(&mut producers[0], fact).is_err() {
-            tries += 1;
-            assert!(tries < TRIES_MAX, "the log takes nothing");
-            producers[0].wake();
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        append(&mut producers[0], fact);
     }
     writer.stop().expect("it stops");
     let dir = DataDir::lock(root).expect("the writer has let go");
     let recovered = Recovered::read(&dir).expect("what was written");
     assert!(recovered.clean_stop);
     recovered.log.entries().filter_map(|entry| record::read(&entry)).collect()
+}
+
+/// Appends a fact, and waits while the log thread makes room.
+pub fn append(producer: &mut Producer, fact: &Record) {
+    for _ in 0..TRIES_MAX {
+        if record::append(producer, fact).is_ok() {
+            return;
+        }
+        producer.wake();
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    panic!("the log takes nothing");
 }

@@ -5,7 +5,7 @@
 use super::client::Client;
 use super::disk::{Disk, End, Logged, State};
 use super::net::Conn;
-use super::oracle::{Oracle, frame_of};
+use super::oracle::Oracle;
 use super::plan::{Plan, Plant, Policy};
 use super::prng::Rng;
 use super::shard::{Outbox, Question, Shard};
@@ -20,6 +20,7 @@ use ringpost::base::limits::{
 use ringpost::base::rate::Rate;
 use ringpost::chat::event::{Event, Fact, Inbound, InboundBody, Message, Recalled, Record, Source};
 use ringpost::chat::hub::HubOptions;
+use ringpost::chat::reply;
 use std::collections::VecDeque;
 
 /// The whole simulation.
@@ -613,7 +614,7 @@ impl World {
             self.disk.begin_epoch(epoch);
         }
         let events = log.iter().filter(|logged| match logged {
-            Logged::Fact(record) => frame_of(record).is_some(),
+            Logged::Fact(record) => reply::frame_of(record).is_some(),
             _ => false,
         });
         trace::note(format!("start {} on {} events, clean {clean}", self.starts, events.count()));

@@ -1,0 +1,212 @@
+//! What a snapshot keeps: one table from records to keys. The newest record of a key stays.
+
+use crate::base::limits::{CID_WINDOW_MS, INBOUND_WINDOW_MS};
+use crate::log::reader::Entry;
+use crate::log::record::{RawRecord, RecordView, RoomAction};
+
+/// Gives the print under which the domain remembers a platform's item, if the record is one.
+/// The log does not know what makes two items the same.
+pub type Print = fn(&Entry<'_>) -> Option<u128>;
+
+/// What a key is about. The order is that of the file, and that in which it can be restored.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) enum Class {
+    Created,
+    Topic,
+    Access,
+    Member,
+    Mark,
+    Run,
+    Cid,
+    UserStatus,
+    External,
+    Erasure,
+}
+
+/// Parts of the file. Epochs stand before all of them.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) enum Section {
+    Rooms,
+    Users,
+    Externals,
+    Erasures,
+}
+
+/// Of two records with one key only the newer matters. Ordered as the file is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) struct Key<'a> {
+    pub section: Section,
+    /// The room; empty in other sections.
+    pub room: &'a str,
+    pub class: Class,
+    /// Epoch index of a run, position of a message, time of an item, number of an erasure.
+    pub number: u64,
+    /// The user.
+    pub user: &'a str,
+    /// Tells items of one moment apart.
+    pub print: u128,
+}
+
+/// What stays of a record.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(super) enum Kept<'a> {
+    /// The record itself, its room, and its user where restoring needs it.
+    Record { record: RawRecord<'a>, room: &'a str, user: &'a str },
+    /// A membership, which ends or goes on.
+    Member { record: RawRecord<'a>, room: &'a str, gone: bool },
+    /// Positions `first..=last` of a room in an epoch.
+    Run { ts_us: i64, room: &'a str, epoch: u64, first: u64, last: u64 },
+    /// A message or status that was taken.
+    Seen { ts_us: i64, room: &'a str, user: &'a str, o: u64, print: u128, cid: &'a str },
+}
+
+/// A position that a record gave out.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Placed<'a> {
+    pub room: &'a str,
+    pub o: u64,
+    pub ts_us: i64,
+}
+
+/// What the rules need besides the record.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Horizon {
+    /// Ids of clients from before are forgotten.
+    pub cids_us: i64,
+    /// Ids of platforms from before are forgotten.
+    pub externals_us: i64,
+}
+
+impl Horizon {
+    pub fn at(now_us: i64) -> Self {
+        let before = |window_ms: i64| now_us.saturating_sub(window_ms.saturating_mul(1_000));
+        Self { cids_us: before(CID_WINDOW_MS as i64), externals_us: before(INBOUND_WINDOW_MS) }
+    }
+}
+
+fn key<'a>(section: Section, room: &'a str, class: Class) -> Key<'a> {
+    Key { section, room, class, number: 0, user: "", print: 0 }
+}
+
+/// The table. Calls `keep` for everything that stays of the record, at most twice.
+pub(super) fn apply<'a>(
+    entry: &Entry<'a>,
+    horizon: Horizon,
+    print: Print,
+    keep: &mut impl FnMut(Key<'a>, Kept<'a>),
+) -> Option<Placed<'a>> {
+    let (room, user, record) = (entry.room(), entry.user(), entry.record);
+    let ts_us = entry.ts_us()?;
+    let placed = |o: u64| (o > 0 && !room.is_empty()).then_some(Placed { room, o, ts_us });
+    let in_room = |class| key(Section::Rooms, room, class);
+    match entry.view()? {
+        RecordView::Message(message) => {
+            let o = message.o.to_native();
+            let (number, cid) = (o, &*message.cid);
+            if !cid.is_empty() && ts_us >= horizon.cids_us {
+                let key = Key { number, ..in_room(Class::Cid) };
+                keep(key, Kept::Seen { ts_us, room, user, o, print: 0, cid });
+            }
+            keep_external(entry, ts_us, horizon, print, keep);
+            placed(o)
+        }
+        RecordView::Status(_) => {
+            keep_external(entry, ts_us, horizon, print, keep);
+            None
+        }
+        RecordView::Edit(edit) => placed(edit.o.to_native()),
+        RecordView::Delete(delete) => placed(delete.o.to_native()),
+        RecordView::Member(member) => {
+            let key = Key { user: &member.subject, ..in_room(Class::Member) };
+            let gone = member.action == crate::log::record::MemberAction::Leave as u8;
+            keep(key, Kept::Member { record, room, gone });
+            placed(member.o.to_native())
+        }
+        RecordView::Room(change) => {
+            let (class, user) = match RoomAction::from_byte(change.action) {
+                Some(RoomAction::Created) => (Class::Created, user),
+                Some(RoomAction::Topic) => (Class::Topic, ""),
+                _ => (Class::Access, ""),
+            };
+            keep(in_room(class), Kept::Record { record, room, user });
+            placed(change.o.to_native())
+        }
+        RecordView::Mark(_) => {
+            let key = Key { user, ..in_room(Class::Mark) };
+            keep(key, Kept::Record { record, room, user });
+            None
+        }
+        RecordView::UserStatus(_) => {
+            let key = Key { user, ..key(Section::Users, "", Class::UserStatus) };
+            keep(key, Kept::Record { record, room: "", user });
+            None
+        }
+        RecordView::Erasure(erasure) => {
+            let number = erasure.id.to_native();
+            let key = Key { number, ..key(Section::Erasures, "", Class::Erasure) };
+            keep(key, Kept::Record { record, room, user: "" });
+            None
+        }
+        RecordView::Seen(seen) => {
+            keep_seen(entry, ts_us, seen, horizon, keep);
+            None
+        }
+        // Epochs and runs are counted and not keyed. The rest is history, which the log tells.
+        RecordView::Epoch(_)
+        | RecordView::Run(_)
+        | RecordView::Name(_)
+        | RecordView::Session(_)
+        | RecordView::Command(_)
+        | RecordView::Stop(_)
+        | RecordView::Raw(_)
+        | RecordView::Metric(_) => None,
+    }
+}
+
+/// The key of a run of `room` in the epoch with this index.
+pub(super) fn run_key(room: &str, epoch_index: usize) -> Key<'_> {
+    Key { number: epoch_index as u64, ..key(Section::Rooms, room, Class::Run) }
+}
+
+fn keep_external<'a>(
+    entry: &Entry<'a>,
+    ts_us: i64,
+    horizon: Horizon,
+    print: Print,
+    keep: &mut impl FnMut(Key<'a>, Kept<'a>),
+) {
+    if ts_us >= horizon.externals_us
+        && let Some(print) = print(entry)
+    {
+        let (room, user) = (entry.room(), "");
+        let seen = Kept::Seen { ts_us, room, user, o: 0, print, cid: "" };
+        keep(external_key(ts_us, print), seen);
+    }
+}
+
+/// What an older snapshot remembers, unless it is forgotten by now.
+fn keep_seen<'a>(
+    entry: &Entry<'a>,
+    ts_us: i64,
+    seen: &'a rkyv::Archived<crate::log::record::SeenV1<'static>>,
+    horizon: Horizon,
+    keep: &mut impl FnMut(Key<'a>, Kept<'a>),
+) {
+    let (room, user, o) = (entry.room(), entry.user(), seen.o.to_native());
+    let high = u128::from(seen.print_high.to_native());
+    let print = high << 64 | u128::from(seen.print_low.to_native());
+    if print != 0 && ts_us >= horizon.externals_us {
+        let kept = Kept::Seen { ts_us, room, user: "", o: 0, print, cid: "" };
+        keep(external_key(ts_us, print), kept);
+    }
+    if !seen.cid.is_empty() && ts_us >= horizon.cids_us {
+        let key = Key { number: o, ..key(Section::Rooms, room, Class::Cid) };
+        keep(key, Kept::Seen { ts_us, room, user, o, print: 0, cid: &seen.cid });
+    }
+}
+
+/// Items are remembered in order of time, whatever their room.
+fn external_key<'a>(ts_us: i64, print: u128) -> Key<'a> {
+    let number = (ts_us as u64) ^ (1 << 63);
+    Key { number, print, ..key(Section::Externals, "", Class::External) }
+}
