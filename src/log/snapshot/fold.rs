@@ -22,7 +22,7 @@ const BYTES_DUE: u64 = 64 << 20;
 /// Snapshots that are kept: the newest, and one to fall back to.
 const SNAPSHOTS_KEPT: usize = 2;
 /// Records between two looks at whether to stop.
-const STOP_EVERY: usize = 65_536;
+const STOP_EVERY: u64 = 32_768;
 /// The epoch of positions from before the first epoch that the log names.
 const UNKNOWN_EPOCH: u64 = 0;
 
@@ -168,10 +168,10 @@ impl<'a> News<'a> {
     fn read(&mut self, parts: &'a [Part], options: &FoldOptions<'_>) {
         let horizon = Horizon::at(options.now_us);
         for part in parts {
-            if (options.stop)() {
-                return;
-            }
             for entry in part.segment.entries().take_while(|entry| entry.seq < part.end_seq) {
+                if entry.seq % STOP_EVERY == 0 && (options.stop)() {
+                    return;
+                }
                 if let Some(RecordView::Epoch(epoch)) = entry.view() {
                     self.begin_epoch(epoch.ts_us.to_native(), epoch.epoch.to_native());
                     continue;
@@ -261,7 +261,7 @@ fn write_all<'a>(
     options: &FoldOptions<'_>,
 ) -> Result<bool, LogError> {
     let mut owner = ("", "");
-    for (number, (key, kept)) in all.enumerate() {
+    for (number, (key, kept)) in (0u64..).zip(all) {
         if number % STOP_EVERY == 0 && (options.stop)() {
             return Ok(false);
         }

@@ -19,6 +19,7 @@
 
 mod file;
 mod fold;
+mod job;
 mod rules;
 
 #[cfg(test)]
@@ -26,4 +27,5 @@ mod tests;
 
 pub use file::{Snapshot, covered_seq, list};
 pub use fold::{FoldOptions, Folded, fold};
+pub use job::FoldJob;
 pub use rules::Print;
