@@ -7,12 +7,20 @@
 //! **Never:** an import from the server's side (`chat`, `net`, `shard`); a control character of a
 //! stranger on somebody's terminal.
 
+mod activity;
 mod command_line;
+mod conversations;
 mod describe;
 mod escape;
 mod export;
+mod facts;
 mod filter;
+mod new_vs_returning;
+mod period;
+mod quantiles;
 mod render;
+mod response_times;
+mod retention;
 mod spark;
 mod summary;
 mod tail;
@@ -43,6 +51,15 @@ struct Report {
 
 /// Every report there is, in the order of the help.
 const REPORTS: &[Report] = &[tail::REPORT, summary::REPORT, verify::REPORT, export::REPORT];
+const REPORTS: &[Report] = &[
+    tail::REPORT,
+    summary::REPORT,
+    retention::REPORT,
+    new_vs_returning::REPORT,
+    response_times::REPORT,
+    conversations::REPORT,
+    verify::REPORT,
+];
 
 /// What the process around a scan knows.
 pub struct Surroundings<'a> {
@@ -59,6 +76,8 @@ pub struct Surroundings<'a> {
 /// A report that is running.
 struct Job<'a> {
     log: Log,
+    /// Wall clock, microseconds since 1970.
+    now_us: i64,
     filter: Filter,
     matches: &'a ArgMatches,
     format: Format,
@@ -152,6 +171,7 @@ fn report(
     let log = Log::open(&find_log(data), Trust::Validate)?;
     let found = (report.run)(&mut Job {
         log,
+        now_us: surroundings.now_us,
         filter,
         matches,
         format: command_line::format(matches),

@@ -28,7 +28,8 @@ pub(super) fn parse(text: &str, now_us: i64) -> Option<i64> {
     day_us.checked_add(parse_clock(clock.strip_suffix('Z').unwrap_or(clock))?)
 }
 
-fn parse_span(text: &str) -> Option<i64> {
+/// A span of time, microseconds: `90s`, `15m`, `2h`, `7d`.
+pub(super) fn parse_span(text: &str) -> Option<i64> {
     let unit_s = match text.chars().last()? {
         's' => 1,
         'm' => 60,
@@ -75,7 +76,7 @@ fn digits(text: &str, len: std::ops::RangeInclusive<usize>) -> Option<i64> {
 }
 
 /// Days since 1970 -> year, month, day.
-fn civil(days: i64) -> (i64, i64, i64) {
+pub(super) fn civil(days: i64) -> (i64, i64, i64) {
     let shifted = days + EPOCH_DAYS;
     let (era, day_of_era) =
         (shifted.div_euclid(DAYS_400_YEARS), shifted.rem_euclid(DAYS_400_YEARS));
@@ -89,7 +90,7 @@ fn civil(days: i64) -> (i64, i64, i64) {
 }
 
 /// Year, month, day -> days since 1970.
-fn days(year: i64, month: i64, day: i64) -> i64 {
+pub(super) fn days(year: i64, month: i64, day: i64) -> i64 {
     let march_year = year - i64::from(month <= 2);
     let (era, year_of_era) = (march_year.div_euclid(400), march_year.rem_euclid(400));
     let march_month = (month + 9) % 12;
