@@ -8,6 +8,8 @@ use crate::log::record::{
 use crate::log::scratch::Scratch;
 use crate::log::{AckPolicy, DataDir, LogOptions, LogWriter, NameId, Producer, Recovered};
 
+mod people;
+
 /// 2026-11-22T18:00:00Z.
 const BEGIN_US: i64 = 1_795_370_400_000_000;
 
@@ -85,9 +87,16 @@ fn scan(scratch: &Scratch, line: &str) -> (u8, String, String) {
 }
 
 fn run_with(arguments: &[OsString], wait: &mut dyn FnMut() -> bool) -> (u8, String, String) {
+    run_at(arguments, BEGIN_US + 10_000_000, wait)
+}
+
+fn run_at(
+    arguments: &[OsString],
+    now_us: i64,
+    wait: &mut dyn FnMut() -> bool,
+) -> (u8, String, String) {
     let (mut out, mut words) = (Vec::new(), Vec::new());
-    let surroundings =
-        Surroundings { now_us: BEGIN_US + 10_000_000, terminal: false, colour: false, wait };
+    let surroundings = Surroundings { now_us, terminal: false, colour: false, wait };
     let status = run(arguments, &mut out, &mut words, surroundings);
     let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
     (status, text(out), text(words))
