@@ -50,7 +50,6 @@ struct Report {
 }
 
 /// Every report there is, in the order of the help.
-const REPORTS: &[Report] = &[tail::REPORT, summary::REPORT, verify::REPORT, export::REPORT];
 const REPORTS: &[Report] = &[
     tail::REPORT,
     summary::REPORT,
@@ -59,6 +58,7 @@ const REPORTS: &[Report] = &[
     response_times::REPORT,
     conversations::REPORT,
     verify::REPORT,
+    export::REPORT,
 ];
 
 /// What the process around a scan knows.
