@@ -33,6 +33,10 @@ mod names;
 
 pub mod reader;
 
+pub mod sidecar;
+
+pub mod catalog;
+
 pub mod archive;
 
 pub mod snapshot;

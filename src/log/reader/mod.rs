@@ -13,6 +13,7 @@ use super::format::{HeaderError, SEGMENT_HEADER_BYTES};
 use super::names::{NamePlace, NameTable};
 use super::record::{Kind, NameId, NameKind, RawRecord, RecordView};
 use super::recovery::{BatchPlace, SegmentScan};
+use super::sidecar::SegmentKey;
 use memmap2::{Advice, Mmap};
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -270,6 +271,44 @@ impl Segment {
         self.names.iter().map(|(id, place)| (id, place.kind, self.text(place)))
     }
 
+    /// Opens one segment whose writer is gone, or that is read as far as it is.
+    pub fn open_alone(path: &Path, trust: Trust) -> Result<Self, ProblemKind> {
+        let mut segment = Self::open(path, trust)?;
+        segment.finish();
+        Ok(segment)
+    }
+
+    /// Every record in order, with its number and the place of its header in the file.
+    pub fn records(&self) -> impl Iterator<Item = (u64, u32, RawRecord<'_>)> {
+        self.scan.batches.iter().flat_map(|place| {
+            let mut offset = place.offset + BATCH_HEADER_BYTES as u32;
+            let records = super::batch::records(self.batch(place), place.count);
+            (place.base_seq..).zip(records).map(move |(seq, record)| {
+                let begin = offset;
+                offset += record.header.stride() as u32;
+                (seq, begin, record)
+            })
+        })
+    }
+
+    /// What a number of this segment names; `None` when the segment does not say.
+    pub fn name_of(&self, id: NameId) -> Option<&str> {
+        self.names.get(id).map(|place| self.text(place))
+    }
+
+    /// Which bytes a sidecar is made from when it holds the records below `until_seq`.
+    pub fn key(&self, until_seq: u64) -> SegmentKey {
+        let (last_offset, last_crc) = self.scan.last_batch();
+        SegmentKey {
+            salt: self.scan.header.salt,
+            base_seq: self.scan.header.base_seq,
+            until_seq: until_seq.min(self.scan.next_seq),
+            end: self.scan.end,
+            last_offset,
+            last_crc,
+        }
+    }
+
     /// The records of a batch of this segment.
     fn batch(&self, place: &BatchPlace) -> &[u8] {
         &self.map[place.offset as usize..(place.offset + place.len) as usize]
@@ -360,7 +399,7 @@ fn name_place(map: &[u8], record: &RawRecord<'_>) -> Option<(NameId, NamePlace)>
     Some((NameId(name.id.to_native()), place))
 }
 
-fn populate(map: &Mmap, begin: usize, end: usize) -> std::io::Result<()> {
+pub(super) fn populate(map: &Mmap, begin: usize, end: usize) -> std::io::Result<()> {
     let begin = begin.min(map.len());
     let end = end.min(map.len());
     if begin >= end {

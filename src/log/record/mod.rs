@@ -9,6 +9,7 @@
 //! [`RawRecord::ts_us`] reads it without validating anything else.
 
 mod codes;
+mod fields;
 mod types;
 mod view;
 
@@ -154,6 +155,7 @@ impl<'a> RawRecord<'a> {
         self.root_field::<1>(root_bytes, at).and_then(|[byte]| Direction::from_byte(byte))
     }
 
+    #[inline]
     fn root_field<const N: usize>(&self, root_bytes: usize, at: usize) -> Option<[u8; N]> {
         let root = self.payload.len().checked_sub(root_bytes)?;
         self.payload[root + at..].first_chunk().copied()

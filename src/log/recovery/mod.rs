@@ -75,6 +75,8 @@ pub struct SegmentScan {
     /// Sequence number behind the last record.
     pub next_seq: u64,
     prev_crc: u32,
+    /// Where the last batch begins, empty or not; 0: there is none.
+    last_offset: u32,
 }
 
 /// Applies the rule to a whole segment.
@@ -97,6 +99,7 @@ impl SegmentScan {
             record_count: 0,
             next_seq: header.base_seq,
             prev_crc: chain_start,
+            last_offset: 0,
         })
     }
 
@@ -174,6 +177,12 @@ impl SegmentScan {
         }
     }
 
+    /// Where the last batch begins, and its checksum, which chains all before it. 0 and the
+    /// checksum of the header when there is none.
+    pub fn last_batch(&self) -> (u32, u32) {
+        (self.last_offset, self.prev_crc)
+    }
+
     fn accept(&mut self, batch: &BatchHeader) {
         assert!(batch.offset == self.end);
         assert!(batch.base_seq == self.next_seq);
@@ -191,6 +200,7 @@ impl SegmentScan {
         self.next_seq += u64::from(batch.count);
         self.record_count += u64::from(batch.count);
         self.prev_crc = batch.crc;
+        self.last_offset = batch.offset;
         self.ending = if batch.is_seal() { Ending::Sealed } else { Ending::Open };
     }
 }

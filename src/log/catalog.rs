@@ -1,0 +1,363 @@
+//! The segments of a log, one at a time: for questions over logs of any size.
+//!
+//! A [`Log`](super::Log) maps and checks every segment when it is opened. A catalog reads a page of
+//! each, and looks further only where a question needs it: into the sidecar when that is there and
+//! fits, else into the rows. What was opened for one segment is closed before the next, so that
+//! memory does not grow with the log.
+//!
+//! ```text
+//!   Catalog ── SegmentInfo ──▶ SegmentView ──▶ sidecar (a file, or made from the rows)
+//!                                          └──▶ rows (mapped, each batch checked at its first use)
+//! ```
+
+use super::batch::{BATCH_HEADER_BYTES, BatchHeader};
+use super::directory::{LogError, list_segments};
+use super::format::{HeaderError, SEGMENT_HEADER_BYTES, SegmentHeader};
+use super::reader::{Problem, ProblemKind, Segment, Trust, populate};
+use super::record::RawRecord;
+use super::sidecar::{self, Damaged, Purpose, Sidecar};
+use crate::base::limits::RECORD_BYTES_MAX;
+use memmap2::Mmap;
+use std::cell::{Cell, OnceCell};
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Condvar, Mutex};
+
+/// Bytes of rows that all threads may have mapped at a time: the pages of a map count as memory of
+/// the process while they are in use.
+const MAPPED_BYTES_MAX: u64 = 128 << 20;
+
+/// The segments of a log directory at one moment.
+#[derive(Debug)]
+pub struct Catalog {
+    log_dir: PathBuf,
+    segments: Vec<SegmentInfo>,
+    problems: Vec<Problem>,
+    mapped: Budget,
+}
+
+/// What the first page of a segment says.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SegmentInfo {
+    /// The file.
+    pub path: PathBuf,
+    /// Its header.
+    pub header: SegmentHeader,
+    /// Records from this number on are read from the next segment; `u64::MAX` for the last one.
+    pub until_seq: u64,
+    /// Size of the file.
+    pub size_bytes: u64,
+}
+
+/// How a segment stands with its sidecar.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SidecarState {
+    /// It is there and of this segment.
+    Fits,
+    /// There is none.
+    Missing,
+    /// It is of other bytes, of another version, or its header is damaged.
+    Stale,
+}
+
+impl Catalog {
+    /// Lists the segments of `log_dir` and reads the first page of each.
+    pub fn open(log_dir: &Path) -> Result<Self, LogError> {
+        let mut catalog = Self {
+            log_dir: log_dir.to_path_buf(),
+            segments: Vec::new(),
+            problems: Vec::new(),
+            mapped: Budget::new(MAPPED_BYTES_MAX),
+        };
+        let listed = list_segments(log_dir)?;
+        let newest = listed.last().map(|(base_seq, _)| *base_seq);
+        for (base_seq, path) in listed {
+            let what = match read_header(&path) {
+                Ok((header, _)) if header.base_seq != base_seq => {
+                    ProblemKind::Misnamed(header.base_seq)
+                }
+                Ok((header, size_bytes)) => {
+                    catalog.add(SegmentInfo { path, header, until_seq: u64::MAX, size_bytes });
+                    continue;
+                }
+                // A live server makes the file before its header.
+                Err(ProblemKind::Header(HeaderError::Unborn)) if newest == Some(base_seq) => {
+                    continue;
+                }
+                Err(what) => what,
+            };
+            catalog.problems.push(Problem { path, what });
+        }
+        Ok(catalog)
+    }
+
+    /// The segments, oldest first.
+    pub fn segments(&self) -> &[SegmentInfo] {
+        &self.segments
+    }
+
+    /// Files that cannot be read as a segment.
+    pub fn problems(&self) -> &[Problem] {
+        &self.problems
+    }
+
+    /// Where the segments are.
+    pub fn log_dir(&self) -> &Path {
+        &self.log_dir
+    }
+
+    /// Looks into a segment of this catalog.
+    pub fn view<'a>(&'a self, info: &'a SegmentInfo) -> SegmentView<'a> {
+        SegmentView {
+            info,
+            budget: &self.mapped,
+            sidecar: info.sidecar(),
+            made: OnceCell::new(),
+            rows: OnceCell::new(),
+        }
+    }
+
+    fn add(&mut self, info: SegmentInfo) {
+        if let Some(prev) = info.header.prev_base_seq
+            && let Some(older) = self.segments.last_mut()
+            && older.header.base_seq < prev
+            && !self.problems.iter().any(|problem| self.log_dir.join(name(prev)) == problem.path)
+        {
+            let path = self.log_dir.join(name(prev));
+            self.problems.push(Problem { path, what: ProblemKind::Gone });
+        }
+        if let Some(older) = self.segments.last_mut() {
+            older.until_seq = info.header.base_seq;
+        }
+        self.segments.push(info);
+    }
+}
+
+fn name(base_seq: u64) -> String {
+    SegmentHeader::file_name(base_seq)
+}
+
+fn read_header(path: &Path) -> Result<(SegmentHeader, u64), ProblemKind> {
+    let file = File::open(path).map_err(ProblemKind::Unreadable)?;
+    let size_bytes = file.metadata().map_err(ProblemKind::Unreadable)?.len();
+    let mut page = [0; SEGMENT_HEADER_BYTES];
+    match file.read_exact_at(&mut page, 0) {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+            return Err(ProblemKind::Header(HeaderError::Unborn));
+        }
+        other => other.map_err(ProblemKind::Unreadable)?,
+    }
+    let header = SegmentHeader::decode(&page).map_err(ProblemKind::Header)?;
+    Ok((header, size_bytes))
+}
+
+impl SegmentInfo {
+    /// Where its sidecar stands.
+    pub fn sidecar_path(&self) -> PathBuf {
+        self.path.with_file_name(Sidecar::file_name(self.header.base_seq))
+    }
+
+    /// Whether the segment has a successor: then nobody writes to it any more.
+    pub fn is_final(&self) -> bool {
+        self.until_seq != u64::MAX
+    }
+
+    /// How it stands with its sidecar.
+    pub fn sidecar_state(&self) -> SidecarState {
+        match self.sidecar() {
+            Some(_) => SidecarState::Fits,
+            None if self.sidecar_path().exists() => SidecarState::Stale,
+            None => SidecarState::Missing,
+        }
+    }
+
+    /// The sidecar, when there is one of exactly this segment.
+    fn sidecar(&self) -> Option<Sidecar> {
+        let sidecar = Sidecar::open(&self.sidecar_path())?;
+        let key = sidecar.key();
+        if !key.fits(&self.header) || key.until_seq > self.until_seq || key.last_offset == 0 {
+            return None;
+        }
+        let mut bytes = [0; BATCH_HEADER_BYTES];
+        let file = File::open(&self.path).ok()?;
+        file.read_exact_at(&mut bytes, u64::from(key.last_offset)).ok()?;
+        let last = BatchHeader::peek(&bytes)?;
+        let ends = last.crc == key.last_crc && key.last_offset + last.len == key.end;
+        // The sidecar of a segment without a seal is only believed when nobody writes there.
+        (ends && (last.is_seal() || self.is_final())).then_some(sidecar)
+    }
+}
+
+/// One segment while it is asked.
+#[derive(Debug)]
+pub struct SegmentView<'a> {
+    info: &'a SegmentInfo,
+    budget: &'a Budget,
+    sidecar: Option<Sidecar>,
+    /// Made from the rows when the sidecar is not there, stale or damaged.
+    made: OnceCell<Sidecar>,
+    rows: OnceCell<Option<Rows<'a>>>,
+}
+
+impl SegmentView<'_> {
+    /// What the first page says.
+    pub fn info(&self) -> &SegmentInfo {
+        self.info
+    }
+
+    /// Whether there is a sidecar to ask.
+    pub fn has_sidecar(&self) -> bool {
+        self.sidecar.is_some()
+    }
+
+    /// Asks the sidecar; and if that is damaged or not there, one made from the rows.
+    pub fn ask<'s, T>(&'s self, question: impl Fn(&'s Sidecar) -> Result<T, Damaged>) -> T {
+        if let Some(sidecar) = &self.sidecar
+            && let Ok(answer) = question(sidecar)
+        {
+            return answer;
+        }
+        question(self.made()).unwrap_or_else(|Damaged| unreachable!("made a moment ago"))
+    }
+
+    /// The record whose header begins at `offset`; `None` when its batch is damaged or gone.
+    pub fn record(&self, offset: u32) -> Option<RawRecord<'_>> {
+        self.rows()?.record(offset)
+    }
+
+    /// The raw bytes of the segment between two places, for searches. They are not checked: a hit
+    /// counts when [`SegmentView::record`] gives it. `None`: the file cannot be read there.
+    pub fn raw(&self, begin: u32, end: u32) -> Option<&[u8]> {
+        let rows = self.rows()?;
+        let (begin, end) = (begin as usize, (end as usize).min(rows.map.len()));
+        populate(&rows.map, begin, end).ok()?;
+        rows.map.get(begin..end)
+    }
+
+    /// Sequence number of the record whose header begins at `offset`.
+    pub fn seq(&self, offset: u32) -> Option<u64> {
+        let rows = self.rows()?;
+        let batch = rows.batch_of(offset)?;
+        let mut at = batch.offset + BATCH_HEADER_BYTES as u32;
+        let bytes = &rows.map[batch.offset as usize..][..batch.len as usize];
+        for (seq, record) in (batch.base_seq..).zip(super::batch::records(bytes, batch.count)) {
+            if at == offset {
+                return Some(seq);
+            }
+            at += record.header.stride() as u32;
+        }
+        None
+    }
+
+    fn made(&self) -> &Sidecar {
+        self.made.get_or_init(|| {
+            let _guard = self.rows.get().is_none().then(|| self.budget.take(self.info.size_bytes));
+            let bytes = match Segment::open_alone(&self.info.path, Trust::Validate) {
+                Ok(segment) => sidecar::build(&segment, self.info.until_seq, Purpose::Question),
+                Err(_) => sidecar::build_empty(&self.info.header),
+            };
+            Sidecar::from_made(bytes)
+        })
+    }
+
+    fn rows(&self) -> Option<&Rows<'_>> {
+        self.rows
+            .get_or_init(|| {
+                let offsets = self.ask(|sidecar| sidecar.batch_offsets());
+                let guard = self.budget.take(self.info.size_bytes);
+                Rows::open(self.info, offsets, guard)
+            })
+            .as_ref()
+    }
+}
+
+/// The bytes of a segment, with the places of its batches.
+#[derive(Debug)]
+struct Rows<'a> {
+    map: Mmap,
+    salt: u64,
+    offsets: Vec<u32>,
+    /// The batch that was checked last: rows are mostly asked for in order.
+    checked: Cell<Option<BatchHeader>>,
+    _guard: Guard<'a>,
+}
+
+impl<'a> Rows<'a> {
+    fn open(info: &SegmentInfo, offsets: Vec<u32>, guard: Guard<'a>) -> Option<Self> {
+        let file = File::open(&info.path).ok()?;
+        // SAFETY: whole batches of a segment never change, and no byte is used as more than a
+        // number before the checksum of its batch was found right.
+        let map = unsafe { Mmap::map(&file) }.ok()?;
+        // An erasure may have put another file here since the header was read.
+        if SegmentHeader::decode(&map).ok()?.salt != info.header.salt {
+            return None;
+        }
+        let checked = Cell::new(None);
+        Some(Self { map, salt: info.header.salt, offsets, checked, _guard: guard })
+    }
+
+    fn record(&self, offset: u32) -> Option<RawRecord<'_>> {
+        let batch = self.batch_of(offset)?;
+        let end = (batch.offset + batch.len) as usize;
+        let bytes = self.map.get(offset as usize..end.min(offset as usize + RECORD_BYTES_MAX))?;
+        RawRecord::split(bytes).map(|(record, _)| record)
+    }
+
+    /// The checked batch that holds `offset`.
+    fn batch_of(&self, offset: u32) -> Option<BatchHeader> {
+        if let Some(batch) = self.checked.get()
+            && (batch.offset..batch.offset + batch.len).contains(&offset)
+        {
+            return Some(batch);
+        }
+        let behind = self.offsets.partition_point(|begin| *begin <= offset);
+        let begin = self.offsets[behind.checked_sub(1)?];
+        let header = BatchHeader::peek(self.map.get(begin as usize..)?)?;
+        populate(&self.map, begin as usize, begin as usize + header.len as usize).ok()?;
+        let batch = BatchHeader::check(&self.map, begin, self.salt)?;
+        let holds = offset >= begin + BATCH_HEADER_BYTES as u32 && offset < begin + batch.len;
+        self.checked.set(Some(batch));
+        holds.then_some(batch)
+    }
+}
+
+/// An amount that threads share: whoever wants more than is left waits.
+#[derive(Debug)]
+struct Budget {
+    left: Mutex<u64>,
+    whole: u64,
+    given_back: Condvar,
+}
+
+/// A part of a budget; dropping it gives it back.
+#[derive(Debug)]
+struct Guard<'a> {
+    budget: &'a Budget,
+    amount: u64,
+}
+
+impl Budget {
+    fn new(whole: u64) -> Self {
+        Self { left: Mutex::new(whole), whole, given_back: Condvar::new() }
+    }
+
+    /// More than the whole is the whole: a segment of any size can be read, if alone.
+    fn take(&self, amount: u64) -> Guard<'_> {
+        let amount = amount.min(self.whole);
+        let mut left = self.left.lock().expect("nothing panics under this lock");
+        while *left < amount {
+            left = self.given_back.wait(left).expect("nothing panics under this lock");
+        }
+        *left -= amount;
+        Guard { budget: self, amount }
+    }
+}
+
+impl Drop for Guard<'_> {
+    fn drop(&mut self) {
+        *self.budget.left.lock().expect("nothing panics under this lock") += self.amount;
+        self.budget.given_back.notify_all();
+    }
+}

@@ -1,0 +1,1 @@
+//! Sidecars against the rows they were made from.
