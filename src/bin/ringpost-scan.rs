@@ -20,6 +20,7 @@ fn main() -> ExitCode {
         terminal: stdout().is_terminal(),
         colour: stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none(),
         wait: &mut wait,
+        progress: &mut |_| (),
     };
     let mut out = BufWriter::with_capacity(64 * 1_024, stdout().lock());
     ExitCode::from(run(&arguments, &mut out, &mut stderr().lock(), surroundings))

@@ -2,7 +2,9 @@
 
 use super::REPORTS;
 use super::render::Format;
+use super::zone::Zone;
 use crate::log::Kind;
+use crate::log::record::Source;
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use std::ffi::OsString;
@@ -16,6 +18,16 @@ pub(super) fn parse(arguments: &[OsString]) -> Result<ArgMatches, clap::Error> {
 pub(super) fn format(matches: &ArgMatches) -> Format {
     let name = matches.get_one::<String>("format").expect("has a default");
     Format::ALL.into_iter().find(|format| format.name() == name).expect("a possible value")
+}
+
+pub(super) fn zone(matches: &ArgMatches) -> Result<Zone, String> {
+    Zone::parse(matches.get_one::<String>("tz").expect("has a default"))
+}
+
+/// One thread per core: a part is all computing, once the segment is in memory.
+pub(super) fn thread_count(matches: &ArgMatches) -> usize {
+    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    matches.get_one::<u16>("threads").map_or_else(cores, |count| usize::from(*count))
 }
 
 pub(super) fn command() -> Command {
@@ -38,6 +50,7 @@ pub(super) fn command() -> Command {
 
 fn options() -> Vec<Arg> {
     let kinds = PossibleValuesParser::new(Kind::ALL.iter().map(|kind| kind.name()));
+    let sources = PossibleValuesParser::new(Source::ALL.iter().map(|source| source.name()));
     let formats = PossibleValuesParser::new(Format::ALL.map(Format::name));
     let text = |name: &'static str, value: &'static str, help: &'static str| {
         Arg::new(name).long(name).value_name(value).help(help).global(true)
@@ -54,6 +67,14 @@ fn options() -> Vec<Arg> {
             .value_parser(kinds)
             .value_delimiter(',')
             .action(ArgAction::Append),
+        text("source", "SOURCE", "Only messages from these sources")
+            .value_parser(sources)
+            .value_delimiter(',')
+            .action(ArgAction::Append),
+        text("tz", "ZONE", "Time zone of hours and days: UTC, local, Europe/Berlin")
+            .default_value("UTC"),
+        text("threads", "N", "Segments read at a time [default: one per core]")
+            .value_parser(value_parser!(u16).range(1..=256)),
         text("format", "FORMAT", "How rows are written")
             .value_parser(formats)
             .default_value("table"),

@@ -1,6 +1,8 @@
 //! Which records a report looks at.
 
 use super::time;
+use crate::log::record::{RecordView, Source};
+use crate::log::sidecar::TableKind;
 use crate::log::{Entry, Kind, Log};
 use clap::ArgMatches;
 
@@ -12,11 +14,19 @@ pub(super) struct Filter {
     pub(super) room: Option<String>,
     pub(super) user: Option<String>,
     pub(super) kinds: Vec<Kind>,
+    /// Of messages; with it nothing else is wanted.
+    pub(super) sources: Vec<Source>,
 }
 
 impl Filter {
-    pub(super) const EMPTY: Self =
-        Self { since_us: i64::MIN, until_us: i64::MAX, room: None, user: None, kinds: Vec::new() };
+    pub(super) const EMPTY: Self = Self {
+        since_us: i64::MIN,
+        until_us: i64::MAX,
+        room: None,
+        user: None,
+        kinds: Vec::new(),
+        sources: Vec::new(),
+    };
 
     pub(super) fn parse(matches: &ArgMatches, now_us: i64) -> Result<Self, String> {
         let text = |name: &str| matches.get_one::<String>(name).cloned();
@@ -25,19 +35,34 @@ impl Filter {
             Some(text) => time::parse(&text, now_us)
                 .ok_or_else(|| format!("--{name} {text:?} is no time (2026-01-31T12:00Z, 2h)")),
         };
-        let names = matches.get_many::<String>("kind").into_iter().flatten();
+        let names = |name: &str| matches.get_many::<String>(name).into_iter().flatten();
+        let source =
+            |name: &String| Source::ALL.iter().copied().find(|source| source.name() == name);
         let kind = |name: &String| Kind::ALL.iter().copied().find(|kind| kind.name() == name);
         Ok(Self {
             since_us: moment("since", i64::MIN)?,
             until_us: moment("until", i64::MAX)?,
             room: text("room"),
             user: text("user"),
-            kinds: names.filter_map(kind).collect(),
+            kinds: names("kind").filter_map(kind).collect(),
+            sources: names("source").filter_map(source).collect(),
         })
     }
 
     pub(super) fn is_empty(&self) -> bool {
         *self == Self::EMPTY
+    }
+
+    /// Whether it says from when or until when.
+    pub(super) fn is_timed(&self) -> bool {
+        self.since_us != i64::MIN || self.until_us != i64::MAX
+    }
+
+    /// Whether it wants every row of `table`.
+    pub(super) fn is_whole(&self, table: TableKind) -> bool {
+        let kinds = self.kinds.iter().any(|kind| TableKind::of(Some(*kind)) == Some(table));
+        let whole = self.kinds.is_empty() || (kinds && table != TableKind::Others);
+        whole && Self { kinds: Vec::new(), ..self.clone() } == Self::EMPTY
     }
 
     /// Whether the report wants this record. The names that explain numbers are the log's own
@@ -49,13 +74,19 @@ impl Filter {
             Some(kind) => kind != Kind::Name,
             None => self.kinds.is_empty(),
         };
-        let timed = self.since_us != i64::MIN || self.until_us != i64::MAX;
-        let time_wanted =
-            !timed || entry.ts_us().is_some_and(|ts| (self.since_us..self.until_us).contains(&ts));
+        let time_wanted = !self.is_timed()
+            || entry.ts_us().is_some_and(|ts| (self.since_us..self.until_us).contains(&ts));
         kind_wanted
             && time_wanted
+            && self.wants_source(entry)
             && self.room.as_ref().is_none_or(|room| entry.room() == room)
             && self.user.as_ref().is_none_or(|user| entry.user() == user)
+    }
+
+    fn wants_source(&self, entry: &Entry<'_>) -> bool {
+        self.sources.is_empty()
+            || matches!(entry.view(), Some(RecordView::Message(message))
+                if Source::from_byte(message.source).is_some_and(|s| self.sources.contains(&s)))
     }
 
     /// The wanted records of `log`, in order.

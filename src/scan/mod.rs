@@ -8,35 +8,49 @@
 //! stranger on somebody's terminal.
 
 mod activity;
+mod bucket;
 mod command_line;
 mod conversations;
 mod describe;
+mod engine;
 mod escape;
 mod export;
 mod facts;
 mod filter;
+mod kernels;
+mod names;
 mod new_vs_returning;
 mod period;
 mod quantiles;
 mod render;
 mod response_times;
 mod retention;
+mod select;
 mod spark;
 mod summary;
 mod tail;
 mod time;
+mod top;
 mod verify;
+mod volume;
+mod zone;
 
 #[cfg(test)]
 mod tests;
 
+pub use engine::Progress;
+
+use crate::log::catalog::Catalog;
 use crate::log::{Log, LogError, Trust, directory};
 use clap::{ArgMatches, Command};
+use engine::Scan;
 use filter::Filter;
 use render::{Format, Look, Rows};
+use std::cell::OnceCell;
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use zone::Zone;
 
 /// One report: its verb, its options and what it does.
 struct Report {
@@ -53,6 +67,8 @@ struct Report {
 const REPORTS: &[Report] = &[
     tail::REPORT,
     summary::REPORT,
+    volume::REPORT,
+    top::REPORT,
     retention::REPORT,
     new_vs_returning::REPORT,
     response_times::REPORT,
@@ -71,20 +87,47 @@ pub struct Surroundings<'a> {
     pub colour: bool,
     /// Waits for more records while following; `false` ends the scan.
     pub wait: &'a mut dyn FnMut() -> bool,
+    /// Told now and then how far a scan is.
+    pub progress: &'a mut dyn FnMut(Progress),
 }
 
 /// A report that is running.
 struct Job<'a> {
-    log: Log,
+    /// For reports over columns, of logs of any size.
+    scan: Scan<'a>,
+    /// For reports that walk the rows.
+    log: WholeLog,
     /// Wall clock, microseconds since 1970.
     now_us: i64,
     filter: Filter,
+    zone: Zone,
     matches: &'a ArgMatches,
     format: Format,
     look: Look,
     out: &'a mut dyn Write,
     words: &'a mut dyn Write,
     wait: &'a mut dyn FnMut() -> bool,
+}
+
+/// The whole log, mapped and checked at its first use.
+struct WholeLog {
+    log_dir: PathBuf,
+    log: OnceCell<Log>,
+}
+
+impl WholeLog {
+    fn get(&self) -> Result<&Log, LogError> {
+        if let Some(log) = self.log.get() {
+            return Ok(log);
+        }
+        let log = Log::open(&self.log_dir, Trust::Validate)?;
+        Ok(self.log.get_or_init(|| log))
+    }
+
+    fn get_mut(&mut self) -> Result<&mut Log, LogError> {
+        self.get()?;
+        Ok(self.log.get_mut().expect("opened a moment ago"))
+    }
 }
 
 /// What a report found.
@@ -168,11 +211,15 @@ fn report(
         return Err(ScanError::Argument(why));
     }
     let data = matches.get_one::<PathBuf>("data").expect("has a default");
-    let log = Log::open(&find_log(data), Trust::Validate)?;
+    let log_dir = find_log(data);
+    let catalog = Catalog::open(&log_dir)?;
+    let thread_count = command_line::thread_count(matches);
     let found = (report.run)(&mut Job {
-        log,
+        scan: Scan::new(catalog, thread_count, surroundings.progress),
+        log: WholeLog { log_dir, log: OnceCell::new() },
         now_us: surroundings.now_us,
         filter,
+        zone: command_line::zone(matches).map_err(ScanError::Argument)?,
         matches,
         format: command_line::format(matches),
         look: Look { colour: surroundings.colour, person: surroundings.terminal },

@@ -1,10 +1,12 @@
 //! `summary`: how much of what, by whom, when.
 
+use super::engine::View;
+use super::filter::Filter;
 use super::render::{Cell, Column};
 use super::{Found, Job, Report, ScanError};
-use crate::base::hash::Set;
+use crate::log::Kind;
 use crate::log::record::Direction;
-use crate::log::{Entry, Kind, NameId};
+use crate::log::sidecar::{Column as C, NameSet, TableKind};
 
 pub(super) const REPORT: Report = Report {
     name: "summary",
@@ -17,42 +19,31 @@ pub(super) const REPORT: Report = Report {
 const COLUMNS: &[Column] =
     &[Column { name: "measure", width: 18 }, Column { name: "value", width: 0 }];
 
-/// Counts over the wanted records.
-#[derive(Default)]
+/// Counts over the wanted records of a segment, or of all.
+#[derive(Debug)]
 struct Counts {
     record_count: u64,
     bytes: u64,
     /// By tag; index 0 counts types of a later version.
-    kind_counts: [u64; Kind::ALL.len() + 1],
+    kinds: [u64; Kind::ALL.len() + 1],
     /// By byte; index 0 counts directions of a later version.
-    direction_counts: [u64; Direction::ALL.len() + 1],
-    times: Option<(i64, i64)>,
-    users: Names,
-    rooms: Names,
+    directions: [u64; Direction::ALL.len() + 1],
+    first_us: i64,
+    last_us: i64,
+    /// Whether the name of a number was met.
+    users: Vec<bool>,
+    rooms: Vec<bool>,
+    damage_count: u64,
 }
-
-/// Distinct names, though each segment numbers its own.
-#[derive(Default)]
-struct Names {
-    texts: Set<String>,
-    /// Numbers of the segment at hand that were looked up. A bounded list: a damaged file may hold
-    /// any number.
-    seen: Vec<bool>,
-    segment: u32,
-}
-
-const SEEN_MAX: usize = 1 << 22;
 
 fn run(job: &mut Job<'_>) -> Result<Found, ScanError> {
     let mut counts = Counts::default();
-    for entry in job.filter.entries(&job.log) {
-        counts.add(&entry);
-    }
-    let segment_count = job.log.segments().len() as u64;
-    let problem_count = job.log.problems().iter().filter(|p| p.what.is_loss()).count();
-    let corrupt_count: usize =
-        job.log.segments().iter().map(|segment| segment.scan().corrupt.len()).sum();
-    if problem_count + corrupt_count > 0 {
+    let filter = &job.filter;
+    job.scan.run(filter, |view| Counts::of(view, filter), |part| counts.add(&part));
+    let catalog = job.scan.catalog();
+    let segment_count = catalog.segments().len() as u64;
+    let problem_count = catalog.problems().iter().filter(|p| p.what.is_loss()).count();
+    if problem_count as u64 + counts.damage_count > 0 {
         writeln!(job.words, "warning: parts of the log are damaged; see `ringpost-scan verify`")?;
     }
     let mut rows = job.rows(COLUMNS)?;
@@ -63,80 +54,145 @@ fn run(job: &mut Job<'_>) -> Result<Found, ScanError> {
     Ok(if counts.record_count > 0 { Found::Something } else { Found::Nothing })
 }
 
+impl Default for Counts {
+    fn default() -> Self {
+        Self {
+            record_count: 0,
+            bytes: 0,
+            kinds: [0; Kind::ALL.len() + 1],
+            directions: [0; Direction::ALL.len() + 1],
+            first_us: i64::MAX,
+            last_us: i64::MIN,
+            users: Vec::new(),
+            rooms: Vec::new(),
+            damage_count: 0,
+        }
+    }
+}
+
 impl Counts {
-    fn add(&mut self, entry: &Entry<'_>) {
-        self.record_count += 1;
-        self.bytes += entry.record.header.stride() as u64;
-        let kind = entry.kind();
-        self.kind_counts[kind.map_or(0, |kind| usize::from(kind.tag()))] += 1;
-        if kind == Some(Kind::Message) {
-            let direction = entry.record.direction();
-            self.direction_counts[direction.map_or(0, |direction| direction as usize)] += 1;
+    fn of(view: &View<'_>, filter: &Filter) -> Self {
+        let mut counts = Self::default();
+        if filter.is_empty() {
+            counts = Self::whole(view);
+        } else {
+            TableKind::ALL.into_iter().for_each(|table| counts.table(view, table));
         }
-        if let Some(ts_us) = entry.ts_us() {
-            let (first, last) = self.times.unwrap_or((ts_us, ts_us));
-            self.times = Some((first.min(ts_us), last.max(ts_us)));
+        counts.damage_count =
+            view.segment().ask(|sidecar| Ok(sidecar.rollup()?.damage_count.into()));
+        counts
+    }
+
+    /// Without a filter everything is counted already.
+    fn whole(view: &View<'_>) -> Self {
+        let mut counts = view.segment().ask(|sidecar| {
+            let rollup = sidecar.rollup()?;
+            let mut counts = Self {
+                record_count: rollup.record_count.into(),
+                bytes: rollup.bytes.into(),
+                first_us: rollup.first_us.into(),
+                last_us: rollup.last_us.into(),
+                ..Self::default()
+            };
+            for (count, kind) in counts.kinds.iter_mut().zip(rollup.kind_counts.iter()) {
+                *count = u64::from(kind.to_native());
+            }
+            for (count, one) in counts.directions.iter_mut().zip(rollup.direction_counts.iter()) {
+                *count = u64::from(one.to_native());
+            }
+            Ok(counts)
+        });
+        view.numbers(NameSet::Users).iter().for_each(|number| mark(&mut counts.users, *number));
+        view.numbers(NameSet::Rooms).iter().for_each(|number| mark(&mut counts.rooms, *number));
+        counts
+    }
+
+    fn table(&mut self, view: &View<'_>, kind: TableKind) {
+        let table = view.table(kind);
+        if table.len() == 0 {
+            return;
         }
-        let segment = entry.position.segment;
-        self.users.add(entry.record.header.user, segment, || entry.user());
-        self.rooms.add(entry.record.header.room, segment, || entry.room());
+        self.record_count += table.len() as u64;
+        let (times, offs) = (table.times(), table.offs());
+        let (users, rooms) = (table.codes(NameSet::Users), table.codes(NameSet::Rooms));
+        let user_numbers = view.numbers(NameSet::Users);
+        let room_numbers = view.numbers(NameSet::Rooms);
+        for row in table.rows() {
+            let ts_us = times.at(row);
+            self.first_us = self.first_us.min(ts_us);
+            self.last_us = self.last_us.max(ts_us);
+            mark(&mut self.users, user_numbers[users.at(row)]);
+            mark(&mut self.rooms, room_numbers[rooms.at(row)]);
+            if let Some(record) = view.segment().record(offs[row].to_native()) {
+                self.bytes += record.header.stride() as u64;
+                let tag = record.kind().map_or(0, Kind::tag);
+                self.kinds[usize::from(tag)] += 1;
+            }
+        }
+        if kind == TableKind::Messages {
+            let directions = table.bytes(C::Direction);
+            for row in table.rows() {
+                let known = Direction::from_byte(directions[row]);
+                self.directions[known.map_or(0, |known| known as usize)] += 1;
+            }
+        }
+    }
+
+    fn add(&mut self, part: &Self) {
+        self.record_count += part.record_count;
+        self.bytes += part.bytes;
+        self.damage_count += part.damage_count;
+        self.first_us = self.first_us.min(part.first_us);
+        self.last_us = self.last_us.max(part.last_us);
+        self.kinds.iter_mut().zip(part.kinds).for_each(|(all, one)| *all += one);
+        self.directions.iter_mut().zip(part.directions).for_each(|(all, one)| *all += one);
+        for (all, one) in [(&mut self.users, &part.users), (&mut self.rooms, &part.rooms)] {
+            all.resize(all.len().max(one.len()), false);
+            all.iter_mut().zip(one).for_each(|(all, one)| *all |= one);
+        }
     }
 
     fn measures(&self, segment_count: u64) -> Vec<(String, Cell)> {
-        let time = |pick: fn((i64, i64)) -> i64| {
-            self.times.map_or(Cell::None, |times| Cell::Time(pick(times)))
-        };
+        let time =
+            |ts_us| if self.first_us > self.last_us { Cell::None } else { Cell::Time(ts_us) };
+        // Number 0 is the absence of a name.
+        let met = |names: &[bool]| names.iter().skip(1).filter(|met| **met).count() as u64;
         let mut measures = vec![
             ("segments".to_owned(), Cell::Count(segment_count)),
             ("records".to_owned(), Cell::Count(self.record_count)),
             ("bytes".to_owned(), Cell::Count(self.bytes)),
-            ("first".to_owned(), time(|(first, _)| first)),
-            ("last".to_owned(), time(|(_, last)| last)),
-            ("users".to_owned(), Cell::Count(self.users.texts.len() as u64)),
-            ("rooms".to_owned(), Cell::Count(self.rooms.texts.len() as u64)),
+            ("first".to_owned(), time(self.first_us)),
+            ("last".to_owned(), time(self.last_us)),
+            ("users".to_owned(), Cell::Count(met(&self.users))),
+            ("rooms".to_owned(), Cell::Count(met(&self.rooms))),
         ];
         for direction in Direction::ALL {
-            let count = self.direction_counts[*direction as usize];
+            let count = self.directions[*direction as usize];
             measures.push((format!("messages {}", direction.name()), Cell::Count(count)));
         }
         for kind in Kind::ALL {
-            let count = self.kind_counts[usize::from(kind.tag())];
+            let count = self.kinds[usize::from(kind.tag())];
             if count > 0 {
                 measures.push((format!("kind {}", kind.name()), Cell::Count(count)));
             }
         }
-        if self.kind_counts[0] > 0 {
-            measures.push(("kind unknown".to_owned(), Cell::Count(self.kind_counts[0])));
+        if self.kinds[0] > 0 {
+            measures.push(("kind unknown".to_owned(), Cell::Count(self.kinds[0])));
         }
         measures
     }
 }
 
-impl Names {
-    fn add<'a>(&mut self, id: NameId, segment: u32, text: impl FnOnce() -> &'a str) {
-        if self.segment != segment {
-            self.segment = segment;
-            self.seen.clear();
-        }
-        let index = id.0 as usize;
-        if id == NameId::NONE || self.seen.get(index) == Some(&true) {
-            return;
-        }
-        if index < SEEN_MAX {
-            if self.seen.len() <= index {
-                self.seen.resize(index + 1, false);
-            }
-            self.seen[index] = true;
-        }
-        let text = text();
-        if !self.texts.contains(text) {
-            self.texts.insert(text.to_owned());
-        }
+fn mark(met: &mut Vec<bool>, number: u32) {
+    let index = number as usize;
+    if met.len() <= index {
+        met.resize(index + 1, false);
     }
+    met[index] = true;
 }
 
 const _: () = {
-    // `kind_counts` is indexed by tag: tags are dense from 1.
+    // `kinds` is indexed by tag: tags are dense from 1.
     let mut index = 0;
     while index < Kind::ALL.len() {
         assert!(Kind::ALL[index].tag() as usize == index + 1);

@@ -52,7 +52,7 @@ fn run(job: &mut Job<'_>) -> Result<Found, ScanError> {
     let mut rows = Rows::begin(job.out, job.format, job.look, COLUMNS)?;
     // Only places are kept: the records themselves stay in the maps.
     let mut last: VecDeque<RecordPosition> = VecDeque::new();
-    for entry in job.filter.entries(&job.log) {
+    for entry in job.filter.entries(job.log.get()?) {
         if last.len() == number {
             last.pop_front();
         }
@@ -61,21 +61,21 @@ fn run(job: &mut Job<'_>) -> Result<Found, ScanError> {
         }
     }
     for position in last {
-        let entry = job.log.at(position).expect("a place that the log gave");
+        let entry = job.log.get()?.at(position).expect("a place that the log gave");
         show(&mut rows, &entry)?;
     }
-    let mut cursor = job.log.end();
+    let mut cursor = job.log.get()?.end();
     // Whoever waits sees the rows at once; without -f the buffer goes out at the end.
     while job.matches.get_flag("follow") {
         rows.flush()?;
         if !(job.wait)() {
             break;
         }
-        job.log.refresh()?;
-        for entry in job.log.entries_from(cursor).filter(|entry| job.filter.wants(entry)) {
+        job.log.get_mut()?.refresh()?;
+        for entry in job.log.get()?.entries_from(cursor).filter(|entry| job.filter.wants(entry)) {
             show(&mut rows, &entry)?;
         }
-        cursor = job.log.end();
+        cursor = job.log.get()?.end();
     }
     let row_count = rows.end()?;
     Ok(if row_count > 0 { Found::Something } else { Found::Nothing })

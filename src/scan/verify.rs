@@ -36,10 +36,11 @@ struct Totals {
 fn run(job: &mut Job<'_>) -> Result<Found, ScanError> {
     let mut totals = Totals::default();
     let mut rows = Rows::begin(job.out, job.format, job.look, COLUMNS)?;
-    for index in 0..job.log.segments().len() {
-        segment(&job.log, index, &mut rows, &mut totals)?;
+    let log = job.log.get()?;
+    for index in 0..log.segments().len() {
+        segment(log, index, &mut rows, &mut totals)?;
     }
-    for problem in job.log.problems() {
+    for problem in log.problems() {
         let loss = problem.what.is_loss();
         totals.damage_count += u64::from(loss);
         let name = problem.path.file_name().unwrap_or_default().to_string_lossy();

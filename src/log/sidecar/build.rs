@@ -38,6 +38,7 @@ pub struct Batches {
 /// Makes the sidecar of what `segment` holds below `until_seq`.
 pub fn build(segment: &Segment, until_seq: u64, purpose: Purpose) -> AlignedVec<SECTION_ALIGN> {
     let mut made = Made::new(purpose);
+    made.damage_count = segment.scan().corrupt.len() as u32;
     for (seq, offset, record) in segment.records() {
         if seq >= until_seq {
             break;
@@ -130,6 +131,7 @@ struct Made {
     grams: GramsMade,
     /// Stands for the time of a record of an unknown type.
     latest_us: i64,
+    damage_count: u32,
 }
 
 impl Made {
@@ -155,6 +157,7 @@ impl Made {
             rollup: RollupMade::default(),
             grams: GramsMade::default(),
             latest_us: 0,
+            damage_count: 0,
         }
     }
 
@@ -244,7 +247,7 @@ impl Made {
         for coder in [&self.users, &self.rooms, &self.commands] {
             coder.write(writer);
         }
-        self.rollup.write(table_rows, user_count, room_count, writer);
+        self.rollup.write(table_rows, self.damage_count, user_count, room_count, writer);
         if self.purpose == Purpose::File {
             self.grams.write(writer);
         }

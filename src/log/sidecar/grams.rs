@@ -30,7 +30,7 @@ pub struct GramRows {
 }
 
 /// The filters of a segment.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Grams<'a> {
     rows: &'a ArchivedGramRows,
     bit_count: usize,

@@ -46,6 +46,8 @@ pub struct Rollup {
     pub size_counts: Vec<u32>,
     /// Bytes of all texts.
     pub text_bytes: u64,
+    /// Damaged regions of the segment when the sidecar was made.
+    pub damage_count: u32,
 }
 
 /// The bucket of a text size: exact below 16 bytes, then eight per power of two (12.5 %).
@@ -153,6 +155,7 @@ impl RollupMade {
     pub(super) fn write(
         mut self,
         table_rows: [u32; 6],
+        damage_count: u32,
         user_count: usize,
         room_count: usize,
         writer: &mut Writer,
@@ -160,6 +163,7 @@ impl RollupMade {
         self.close_minute();
         let rollup = &mut self.rollup;
         rollup.table_rows = table_rows;
+        rollup.damage_count = damage_count;
         rollup.user_messages.resize(user_count, 0);
         rollup.room_messages.resize(room_count, 0);
         let mut minutes: Vec<_> = self.minutes.into_iter().collect();

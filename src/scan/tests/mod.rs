@@ -96,7 +96,13 @@ fn run_at(
     wait: &mut dyn FnMut() -> bool,
 ) -> (u8, String, String) {
     let (mut out, mut words) = (Vec::new(), Vec::new());
-    let surroundings = Surroundings { now_us, terminal: false, colour: false, wait };
+    let surroundings = Surroundings {
+        now_us,
+        terminal: false,
+        colour: false,
+        wait,
+        progress: &mut |_| (),
+    };
     let status = run(arguments, &mut out, &mut words, surroundings);
     let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
     (status, text(out), text(words))
@@ -263,8 +269,13 @@ fn a_closed_pipe_is_success() {
     let scratch = Scratch::new("pipe");
     evening(&scratch);
     let data = scratch.path().as_os_str().to_owned();
-    let surroundings =
-        Surroundings { now_us: 0, terminal: false, colour: false, wait: &mut || false };
+    let surroundings = Surroundings {
+        now_us: 0,
+        terminal: false,
+        colour: false,
+        wait: &mut || false,
+        progress: &mut |_| (),
+    };
     let mut words = Vec::new();
     let line = ["--data".into(), data, "tail".into()];
     assert_eq!(run(&line, &mut Closed, &mut words, surroundings), 0);
