@@ -23,7 +23,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 
 /// Bytes of rows that all threads may have mapped at a time: the pages of a map count as memory of
 /// the process while they are in use.
@@ -35,7 +35,7 @@ pub struct Catalog {
     log_dir: PathBuf,
     segments: Vec<SegmentInfo>,
     problems: Vec<Problem>,
-    mapped: Budget,
+    mapped: Arc<Budget>,
 }
 
 /// What the first page of a segment says.
@@ -69,7 +69,7 @@ impl Catalog {
             log_dir: log_dir.to_path_buf(),
             segments: Vec::new(),
             problems: Vec::new(),
-            mapped: Budget::new(MAPPED_BYTES_MAX),
+            mapped: Arc::new(Budget::new(MAPPED_BYTES_MAX)),
         };
         let listed = list_segments(log_dir)?;
         let newest = listed.last().map(|(base_seq, _)| *base_seq);
@@ -194,11 +194,11 @@ impl SegmentInfo {
 #[derive(Debug)]
 pub struct SegmentView<'a> {
     info: &'a SegmentInfo,
-    budget: &'a Budget,
+    budget: &'a Arc<Budget>,
     sidecar: Option<Sidecar>,
     /// Made from the rows when the sidecar is not there, stale or damaged.
     made: OnceCell<Sidecar>,
-    rows: OnceCell<Option<Rows<'a>>>,
+    rows: OnceCell<Option<Rows>>,
 }
 
 impl SegmentView<'_> {
@@ -262,7 +262,7 @@ impl SegmentView<'_> {
         })
     }
 
-    fn rows(&self) -> Option<&Rows<'_>> {
+    fn rows(&self) -> Option<&Rows> {
         self.rows
             .get_or_init(|| {
                 let offsets = self.ask(|sidecar| sidecar.batch_offsets());
@@ -275,17 +275,17 @@ impl SegmentView<'_> {
 
 /// The bytes of a segment, with the places of its batches.
 #[derive(Debug)]
-struct Rows<'a> {
+struct Rows {
     map: Mmap,
     salt: u64,
     offsets: Vec<u32>,
     /// The batch that was checked last: rows are mostly asked for in order.
     checked: Cell<Option<BatchHeader>>,
-    _guard: Guard<'a>,
+    _guard: Guard,
 }
 
-impl<'a> Rows<'a> {
-    fn open(info: &SegmentInfo, offsets: Vec<u32>, guard: Guard<'a>) -> Option<Self> {
+impl Rows {
+    fn open(info: &SegmentInfo, offsets: Vec<u32>, guard: Guard) -> Option<Self> {
         let file = File::open(&info.path).ok()?;
         // SAFETY: whole batches of a segment never change, and no byte is used as more than a
         // number before the checksum of its batch was found right.
@@ -333,8 +333,8 @@ struct Budget {
 
 /// A part of a budget; dropping it gives it back.
 #[derive(Debug)]
-struct Guard<'a> {
-    budget: &'a Budget,
+struct Guard {
+    budget: Arc<Budget>,
     amount: u64,
 }
 
@@ -344,18 +344,18 @@ impl Budget {
     }
 
     /// More than the whole is the whole: a segment of any size can be read, if alone.
-    fn take(&self, amount: u64) -> Guard<'_> {
+    fn take(self: &Arc<Self>, amount: u64) -> Guard {
         let amount = amount.min(self.whole);
         let mut left = self.left.lock().expect("nothing panics under this lock");
         while *left < amount {
             left = self.given_back.wait(left).expect("nothing panics under this lock");
         }
         *left -= amount;
-        Guard { budget: self, amount }
+        Guard { budget: Arc::clone(self), amount }
     }
 }
 
-impl Drop for Guard<'_> {
+impl Drop for Guard {
     fn drop(&mut self) {
         *self.budget.left.lock().expect("nothing panics under this lock") += self.amount;
         self.budget.given_back.notify_all();

@@ -79,7 +79,7 @@ impl Counts {
             TableKind::ALL.into_iter().for_each(|table| counts.table(view, table));
         }
         counts.damage_count =
-            view.segment().ask(|sidecar| Ok(sidecar.rollup()?.damage_count.into()));
+            u64::from(view.segment().ask(|sidecar| Ok(sidecar.rollup()?.damage_count.to_native())));
         counts
     }
 

@@ -3,7 +3,6 @@
 use super::bucket::Bucket;
 use super::engine::View;
 use super::render::{Cell, Column};
-use super::zone::Zone;
 use super::{Found, Job, Report, ScanError, kernels};
 use crate::log::sidecar::TableKind;
 use std::collections::BTreeMap;
