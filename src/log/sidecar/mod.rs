@@ -17,6 +17,7 @@ mod build;
 mod coder;
 mod columns;
 mod grams;
+mod job;
 mod names;
 mod rollup;
 mod times;
@@ -27,6 +28,7 @@ mod tests;
 pub use build::{ArchivedBatches, Batches, Purpose, build, build_empty, write};
 pub use columns::{Codes, Column, TableKind, Wide};
 pub use grams::{GRAM_BLOCK_BYTES, Grams, Needle};
+pub use job::{SidecarJob, refresh};
 pub use names::{NameSet, Names};
 pub use rollup::{ArchivedRollup, Rollup, SIZE_BUCKETS, size_bucket, size_bucket_floor};
 pub use times::{TIME_BLOCK_ROWS, Times};
@@ -179,6 +181,11 @@ impl Sidecar {
     /// Where the sidecar of a segment stands.
     pub fn file_name(base_seq: u64) -> String {
         format!("{base_seq:020}.idx")
+    }
+
+    /// The inverse of [`Sidecar::file_name`].
+    pub fn parse_file_name(name: &str) -> Option<u64> {
+        SegmentHeader::parse_file_name(&format!("{}.seg", name.strip_suffix(".idx")?))
     }
 
     /// Maps the sidecar of a segment file. `None`: there is none, or nothing can be made of it.
