@@ -192,7 +192,7 @@ fn run(job: &mut Job<'_>) -> Result<Found, ScanError> {
     };
     let mut people = People::default();
     let mut talks = Talks::new(rules.gap_us);
-    facts::messages(&job.log, &job.filter, &mut people, |said, _| talks.message(said));
+    facts::messages(&job.scan, &job.filter, &mut people, |said, _| talks.message(said));
     let mut all = talks.finish(rules, &people);
     totals(job, &all)?;
     if let Some(names) = job.matches.get_many::<String>("state") {

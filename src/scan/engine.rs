@@ -117,7 +117,7 @@ impl<'a> Scan<'a> {
             return;
         }
         let next = AtomicUsize::new(0);
-        let (give, take) = mpsc::channel();
+        let (give, take) = mpsc::sync_channel(thread_count);
         std::thread::scope(|scope| {
             for _ in 0..thread_count {
                 let (give, next, part) = (give.clone(), &next, &part);

@@ -1,29 +1,21 @@
 //! Messages as reports about people see them: who, where, when; names as numbers.
 
+use super::engine::{Scan, View};
 use super::filter::Filter;
 use crate::base::hash::Map;
-use crate::log::record::{NameId, RecordView, Source};
-use crate::log::{Entry, Log};
+use crate::log::record::Source;
+use crate::log::sidecar::{Column, NameSet, TableKind};
 
 /// Names of users, rooms or commands, numbered from 1 in the order in which they came; 0 is none.
-/// Segments number their names each for itself: this numbering holds for all of them.
 #[derive(Debug)]
 pub(super) struct Names {
     texts: Vec<Box<str>>,
     codes: Map<Box<str>, u32>,
-    /// Codes of the numbers of the segment at hand.
-    known: Map<NameId, u32>,
-    segment: u32,
 }
 
 impl Default for Names {
     fn default() -> Self {
-        Self {
-            texts: vec!["".into()],
-            codes: Map::default(),
-            known: Map::default(),
-            segment: u32::MAX,
-        }
+        Self { texts: vec!["".into()], codes: Map::default() }
     }
 }
 
@@ -52,18 +44,16 @@ impl Names {
         self.texts.len()
     }
 
-    /// The number of what `id` names in the entry's segment.
-    fn of(&mut self, entry: &Entry<'_>, id: NameId, text: impl Fn() -> String) -> u32 {
-        if entry.position.segment != self.segment {
-            self.segment = entry.position.segment;
-            self.known.clear();
+    /// The number of what a scan numbered otherwise; `known` holds one more than each answer.
+    fn renumber(&mut self, other: u32, set: NameSet, scan: &Scan<'_>, known: &mut Vec<u32>) -> u32 {
+        let index = other as usize;
+        if known.len() <= index {
+            known.resize((index + 1).next_power_of_two(), 0);
         }
-        if let Some(code) = self.known.get(&id) {
-            return *code;
+        if known[index] == 0 {
+            known[index] = 1 + self.code(scan.names(set).text(other));
         }
-        let code = self.code(&text());
-        self.known.insert(id, code);
-        code
+        known[index] - 1
     }
 }
 
@@ -88,20 +78,40 @@ pub(super) struct Said {
 
 /// Calls `each` for every wanted message, in the order of the log.
 pub(super) fn messages(
-    log: &Log,
+    scan: &Scan<'_>,
     filter: &Filter,
     people: &mut People,
     mut each: impl FnMut(Said, &People),
 ) {
-    for entry in filter.entries(log) {
-        let Some(RecordView::Message(message)) = entry.view() else { continue };
-        let header = entry.record.header;
-        let said = Said {
-            ts_us: message.ts_us.to_native(),
-            user: people.users.of(&entry, header.user, || entry.user().to_owned()),
-            room: people.rooms.of(&entry, header.room, || entry.room().to_owned()),
-            source: Source::from_byte(message.source),
-        };
-        each(said, people);
+    let (mut users, mut rooms) = (Vec::new(), Vec::new());
+    scan.run(filter, said, |part| {
+        for (said, source) in part {
+            let said = Said {
+                user: people.users.renumber(said.user, NameSet::Users, scan, &mut users),
+                room: people.rooms.renumber(said.room, NameSet::Rooms, scan, &mut rooms),
+                source: Source::from_byte(source),
+                ..said
+            };
+            each(said, people);
+        }
+    });
+}
+
+/// The wanted messages of a segment, by numbers of the scan; the source as on disk.
+fn said(view: &View<'_>) -> Vec<(Said, u8)> {
+    let table = view.table(TableKind::Messages);
+    if table.len() == 0 {
+        return Vec::new();
     }
+    let (users, rooms) = (table.codes(NameSet::Users), table.codes(NameSet::Rooms));
+    let user_numbers = view.numbers(NameSet::Users);
+    let room_numbers = view.numbers(NameSet::Rooms);
+    let (times, sources) = (table.times(), table.bytes(Column::Source));
+    let said = |row| Said {
+        ts_us: times.at(row),
+        user: user_numbers[users.at(row)],
+        room: room_numbers[rooms.at(row)],
+        source: None,
+    };
+    table.rows().map(|row| (said(row), sources[row])).collect()
 }

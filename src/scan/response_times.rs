@@ -189,7 +189,7 @@ fn run(job: &mut Job<'_>) -> Result<Found, ScanError> {
     let filter = Filter { user: None, ..job.filter.clone() };
     let mut people = People::default();
     let mut waits = Waits::new(per, between, job.filter.user.clone());
-    facts::messages(&job.log, &filter, &mut people, |said, people| {
+    facts::messages(&job.scan, &filter, &mut people, |said, people| {
         waits.message(said, &people.users);
     });
     let count_max = row_count_max(job.matches);

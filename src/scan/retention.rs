@@ -51,7 +51,7 @@ const COLUMNS: &[Column] =
 pub(super) fn activity(job: &Job<'_>, period: Period) -> Activity {
     let filter = Filter { since_us: i64::MIN, ..job.filter.clone() };
     let mut activity = Activity::default();
-    facts::messages(&job.log, &filter, &mut People::default(), |said, _| {
+    facts::messages(&job.scan, &filter, &mut People::default(), |said, _| {
         if said.user != 0 {
             activity.note(period.of(said.ts_us), said.user);
         }

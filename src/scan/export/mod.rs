@@ -113,12 +113,12 @@ fn run(job: &mut Job<'_>) -> Result<Found, ScanError> {
         }
         None => {
             let sink = line_sink(target, table, &mut *job.out)?;
-            write(&job.log, &job.filter, table, sink)?
+            write(job.log.get()?, &job.filter, table, sink)?
         }
         Some(path) => {
             let named = NamedFile::create(path).map_err(|error| cannot(path, &error))?;
             let sink = file_sink(target, table, named.file.try_clone()?)?;
-            let row_count = write(&job.log, &job.filter, table, sink)?;
+            let row_count = write(job.log.get()?, &job.filter, table, sink)?;
             named.finish().map_err(|error| cannot(path, &error))?;
             row_count
         }

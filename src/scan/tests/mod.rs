@@ -96,13 +96,8 @@ fn run_at(
     wait: &mut dyn FnMut() -> bool,
 ) -> (u8, String, String) {
     let (mut out, mut words) = (Vec::new(), Vec::new());
-    let surroundings = Surroundings {
-        now_us,
-        terminal: false,
-        colour: false,
-        wait,
-        progress: &mut |_| (),
-    };
+    let surroundings =
+        Surroundings { now_us, terminal: false, colour: false, wait, progress: &mut |_| () };
     let status = run(arguments, &mut out, &mut words, surroundings);
     let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
     (status, text(out), text(words))
