@@ -212,6 +212,9 @@ pub const BATCH_BYTES_MAX: usize = 64 * KIB;
 pub const RECORD_BYTES_MAX: usize = 48 * KIB;
 /// A shard's ring to the log thread.
 pub const LOG_RING_BYTES: usize = 8 * MIB;
+/// Segments in a row that could not be written or synced before the server gives up: a disk that
+/// refuses this often does not come back by asking.
+pub const SEGMENT_FAILURES_MAX: u32 = 3;
 
 const _: () = assert!(WS_MESSAGE_BYTES_MAX > TEXT_BYTES_MAX, "a longest text must fit a message");
 const _: () =

@@ -7,7 +7,7 @@
 
 use super::format::SegmentHeader;
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, DirEntryExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::{fmt, io};
 
@@ -29,7 +29,9 @@ pub enum LogError {
         /// What the system said.
         source: io::Error,
     },
-    /// The log thread ended by a broken invariant.
+    /// Segment after segment could not be written or synced; the text says what failed last.
+    GaveUp(String),
+    /// A thread of the log ended by a broken invariant.
     Panicked,
 }
 
@@ -42,7 +44,8 @@ impl fmt::Display for LogError {
             Self::Io { doing, path, source } => {
                 write!(out, "cannot {doing} {}: {source}", path.display())
             }
-            Self::Panicked => write!(out, "the log thread panicked"),
+            Self::GaveUp(last) => write!(out, "the log gave up after several failures: {last}"),
+            Self::Panicked => write!(out, "a thread of the log panicked"),
         }
     }
 }
@@ -107,8 +110,25 @@ pub fn holds_segments(dir: &Path) -> bool {
     list_segments(dir).is_ok_and(|segments| !segments.is_empty())
 }
 
+/// A segment's file as the directory lists it.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) struct Listed {
+    /// First sequence number, from the name.
+    pub(super) base_seq: u64,
+    /// Which file has the name now: erasure puts another one there.
+    pub(super) inode: u64,
+    /// Its path.
+    pub(super) path: PathBuf,
+}
+
 /// The segments of `log_dir` in the order of their sequence numbers. Other files are not looked at.
 pub(super) fn list_segments(log_dir: &Path) -> Result<Vec<(u64, PathBuf)>, LogError> {
+    let listed = list_files(log_dir)?;
+    Ok(listed.into_iter().map(|listed| (listed.base_seq, listed.path)).collect())
+}
+
+/// As [`list_segments`], with what tells a file from another one of the same name.
+pub(super) fn list_files(log_dir: &Path) -> Result<Vec<Listed>, LogError> {
     let listing = match std::fs::read_dir(log_dir) {
         Ok(listing) => listing,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -121,7 +141,7 @@ pub(super) fn list_segments(log_dir: &Path) -> Result<Vec<(u64, PathBuf)>, LogEr
         let entry = entry.map_err(LogError::io("list", log_dir))?;
         let base_seq = entry.file_name().to_str().and_then(SegmentHeader::parse_file_name);
         if let Some(base_seq) = base_seq {
-            segments.push((base_seq, entry.path()));
+            segments.push(Listed { base_seq, inode: entry.ino(), path: entry.path() });
         }
     }
     segments.sort_unstable();

@@ -1,9 +1,11 @@
 //! What the shards and the log thread share: watermarks, state, and the way to wake the thread.
 
+use super::directory::LogError;
 use crate::base::ids::{LogPosition, ShardId};
+use crate::base::limits::SEGMENT_FAILURES_MAX;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::thread::Thread;
 
@@ -41,19 +43,25 @@ pub enum LogState {
     /// The disk has no room for the next segment. It is tried again each second; what is in the
     /// rings waits.
     Full = 1,
-    /// A write or a sync failed. Nothing is acknowledged any more, and only a restart helps: after
-    /// a failed sync the kernel may forget what it could not write.
+    /// Writes or syncs failed in [`SEGMENT_FAILURES_MAX`] segments in a row, or a thread of the
+    /// log panicked. Nothing is acknowledged any more, and the process should end.
+    ///
+    /// [`SEGMENT_FAILURES_MAX`]: crate::base::limits::SEGMENT_FAILURES_MAX
     Failed = 2,
     /// Stopped in order.
     Stopped = 3,
+    /// A write or a sync failed, and so did one in the fresh segment behind it. It is tried again
+    /// each second, a few times; what is in the rings waits.
+    Faulty = 4,
 }
 
 impl LogState {
-    fn from_byte(byte: u8) -> Self {
+    pub(super) fn from_byte(byte: u8) -> Self {
         match byte {
             0 => Self::Ok,
             1 => Self::Full,
             2 => Self::Failed,
+            4 => Self::Faulty,
             _ => Self::Stopped,
         }
     }
@@ -65,6 +73,7 @@ impl LogState {
             Self::Full => "full",
             Self::Failed => "failed",
             Self::Stopped => "stopped",
+            Self::Faulty => "faulty",
         }
     }
 }
@@ -84,6 +93,8 @@ pub(super) struct Counters {
     pub(super) bytes: AtomicU64,
     pub(super) syncs: AtomicU64,
     pub(super) segments: AtomicU64,
+    pub(super) segment_failures: AtomicU64,
+    pub(super) doubts: AtomicU64,
 }
 
 /// A reading of the counters.
@@ -97,6 +108,12 @@ pub struct LogCounts {
     pub sync_count: u64,
     /// Segments begun.
     pub segment_count: u64,
+    /// Segments given up for a failed write or sync. What of them was not acknowledged was written
+    /// again elsewhere.
+    pub segment_failure_count: u64,
+    /// Records acknowledged under a weaker policy than `fsync` whose sync failed: they may not
+    /// outlive the machine.
+    pub doubt_count: u64,
 }
 
 pub(super) struct Shared {
@@ -112,6 +129,12 @@ pub(super) struct Shared {
     /// How often a rotation was asked for, and how many of those are done.
     rotations_asked: AtomicU64,
     rotations_done: AtomicU64,
+    /// The space of the next segment could not be reserved.
+    low: AtomicBool,
+    durable_seq: AtomicU64,
+    /// Syncs of the seal thread that failed since the last one that did not.
+    sync_failures: AtomicU32,
+    fatal: AtomicBool,
     words: Mutex<Words>,
 }
 
@@ -120,6 +143,8 @@ pub(super) struct Shared {
 struct Words {
     notes: Vec<String>,
     job_errors: BTreeMap<&'static str, String>,
+    /// Why the log must end.
+    fatal: Option<LogError>,
 }
 
 /// Lines kept for somebody to print. Beyond, the oldest go.
@@ -138,6 +163,10 @@ impl Shared {
             sealer_stop: AtomicBool::new(false),
             rotations_asked: AtomicU64::new(0),
             rotations_done: AtomicU64::new(0),
+            low: AtomicBool::new(false),
+            durable_seq: AtomicU64::new(0),
+            sync_failures: AtomicU32::new(0),
+            fatal: AtomicBool::new(false),
             words: Mutex::default(),
         }
     }
@@ -158,19 +187,17 @@ impl Shared {
         LogPosition(self.watermarks[ring].durable.load(Ordering::Acquire))
     }
 
-    /// Returns whether it moved.
+    /// Returns whether it moved. It stays where it is while records are written a second time.
     pub(super) fn set_committed(&self, ring: usize, position: LogPosition) -> bool {
-        let before = self.watermarks[ring].committed.swap(position.0, Ordering::Release);
-        assert!(before <= position.0);
-        before != position.0
+        let committed = &self.watermarks[ring].committed;
+        committed.fetch_max(position.0, Ordering::AcqRel) < position.0
     }
 
     /// Returns whether it moved.
     pub(super) fn set_durable(&self, ring: usize, position: LogPosition) -> bool {
         assert!(position <= self.committed(ring));
-        let before = self.watermarks[ring].durable.swap(position.0, Ordering::Release);
-        assert!(before <= position.0);
-        before != position.0
+        let durable = &self.watermarks[ring].durable;
+        durable.fetch_max(position.0, Ordering::AcqRel) < position.0
     }
 
     /// Called by the log thread before its first sleep.
@@ -236,6 +263,44 @@ impl Shared {
         self.rotations_done.store(asked, Ordering::Release);
     }
 
+    pub(super) fn set_low(&self, low: bool) {
+        self.low.store(low, Ordering::Relaxed);
+    }
+
+    pub(super) fn durable_seq(&self) -> u64 {
+        self.durable_seq.load(Ordering::Acquire)
+    }
+
+    pub(super) fn set_durable_seq(&self, seq: u64) {
+        self.durable_seq.fetch_max(seq, Ordering::AcqRel);
+    }
+
+    /// So many records may be lost with the machine, though they were acknowledged.
+    pub(super) fn doubt(&self, record_count: u64) {
+        self.counters.doubts.fetch_add(record_count, Ordering::Relaxed);
+    }
+
+    pub(super) fn sync_worked(&self) {
+        self.sync_failures.store(0, Ordering::Relaxed);
+    }
+
+    /// A sync of the seal thread failed; too many in a row end the log.
+    pub(super) fn sync_failed(&self, error: &LogError) {
+        self.counters.segment_failures.fetch_add(1, Ordering::Relaxed);
+        if self.sync_failures.fetch_add(1, Ordering::Relaxed) + 1 >= SEGMENT_FAILURES_MAX {
+            self.words().fatal = Some(LogError::GaveUp(error.to_string()));
+            self.fatal.store(true, Ordering::Release);
+            self.wake();
+        }
+    }
+
+    pub(super) fn take_fatal(&self) -> Option<LogError> {
+        if !self.fatal.load(Ordering::Acquire) {
+            return None;
+        }
+        self.words().fatal.take()
+    }
+
     pub(super) fn note(&self, line: String) {
         let mut words = self.words();
         if words.notes.len() >= NOTES_MAX {
@@ -290,6 +355,16 @@ impl LogHandle {
         self.shared.durable(usize::from(shard.0))
     }
 
+    /// Whether the disk has no room for a segment behind the open one: the log will be full soon.
+    pub fn is_low(&self) -> bool {
+        self.shared.low.load(Ordering::Relaxed)
+    }
+
+    /// Records with a lower sequence number are on the disk.
+    pub fn durable_seq(&self) -> u64 {
+        self.shared.durable_seq()
+    }
+
     /// Lines for standard error that came since the last call, oldest first.
     pub fn take_notes(&self) -> Vec<String> {
         std::mem::take(&mut self.shared.words().notes)
@@ -310,6 +385,8 @@ impl LogHandle {
             written_bytes: read(&counters.bytes),
             sync_count: read(&counters.syncs),
             segment_count: read(&counters.segments),
+            segment_failure_count: read(&counters.segment_failures),
+            doubt_count: read(&counters.doubts),
         }
     }
 }
@@ -317,5 +394,27 @@ impl LogHandle {
 impl fmt::Debug for LogHandle {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.debug_struct("LogHandle").field("state", &self.state()).finish_non_exhaustive()
+    }
+}
+
+/// A thread of the log that panicked must not look healthy: nothing would ever be acknowledged.
+pub(super) struct FailOnPanic(Option<Arc<Shared>>);
+
+impl FailOnPanic {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self(Some(shared))
+    }
+
+    /// The thread ends in order.
+    pub(super) fn disarm(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for FailOnPanic {
+    fn drop(&mut self) {
+        if let Some(shared) = &self.0 {
+            shared.set_state(LogState::Failed);
+        }
     }
 }

@@ -45,11 +45,17 @@ pub mod recovered;
 
 mod ring;
 
+pub mod disk;
+
 mod handle;
+
+pub mod ctl;
 
 pub mod producer;
 
 mod segment;
+
+mod spare;
 
 pub mod sealer;
 

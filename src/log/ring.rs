@@ -121,6 +121,11 @@ impl RingReader {
         LogPosition(self.taken)
     }
 
+    /// Makes all that was taken and not released readable again.
+    pub(super) fn rewind(&mut self) {
+        self.taken = self.released;
+    }
+
     /// Gives the shard the place of all bytes below `position`.
     pub(super) fn release(&mut self, position: LogPosition) {
         assert!(position.0 <= self.taken);
@@ -210,6 +215,9 @@ mod tests {
             assert_eq!(reader.readable(), vec![round; len]);
             reader.take(len);
             assert_eq!(writer.free(usize::MAX).len(), 4_096 - len, "taken is not released");
+            reader.rewind();
+            assert_eq!(reader.readable(), vec![round; len], "and can be read again");
+            reader.take(len);
             reader.release(position);
         }
         assert_eq!(writer.free(usize::MAX).len(), 4_096);

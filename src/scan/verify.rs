@@ -77,6 +77,12 @@ fn segment(log: &Log, index: usize, rows: &mut Rows<'_>, totals: &mut Totals) ->
     rows.row(&cells)?;
     totals.segment_count += 1;
     totals.record_count += scan.record_count;
+    if scan.superseded_count > 0 {
+        let mut cells = row(&name, "superseded", None);
+        cells[4] = Cell::Count(scan.superseded_count);
+        cells[7] = "a write or sync failed; the next segment has these records".into();
+        rows.row(&cells)?;
+    }
     for region in &scan.corrupt {
         totals.damage_count += 1;
         let mut cells = row(&name, "corrupt", Some(*region));

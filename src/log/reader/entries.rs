@@ -22,19 +22,42 @@ pub struct RecordPosition {
 pub struct Cursor {
     segment: u32,
     batch: u32,
+    /// What finds the place again when another file was put in the place of the segment's.
+    generation: u32,
+    next_seq: u64,
 }
 
 impl Cursor {
     pub(super) fn before(segment: usize) -> Self {
-        Self { segment: segment as u32, batch: 0 }
+        Self { segment: segment as u32, ..Self::default() }
+    }
+
+    /// Its place in what the segment is now.
+    fn settle(mut self, segments: &[Segment]) -> Self {
+        let Some(segment) = segments.get(self.segment as usize) else {
+            return self;
+        };
+        if segment.generation != self.generation {
+            // A rewrite has the same records in other batches; another segment is read from its
+            // begin, since what was read of the first does not count.
+            let seen = |batch: &BatchPlace| batch.base_seq < self.next_seq;
+            let batches = &segment.scan.batches;
+            let batch = if segment.is_other { 0 } else { batches.partition_point(seen) };
+            self.batch = batch as u32;
+            self.generation = segment.generation;
+        }
+        self
     }
 
     pub(super) fn behind(segments: &[Segment]) -> Self {
         match segments.split_last() {
             None => Self::default(),
-            Some((last, older)) => {
-                Self { segment: older.len() as u32, batch: last.scan.batches.len() as u32 }
-            }
+            Some((last, older)) => Self {
+                segment: older.len() as u32,
+                batch: last.scan.batches.len() as u32,
+                generation: last.generation,
+                next_seq: last.scan.next_seq,
+            },
         }
     }
 }
@@ -123,7 +146,7 @@ impl<'a> Entries<'a> {
     pub(super) fn new(segments: &'a [Segment], cursor: Cursor) -> Self {
         Self {
             segments,
-            cursor,
+            cursor: cursor.settle(segments),
             left_count: 0,
             records: RawRecords::new(&[]),
             seq: 0,
@@ -155,7 +178,8 @@ impl<'a> Entries<'a> {
                 if self.cursor.segment as usize + 1 >= self.segments.len() {
                     return false;
                 }
-                self.cursor = Cursor { segment: self.cursor.segment + 1, batch: 0 };
+                self.cursor = Cursor::before(self.cursor.segment as usize + 1);
+                self.cursor = self.cursor.settle(self.segments);
                 continue;
             };
             self.cursor.batch += 1;

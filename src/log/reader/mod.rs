@@ -8,14 +8,15 @@
 //! protocol, not by the type system: nothing but a running server may write in the directory.
 
 use super::batch::{BATCH_HEADER_BYTES, BATCH_LEN_MAX};
-use super::directory::{LogError, list_segments};
-use super::format::{HeaderError, SEGMENT_HEADER_BYTES};
+use super::directory::{Listed, LogError, list_files};
+use super::format::{HeaderError, SEGMENT_HEADER_BYTES, SegmentHeader};
 use super::names::{NamePlace, NameTable};
 use super::record::{Kind, NameId, NameKind, RawRecord, RecordView};
 use super::recovery::{BatchPlace, SegmentScan};
 use super::sidecar::SegmentKey;
 use memmap2::{Advice, Mmap};
 use std::fs::File;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 mod entries;
@@ -97,6 +98,11 @@ pub struct Segment {
     /// Number of batches whose names are in `names`.
     named_count: usize,
     trust: Trust,
+    /// The file that is mapped.
+    inode: u64,
+    /// How often another file was put in its place, and whether the last one was no rewrite of it.
+    generation: u32,
+    is_other: bool,
 }
 
 impl Log {
@@ -126,24 +132,56 @@ impl Log {
     pub fn refresh(&mut self) -> Result<bool, LogError> {
         let before = self.end();
         // The listing comes first: a segment that has a successor in it has no writer any more.
-        let listed = list_segments(&self.log_dir)?;
-        let fresh: Vec<_> = listed
-            .into_iter()
-            .filter(|(seq, _)| self.newest_seq.is_none_or(|n| *seq > n))
-            .collect();
+        let mut listed = list_files(&self.log_dir)?;
+        self.replace(&listed);
+        let newest_seq = self.newest_seq;
+        listed.retain(|file| newest_seq.is_none_or(|newest| file.base_seq > newest));
         if let Some(last) = self.segments.last_mut() {
-            if fresh.is_empty() {
+            if listed.is_empty() {
                 last.extend();
             } else {
                 last.finish();
             }
         }
-        let fresh_count = fresh.len();
-        for (index, (base_seq, path)) in fresh.into_iter().enumerate() {
+        let fresh_count = listed.len();
+        for (index, file) in listed.into_iter().enumerate() {
             let retry_later = index + 1 == fresh_count;
-            self.add(base_seq, path, retry_later)?;
+            self.add(file, retry_later)?;
         }
         Ok(self.end() != before)
+    }
+
+    /// How often a file was met in the place of another one. Every [`RecordPosition`] in such a
+    /// segment from before is void; a [`Cursor`] finds its place again.
+    pub fn replaced_count(&self) -> u32 {
+        self.segments.iter().map(|segment| segment.generation).sum()
+    }
+
+    /// Maps what was put in the place of a mapped file: by erasure, which keeps every sequence
+    /// number, or by a writer that gave up a segment before anything of it was durable.
+    fn replace(&mut self, listed: &[Listed]) {
+        let count = self.segments.len();
+        for index in 0..count {
+            let segment = &self.segments[index];
+            let base_seq = segment.scan.header.base_seq;
+            let found = listed.binary_search_by_key(&base_seq, |file| file.base_seq);
+            let Some(file) = found.ok().map(|at| &listed[at]) else { continue };
+            if file.inode == segment.inode {
+                continue;
+            }
+            // Unreadable now: the next look decides. The old map stays good.
+            let Ok(mut fresh) = Segment::open(&file.path, self.trust) else { continue };
+            if fresh.scan.header.base_seq != base_seq {
+                continue;
+            }
+            fresh.generation = segment.generation + 1;
+            fresh.is_other = fresh.scan.header.created_us != segment.scan.header.created_us;
+            if let Some(next) = self.segments.get(index + 1) {
+                fresh.finish();
+                fresh.yield_to(&next.scan.header);
+            }
+            self.segments[index] = fresh;
+        }
     }
 
     /// Files that could not be read as a segment.
@@ -188,8 +226,9 @@ impl Log {
         self.segments.last().map_or(0, |segment| segment.scan.next_seq)
     }
 
-    fn add(&mut self, base_seq: u64, path: PathBuf, newest: bool) -> Result<(), LogError> {
-        let what = match Segment::open(&path, self.trust) {
+    fn add(&mut self, file: Listed, newest: bool) -> Result<(), LogError> {
+        let base_seq = file.base_seq;
+        let what = match Segment::open(&file.path, self.trust) {
             Ok(segment) if segment.scan.header.base_seq != base_seq => {
                 ProblemKind::Misnamed(segment.scan.header.base_seq)
             }
@@ -197,6 +236,9 @@ impl Log {
                 self.check_predecessor(&segment);
                 if !newest {
                     segment.finish();
+                }
+                if let Some(last) = self.segments.last_mut() {
+                    last.yield_to(&segment.scan.header);
                 }
                 self.segments.push(segment);
                 self.newest_seq = Some(base_seq);
@@ -206,7 +248,7 @@ impl Log {
             Err(ProblemKind::Header(HeaderError::Unborn)) if newest => return Ok(()),
             Err(what) => what,
         };
-        self.problems.push(Problem { path, what });
+        self.problems.push(Problem { path: file.path, what });
         self.newest_seq = Some(base_seq);
         Ok(())
     }
@@ -218,7 +260,7 @@ impl Log {
         };
         let older = self.segments.last().map(|older| older.scan.header.base_seq);
         if self.newest_seq.is_some_and(|newest| newest < prev) && older != Some(prev) {
-            let name = super::format::SegmentHeader::file_name(prev);
+            let name = SegmentHeader::file_name(prev);
             let path = self.log_dir.join(name);
             self.problems.push(Problem { path, what: ProblemKind::Gone });
         }
@@ -238,8 +280,11 @@ impl Segment {
         populate(&map, 0, SEGMENT_HEADER_BYTES).map_err(ProblemKind::Unreadable)?;
         let scan = SegmentScan::begin(&map).map_err(ProblemKind::Header)?;
         let names = NameTable::default();
+        let inode = file.metadata().map_err(ProblemKind::Unreadable)?.ino();
         let path = path.to_path_buf();
-        let mut segment = Self { path, map, scan, names, named_count: 0, trust };
+        let (generation, is_other) = (0, false);
+        let mut segment =
+            Self { path, map, scan, names, named_count: 0, trust, inode, generation, is_other };
         segment.extend();
         Ok(segment)
     }
@@ -254,6 +299,14 @@ impl Segment {
     /// Its records.
     pub fn entries(&self) -> Entries<'_> {
         Entries::new(std::slice::from_ref(self), Cursor::default())
+    }
+
+    /// Leaves to the segment behind it what that one has again. A successor that follows not this
+    /// segment but an older one says that nothing of this one counts.
+    fn yield_to(&mut self, next: &SegmentHeader) {
+        let base_seq = self.scan.header.base_seq;
+        let is_followed = next.prev_base_seq.is_some_and(|prev| prev >= base_seq);
+        self.scan.supersede(if is_followed { next.base_seq } else { base_seq });
     }
 
     /// The file.

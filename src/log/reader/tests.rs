@@ -3,6 +3,7 @@
 use super::*;
 use crate::base::ids::Offset;
 use crate::log::archive::Archive;
+use crate::log::directory::list_segments;
 use crate::log::directory::{DataDir, log_dir};
 use crate::log::format::SegmentHeader;
 use crate::log::producer::Producer;

@@ -13,6 +13,10 @@
 //! corrupt region was, so it is reported; what follows it is still read. Nothing is cut off or
 //! overwritten in either case: a fresh start writes a fresh segment, and the bytes stay for study.
 //!
+//! A segment may also be given up by its writer, after a write or a sync that failed. What of it was
+//! not acknowledged is then once more in the next one, whose first sequence number says where:
+//! a record counts in the newest segment that begins at or before it.
+//!
 //! The limit of the rule: damage behind the last watermark looks like a torn tail. That is why the
 //! writer puts an empty batch behind the last sync of a burst, and a seal behind the last of all.
 
@@ -74,6 +78,8 @@ pub struct SegmentScan {
     pub record_count: u64,
     /// Sequence number behind the last record.
     pub next_seq: u64,
+    /// Records at the end that a later segment has again, see [`SegmentScan::supersede`].
+    pub superseded_count: u64,
     prev_crc: u32,
     /// Where the last batch begins, empty or not; 0: there is none.
     last_offset: u32,
@@ -98,6 +104,7 @@ impl SegmentScan {
             ending: Ending::Open,
             record_count: 0,
             next_seq: header.base_seq,
+            superseded_count: 0,
             prev_crc: chain_start,
             last_offset: 0,
         })
@@ -143,6 +150,29 @@ impl SegmentScan {
             self.accept(&resumed);
         }
         self.ending = self.tail(segment);
+    }
+
+    /// Leaves out the records from `seq` on: the segment was given up after a failed write or
+    /// sync, and the one that begins at `seq` has them again. None of them was acknowledged from
+    /// here, so nothing about them is damage either.
+    pub fn supersede(&mut self, seq: u64) {
+        if self.next_seq <= seq {
+            return;
+        }
+        let behind = |batch: &BatchPlace| batch.base_seq + u64::from(batch.count);
+        let kept = self.batches.partition_point(|batch| behind(batch) <= seq);
+        if let Some(cut) = self.batches.get_mut(kept) {
+            let offset = cut.offset;
+            // The writer gives up at the end of a batch; another program may not.
+            cut.count = seq.saturating_sub(cut.base_seq) as u32;
+            let whole = kept + usize::from(cut.count > 0);
+            self.batches.truncate(whole);
+            self.corrupt.retain(|region| region.begin < offset);
+        }
+        let count = self.batches.iter().map(|batch| u64::from(batch.count)).sum();
+        self.superseded_count += self.record_count - count;
+        self.record_count = count;
+        self.next_seq = seq.max(self.header.base_seq);
     }
 
     /// The first intact batch behind the failure at `self.end`, if a later one vouches for more

@@ -1,7 +1,11 @@
 //! What a job sees of the log.
 
+use super::closing::{CloseError, Closing};
 use super::{Job, Order, Sealed};
+use crate::log::directory::LogError;
+use crate::log::disk::Disk;
 use crate::log::handle::Shared;
+use crate::log::spare::SparePool;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -12,8 +16,12 @@ use std::time::{Duration, Instant};
 /// The seal thread's side of the log, lent to each [`Job`].
 pub struct SealContext {
     log_dir: PathBuf,
+    disk: &'static dyn Disk,
+    spares: Arc<SparePool>,
     shared: Arc<Shared>,
     inbox: Receiver<Order>,
+    /// Why the last segment may not be durable.
+    doubt: RefCell<Option<LogError>>,
     sealed: RefCell<Sealed>,
     fresh_jobs: RefCell<VecDeque<Box<dyn Job>>>,
     retired: RefCell<Vec<&'static str>>,
@@ -21,11 +29,20 @@ pub struct SealContext {
 }
 
 impl SealContext {
-    pub(super) fn new(log_dir: PathBuf, shared: Arc<Shared>, inbox: Receiver<Order>) -> Self {
+    pub(super) fn new(
+        log_dir: PathBuf,
+        disk: &'static dyn Disk,
+        spares: Arc<SparePool>,
+        shared: Arc<Shared>,
+        inbox: Receiver<Order>,
+    ) -> Self {
         Self {
             log_dir,
+            disk,
+            spares,
             shared,
             inbox,
+            doubt: RefCell::default(),
             sealed: RefCell::default(),
             fresh_jobs: RefCell::default(),
             retired: RefCell::default(),
@@ -41,11 +58,15 @@ impl SealContext {
     /// Whether the job should return now. Asked between the steps of a long call, at least each
     /// 100 ms, for it also does what the log thread waits for from this thread.
     pub fn is_stopping(&self) -> bool {
+        // The flag first: it is set behind the last order, which so is obeyed in any case.
+        let stopping = self.shared.is_sealer_asked_to_stop();
         while let Ok(order) = self.inbox.try_recv() {
             self.obey(order);
         }
-        if self.shared.is_sealer_asked_to_stop() {
+        if stopping {
             self.is_stopping.set(true);
+        } else {
+            self.spares.prepare();
         }
         self.is_stopping.get()
     }
@@ -77,10 +98,21 @@ impl SealContext {
         // A job may have met the order that was to wake this thread, so the flag is asked first.
         let stopping = self.is_stopping();
         let idle = self.sealed.borrow().is_empty() && self.fresh_jobs.borrow().is_empty();
-        let patience = if idle && !stopping { patience } else { Duration::ZERO };
+        let mut patience = if idle && !stopping { patience } else { Duration::ZERO };
+        if let Some(retry) = self.spares.prepare() {
+            patience = patience.min(retry);
+        }
         if let Ok(order) = self.inbox.recv_timeout(patience) {
             self.obey(order);
         }
+    }
+
+    pub(super) fn shared(&self) -> Arc<Shared> {
+        Arc::clone(&self.shared)
+    }
+
+    pub(super) fn discard_spare(&self) {
+        self.spares.discard();
     }
 
     pub(super) fn take_sealed(&self) -> Option<(PathBuf, u64)> {
@@ -105,11 +137,34 @@ impl SealContext {
         !self.retired.borrow().contains(&job)
     }
 
+    /// Why the last segment that was closed may not be durable, if that is so.
+    pub(super) fn take_doubt(&self) -> Option<LogError> {
+        self.doubt.borrow_mut().take()
+    }
+
+    fn close(&self, closing: Closing) {
+        let record_count = closing.record_count();
+        match closing.close(self.disk, &self.log_dir, &self.shared) {
+            Ok(sealed) => {
+                self.shared.sync_worked();
+                *self.doubt.borrow_mut() = None;
+                self.sealed.borrow_mut().push_back(sealed);
+            }
+            Err(CloseError::InDoubt(error)) => {
+                self.note(format!("{error}; {record_count} records may not outlive this machine"));
+                self.shared.doubt(record_count);
+                self.shared.sync_failed(&error);
+                *self.doubt.borrow_mut() = Some(error);
+            }
+            Err(CloseError::Unsealed(error)) => {
+                self.note(format!("{error}; the segment is durable and stays without a seal"));
+            }
+        }
+    }
+
     fn obey(&self, order: Order) {
         match order {
-            Order::Sealed { segment, base_seq } => {
-                self.sealed.borrow_mut().push_back((segment, base_seq));
-            }
+            Order::Close(closing) => self.close(*closing),
             Order::Job(job) => self.fresh_jobs.borrow_mut().push_back(job),
             Order::Wake => {}
         }

@@ -13,15 +13,20 @@
 //!
 //! **Never:** a job that makes the log thread or a shard wait.
 
+mod closing;
+
 mod context;
 
 #[cfg(test)]
 mod tests;
 
+pub(super) use closing::Closing;
 pub use context::SealContext;
 
 use super::directory::LogError;
-use super::handle::{LogHandle, Shared};
+use super::disk::Disk;
+use super::handle::{FailOnPanic, LogHandle, Shared};
+use super::spare::SparePool;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -66,8 +71,8 @@ pub trait Job: Send {
 
 /// What the seal thread is told.
 pub(super) enum Order {
-    /// A segment was sealed.
-    Sealed { segment: PathBuf, base_seq: u64 },
+    /// A segment is full.
+    Close(Box<Closing>),
     /// One more job.
     Job(Box<dyn Job>),
     /// Something is to be done soon; see [`SealContext`].
@@ -79,14 +84,19 @@ pub(super) enum Order {
 pub(super) struct Sealer {
     orders: Sender<Order>,
     handle: LogHandle,
-    thread: Option<JoinHandle<()>>,
+    thread: Option<JoinHandle<Result<(), LogError>>>,
 }
 
 impl Sealer {
     /// Starts the thread, without jobs.
-    pub(super) fn start(log_dir: PathBuf, shared: Arc<Shared>) -> Result<Self, LogError> {
+    pub(super) fn start(
+        log_dir: PathBuf,
+        disk: &'static dyn Disk,
+        spares: Arc<SparePool>,
+        shared: Arc<Shared>,
+    ) -> Result<Self, LogError> {
         let (orders, inbox) = channel();
-        let context = SealContext::new(log_dir.clone(), Arc::clone(&shared), inbox);
+        let context = SealContext::new(log_dir.clone(), disk, spares, Arc::clone(&shared), inbox);
         let thread = std::thread::Builder::new()
             .name("ringpost-seal".to_owned())
             .spawn(move || Worker { context, jobs: Vec::new() }.run())
@@ -104,19 +114,21 @@ impl Sealer {
         let _ = self.orders.send(Order::Job(job));
     }
 
-    /// Ends the thread once every segment handed to it is closed; jobs are cut short.
-    pub(super) fn stop(&mut self) {
-        if let Some(thread) = self.thread.take() {
-            self.handle.shared.ask_sealer_to_stop();
-            let _ = self.orders.send(Order::Wake);
-            let _ = thread.join();
-        }
+    /// Ends the thread once every segment handed to it is closed; jobs are cut short. An error
+    /// says that the last segment may not be durable.
+    pub(super) fn stop(&mut self) -> Result<(), LogError> {
+        let Some(thread) = self.thread.take() else {
+            return Ok(());
+        };
+        self.handle.shared.ask_sealer_to_stop();
+        let _ = self.orders.send(Order::Wake);
+        thread.join().unwrap_or(Err(LogError::Panicked))
     }
 }
 
 impl Drop for Sealer {
     fn drop(&mut self) {
-        self.stop();
+        let _ = self.stop();
     }
 }
 
@@ -126,7 +138,15 @@ struct Worker {
 }
 
 impl Worker {
-    fn run(mut self) {
+    fn run(mut self) -> Result<(), LogError> {
+        let guard = FailOnPanic::new(self.context.shared());
+        self.turns();
+        guard.disarm();
+        self.context.discard_spare();
+        self.context.take_doubt().map_or(Ok(()), Err)
+    }
+
+    fn turns(&mut self) {
         let mut next_tick = Instant::now() + TICK;
         loop {
             self.context.receive(next_tick.saturating_duration_since(Instant::now()));

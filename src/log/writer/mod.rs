@@ -9,25 +9,35 @@
 //! While a sync runs the rings fill; the next round takes all of it. So the group grows with the
 //! load and the number of syncs does not.
 
+mod names;
+
+mod rotation;
+
 mod thread;
 
 #[cfg(test)]
 mod tests;
 
+#[cfg(test)]
+mod faults;
+
 pub use super::handle::{AckPolicy, LogCounts, LogHandle, LogState};
 
 use super::directory::{DataDir, LogError};
+use super::disk::{Disk, RealDisk};
 use super::format::SEGMENT_BYTES_MIN;
 use super::handle::Shared;
 use super::producer::Producer;
 use super::recovered::Recovered;
 use super::ring::ring;
 use super::sealer::{Job, Sealer};
+use super::spare::SparePool;
 use crate::base::ids::ShardId;
 use crate::base::limits::{BATCH_BYTES_MAX, LOG_RING_BYTES, SEGMENT_BYTES};
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 /// Called on the log thread when records of a shard became acknowledged, or the state of the log
 /// changed. It must not block.
@@ -48,6 +58,10 @@ pub struct LogOptions {
     pub seed: u64,
     /// Wall clock, microseconds since 1970.
     pub clock: fn() -> i64,
+    /// Where segments are written.
+    pub disk: &'static dyn Disk,
+    /// How long a disk that was full or failed is left alone.
+    pub retry: Duration,
 }
 
 impl LogOptions {
@@ -60,6 +74,8 @@ impl LogOptions {
             ring_bytes: LOG_RING_BYTES,
             seed,
             clock,
+            disk: &RealDisk,
+            retry: Duration::from_secs(1),
         }
     }
 }
@@ -98,11 +114,18 @@ impl LogWriter {
         }
         let handle = LogHandle { shared: Arc::clone(&shared) };
         let log_dir = dir.log_dir();
-        let sealer = Sealer::start(log_dir.clone(), Arc::clone(&shared))?;
-        let orders = sealer.orders();
-        let mut worker =
-            thread::Worker::new(log_dir, recovered, options, shared, readers, notifier, orders);
-        worker.begin_segment()?;
+        let spares = Arc::new(SparePool::new(
+            options.disk,
+            log_dir.clone(),
+            options.segment_bytes as u32,
+            options.retry,
+            Arc::clone(&shared),
+        ));
+        let sealer =
+            Sealer::start(log_dir.clone(), options.disk, Arc::clone(&spares), Arc::clone(&shared))?;
+        let parts = thread::Parts { rings: readers, notifier, spares, orders: sealer.orders() };
+        let mut worker = thread::Worker::new(log_dir, recovered, options, shared, parts);
+        worker.begin_log()?;
         let spawned = std::thread::Builder::new()
             .name("ringpost-log".to_owned())
             .spawn(move || worker.run())
@@ -140,8 +163,9 @@ impl LogWriter {
         thread.thread().unpark();
         let ended = thread.join().unwrap_or(Err(LogError::Panicked));
         // Behind the log thread, whose last segment it closes.
-        self.sealer.stop();
-        ended
+        let sealed = self.sealer.stop();
+        super::ctl::close(self.dir.root(), self.handle.state(), self.handle.durable_seq());
+        ended.and(sealed)
     }
 }
 

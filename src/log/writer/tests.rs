@@ -20,7 +20,7 @@ pub(crate) fn options(shard_count: u16, policy: AckPolicy) -> LogOptions {
     }
 }
 
-fn message(o: u64, text: &str) -> MessageV1<'_> {
+pub(super) fn message(o: u64, text: &str) -> MessageV1<'_> {
     MessageV1 {
         o,
         ts_us: o as i64 * 1_000,
@@ -46,7 +46,7 @@ fn open(scratch: &Scratch) -> Log {
 }
 
 /// Every message as `user@room:o=text`.
-fn texts(log: &Log) -> Vec<String> {
+pub(super) fn texts(log: &Log) -> Vec<String> {
     let mut texts = Vec::new();
     for entry in log.entries() {
         if let Some(RecordView::Message(message)) = entry.view() {
@@ -271,7 +271,8 @@ fn when_a_segment_cannot_be_made_nothing_more_is_acked() {
     assert!(producer.acked() < producer.appended(), "what found no segment is not acked");
     assert_eq!(producer.append(NameId::NONE, NameId::NONE, &message(1, "")), Err(RingFull));
     let why = writer.stop().unwrap_err().to_string();
-    assert!(why.starts_with("cannot make "), "{why}");
+    let expected = "the log gave up after several failures: cannot make ";
+    assert!(why.starts_with(expected), "{why}");
     // What was acked is in the segment that was sealed before the failure.
     let log = Log::open(&away, Trust::Validate).unwrap();
     let stride = producer.appended().0 / o;

@@ -1,24 +1,25 @@
 //! One round after the other: drain, frame, write, sync, publish.
 
+use super::names::Names;
 use super::{LogOptions, Notifier};
 use crate::base::ids::ShardId;
 use crate::base::limits::{BATCH_BYTES_MAX, KIB, MIB};
-use crate::log::batch::{BATCH_HEADER_BYTES, FLAG_SEAL, Framer, SYNC_ALIGN};
+use crate::log::batch::{BATCH_HEADER_BYTES, Framer, SYNC_ALIGN};
+use crate::log::ctl::{Ctl, Progress};
 use crate::log::directory::LogError;
-use crate::log::format::{SEGMENT_BYTES_MIN, SEGMENT_HEADER_BYTES, SegmentHeader};
-use crate::log::handle::{AckPolicy, LogState, Shared};
-use crate::log::record::{
-    Kind, NameId, RawRecord, RecordHeader, RecordView, StopV1, serialize_into,
-};
+use crate::log::format::{SEGMENT_BYTES_MIN, SEGMENT_HEADER_BYTES};
+use crate::log::handle::{AckPolicy, FailOnPanic, LogState, Shared};
+use crate::log::record::{Kind, NameId, RawRecord, RecordHeader, StopV1, serialize_into};
 use crate::log::recovered::Recovered;
 use crate::log::ring::RingReader;
 use crate::log::sealer::Order;
 use crate::log::segment::SegmentFile;
+use crate::log::spare::SparePool;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::Sender;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Bytes taken from one ring before the next has its turn.
 const TURN_BYTES: usize = 256 * KIB;
@@ -28,48 +29,70 @@ const STAGE_BYTES: usize = MIB;
 const SYNC_BYTES: usize = 4 * MIB;
 /// What a segment must have left for one more record: the record and its three names may close a
 /// batch each time, and a padded end and the seal come behind.
-const RESERVE_BYTES: usize = 2 * BATCH_BYTES_MAX + 2 * SYNC_ALIGN + BATCH_HEADER_BYTES;
+pub(super) const RESERVE_BYTES: usize = 2 * BATCH_BYTES_MAX + 2 * SYNC_ALIGN + BATCH_HEADER_BYTES;
 /// How long work may gather when nobody waits for it.
 const GATHER: Duration = Duration::from_millis(1);
 /// Quiet for this long, the last sync is vouched for.
 const VOUCH_AFTER: Duration = Duration::from_millis(20);
-/// How long a full disk is left alone.
-const FULL_RETRY: Duration = Duration::from_secs(1);
+/// From one note in the `ctl` file to the next.
+const TELL_AFTER: Duration = Duration::from_millis(2);
 /// The longest sleep; only a lost wake would ever need it.
 const SLEEP_MAX: Duration = Duration::from_secs(1);
 
 const _: () = assert!(RESERVE_BYTES + SEGMENT_HEADER_BYTES <= SEGMENT_BYTES_MIN as usize);
 
 pub(super) struct Worker {
-    log_dir: PathBuf,
-    options: LogOptions,
-    shared: Arc<Shared>,
-    rings: Vec<RingReader>,
-    notifier: Notifier,
-    names: Names,
-    open: Option<Open>,
-    next_seq: u64,
-    prev_base_seq: Option<u64>,
-    start: u32,
+    pub(super) log_dir: PathBuf,
+    pub(super) options: LogOptions,
+    pub(super) shared: Arc<Shared>,
+    pub(super) rings: Vec<RingReader>,
+    pub(super) notifier: Notifier,
+    pub(super) names: Names,
+    pub(super) spares: Arc<SparePool>,
+    pub(super) orders: Sender<Order>,
+    pub(super) open: Option<Open>,
+    /// Sequence number of the first record that the rings still hold: where a segment begins that
+    /// follows a failed one.
+    pub(super) kept_seq: u64,
+    /// The segment before the open one.
+    pub(super) prev_base_seq: Option<u64>,
+    /// The newest file there ever was: its number is not given again.
+    pub(super) newest_seq: Option<u64>,
+    pub(super) start: u32,
     /// Bytes written since the last sync.
-    unsynced_bytes: usize,
+    pub(super) unsynced_bytes: usize,
     /// Bytes were synced and no batch says so yet.
-    vouch_due: bool,
-    orders: Sender<Order>,
+    pub(super) vouch_due: bool,
+    /// Segments given up since the last one that took what it was given.
+    pub(super) failure_count: u32,
+    ctl: Option<Ctl>,
+    /// When `ctl` was written, and whether there is news since.
+    told: Instant,
+    tell_due: bool,
+}
+
+/// What the worker is connected to.
+pub(super) struct Parts {
+    pub(super) rings: Vec<RingReader>,
+    pub(super) notifier: Notifier,
+    pub(super) spares: Arc<SparePool>,
+    pub(super) orders: Sender<Order>,
 }
 
 /// The segment that is being written.
-struct Open {
-    file: SegmentFile,
-    framer: Framer,
+pub(super) struct Open {
+    pub(super) file: SegmentFile,
+    pub(super) framer: Framer,
+    pub(super) base_seq: u64,
+    /// Whether its name is durable.
+    pub(super) is_named: bool,
 }
 
-/// Names that the producers gave numbers, and whether the open segment has them.
-struct Names {
-    /// By producer: payload of the name record, and the number of the last segment that holds it.
-    known: Vec<Vec<(Box<[u8]>, u64)>>,
-    /// Counts segments, from 1.
-    segment: u64,
+/// Where the worker stands after a round.
+enum Round {
+    Next,
+    /// All is written that ever will be.
+    Last,
 }
 
 impl Worker {
@@ -78,10 +101,11 @@ impl Worker {
         recovered: &Recovered,
         options: LogOptions,
         shared: Arc<Shared>,
-        rings: Vec<RingReader>,
-        notifier: Notifier,
-        orders: Sender<Order>,
+        parts: Parts,
     ) -> Self {
+        let Parts { rings, notifier, spares, orders } = parts;
+        let ctl = log_dir.parent().and_then(|root| Ctl::create(root).ok());
+        shared.set_durable_seq(recovered.base_seq);
         Self {
             log_dir,
             options,
@@ -89,49 +113,28 @@ impl Worker {
             names: Names::new(rings.len()),
             rings,
             notifier,
+            spares,
+            orders,
             open: None,
-            next_seq: recovered.base_seq,
+            kept_seq: recovered.base_seq,
             prev_base_seq: recovered.newest_seq,
+            newest_seq: recovered.newest_seq,
             start: recovered.start,
             unsynced_bytes: 0,
             vouch_due: false,
-            orders,
+            failure_count: 0,
+            ctl,
+            told: Instant::now(),
+            tell_due: true,
         }
-    }
-
-    /// Makes the next segment.
-    pub(super) fn begin_segment(&mut self) -> Result<(), LogError> {
-        assert!(self.open.is_none());
-        // A segment that stayed empty has used its number up.
-        let base_seq = match self.prev_base_seq {
-            Some(prev) => self.next_seq.max(prev + 1),
-            None => self.next_seq,
-        };
-        let header = SegmentHeader {
-            base_seq,
-            prev_base_seq: self.prev_base_seq,
-            created_us: (self.options.clock)(),
-            salt: mix(self.options.seed ^ mix(base_seq) ^ u64::from(self.start) << 40),
-            segment_bytes: self.options.segment_bytes as u32,
-            start: self.start,
-        };
-        let file = SegmentFile::create(&self.log_dir, &header)?;
-        self.open = Some(Open { file, framer: Framer::new(&header) });
-        self.next_seq = base_seq;
-        self.prev_base_seq = Some(base_seq);
-        self.names.segment += 1;
-        self.unsynced_bytes = 0;
-        self.vouch_due = false;
-        self.shared.counters.segments.fetch_add(1, Ordering::Relaxed);
-        Ok(())
     }
 
     /// The thread. Ends when asked to, or at the first error that time cannot heal.
     pub(super) fn run(mut self) -> Result<(), LogError> {
         self.shared.register_thread();
-        let guard = FailOnPanic(Arc::clone(&self.shared));
+        let guard = FailOnPanic::new(Arc::clone(&self.shared));
         let ended = self.rounds();
-        std::mem::forget(guard);
+        guard.disarm();
         let state = if ended.is_ok() { LogState::Stopped } else { LogState::Failed };
         self.enter(state);
         ended
@@ -139,27 +142,37 @@ impl Worker {
 
     fn rounds(&mut self) -> Result<(), LogError> {
         loop {
-            // Read before the rings, so that all that was appended before the call is written.
-            let stopping = self.shared.is_asked_to_stop();
-            let asked = self.shared.rotations_asked();
-            if self.open.is_none() && !self.try_segment(stopping)? {
-                continue;
+            if let Some(error) = self.shared.take_fatal() {
+                return Err(error);
             }
-            let drained = self.drain()?;
-            self.flush(drained)?;
-            if drained {
-                self.linger(stopping);
-                continue;
+            match self.round() {
+                Ok(Round::Next) => {}
+                Ok(Round::Last) => return Ok(()),
+                Err(error) => self.give_up_segment(error)?,
             }
-            if stopping {
-                return self.close_log();
-            }
-            if asked > self.shared.rotated() {
-                self.rotate(asked)?;
-                continue;
-            }
+        }
+    }
+
+    /// An error says that the open segment cannot be trusted any more, or that none can be made.
+    fn round(&mut self) -> Result<Round, LogError> {
+        // Read before the rings, so that all that was appended before the call is written.
+        let stopping = self.shared.is_asked_to_stop();
+        let asked = self.shared.rotations_asked();
+        if self.open.is_none() && !self.try_segment(stopping)? {
+            return Ok(Round::Next);
+        }
+        let drained = self.drain()?;
+        self.flush(drained)?;
+        if drained {
+            self.linger(stopping);
+        } else if stopping {
+            return self.close_log();
+        } else if asked > self.shared.rotated() {
+            self.rotate(asked)?;
+        } else {
             self.rest()?;
         }
+        Ok(Round::Next)
     }
 
     /// Under the policy `memory` nobody waits for this thread, so it lets work gather: fewer and
@@ -167,22 +180,6 @@ impl Worker {
     fn linger(&self, stopping: bool) {
         if self.options.policy == AckPolicy::Memory && !stopping && self.open.is_some() {
             std::thread::park_timeout(GATHER);
-        }
-    }
-
-    /// `false`: the disk is full, and a while has passed.
-    fn try_segment(&mut self, stopping: bool) -> Result<bool, LogError> {
-        match self.begin_segment() {
-            Ok(()) => {
-                self.enter(LogState::Ok);
-                Ok(true)
-            }
-            Err(LogError::Full(_)) if !stopping => {
-                self.enter(LogState::Full);
-                std::thread::park_timeout(FULL_RETRY);
-                Ok(false)
-            }
-            Err(error) => Err(error),
         }
     }
 
@@ -241,10 +238,13 @@ impl Worker {
             self.sync()?;
             self.publish_durable();
         }
+        if self.tell_due && self.told.elapsed() >= TELL_AFTER {
+            self.tell();
+        }
         Ok(())
     }
 
-    fn write(&mut self, align: usize) -> Result<(), LogError> {
+    pub(super) fn write(&mut self, align: usize) -> Result<(), LogError> {
         let open = self.open.as_mut().expect("a segment is open");
         open.framer.finish(align);
         let (offset, bytes) = open.framer.pending();
@@ -252,12 +252,17 @@ impl Worker {
         self.unsynced_bytes += bytes.len();
         self.shared.counters.bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         open.framer.written();
-        self.next_seq = open.framer.next_seq();
+        self.tell_due = true;
         Ok(())
     }
 
-    fn sync(&mut self) -> Result<(), LogError> {
+    pub(super) fn sync(&mut self) -> Result<(), LogError> {
         let open = self.open.as_mut().expect("a segment is open");
+        if !open.is_named {
+            let named = self.options.disk.sync_dir(&self.log_dir);
+            named.map_err(LogError::io("sync", &self.log_dir))?;
+            open.is_named = true;
+        }
         open.file.sync()?;
         open.framer.synced();
         self.shared.counters.syncs.fetch_add(1, Ordering::Relaxed);
@@ -266,7 +271,8 @@ impl Worker {
         Ok(())
     }
 
-    fn publish_committed(&mut self) {
+    /// Call only when all that was taken from the rings is written.
+    pub(super) fn publish_committed(&mut self) {
         for (index, ring) in self.rings.iter_mut().enumerate() {
             let position = ring.taken();
             if !self.shared.set_committed(index, position) {
@@ -279,53 +285,40 @@ impl Worker {
                 (self.notifier)(ShardId(index as u16));
             }
         }
+        if self.options.policy != AckPolicy::Fsync {
+            self.kept();
+        }
     }
 
-    /// Call only after a sync that covers all that is committed.
-    fn publish_durable(&mut self) {
+    /// Call only after a sync that covers all that was taken from the rings. Under a weaker policy
+    /// than `fsync` only a closed segment is durable, and the seal thread says so.
+    pub(super) fn publish_durable(&mut self) {
+        assert!(self.options.policy == AckPolicy::Fsync);
         for (index, ring) in self.rings.iter_mut().enumerate() {
-            let position = self.shared.committed(index);
-            if !self.shared.set_durable(index, position) {
-                continue;
-            }
-            if self.options.policy == AckPolicy::Fsync {
+            let position = ring.taken();
+            if self.shared.set_durable(index, position) {
                 ring.release(position);
                 (self.notifier)(ShardId(index as u16));
             }
         }
-    }
-
-    /// Writes, syncs and seals the open segment. Always synced: a seal says that all is durable.
-    fn close_segment(&mut self) -> Result<(), LogError> {
-        self.write(SYNC_ALIGN)?;
-        self.publish_committed();
-        self.sync()?;
-        self.publish_durable();
-        let open = self.open.as_mut().expect("a segment is open");
-        open.framer.mark(FLAG_SEAL);
-        self.write(1)?;
-        let open = self.open.take().expect("a segment is open");
-        open.file.sync()?;
-        open.file.give_back(open.framer.end() as u32);
-        let base_seq = self.prev_base_seq.expect("a segment was open");
-        let segment = open.file.path().to_path_buf();
-        // The seal thread outlives this one, unless it panicked.
-        let _ = self.orders.send(Order::Sealed { segment, base_seq });
-        Ok(())
-    }
-
-    /// Closes the open segment because the seal thread asked for it, unless nothing is in it.
-    fn rotate(&mut self, asked: u64) -> Result<(), LogError> {
+        self.kept();
         let open = self.open.as_ref().expect("a segment is open");
-        if Some(open.framer.next_seq()) != self.prev_base_seq {
-            self.close_segment()?;
+        self.shared.set_durable_seq(open.framer.next_seq());
+    }
+
+    /// The rings hold nothing any more of what the open segment has: it kept what it was given.
+    fn kept(&mut self) {
+        let open = self.open.as_ref().expect("a segment is open");
+        self.kept_seq = open.framer.next_seq();
+        if self.failure_count > 0 {
+            self.failure_count = 0;
+            self.shared.note("the log writes again; nothing acknowledged was lost".to_owned());
+            self.heal();
         }
-        self.shared.set_rotated(asked);
-        Ok(())
     }
 
     /// The last words: a stop record, a sync, a seal.
-    fn close_log(&mut self) -> Result<(), LogError> {
+    fn close_log(&mut self) -> Result<Round, LogError> {
         // Refused from now on: nothing may be appended that nobody will write.
         self.enter(LogState::Stopped);
         while self.drain()? {
@@ -347,14 +340,15 @@ impl Worker {
         let open = self.open.as_mut().expect("a segment is open");
         open.framer.push(&RawRecord { header, payload: &payload.0[..payload_len] });
         self.shared.counters.records.fetch_add(1, Ordering::Relaxed);
-        self.close_segment()
+        self.close_segment()?;
+        Ok(Round::Last)
     }
 
     /// Nothing to do: vouch for the last sync, then sleep until a shard wakes this thread.
     fn rest(&mut self) -> Result<(), LogError> {
-        let patience = if self.vouch_due { VOUCH_AFTER } else { SLEEP_MAX };
-        let woken = self.sleep(patience);
-        if !woken && self.vouch_due {
+        if self.tell_due && !self.sleep(TELL_AFTER) {
+            self.tell();
+        } else if self.vouch_due && !self.sleep(VOUCH_AFTER) {
             self.vouch_due = false;
             let open = self.open.as_mut().expect("a segment is open");
             if open.framer.end() + RESERVE_BYTES <= self.options.segment_bytes {
@@ -362,7 +356,10 @@ impl Worker {
                 self.write(1)?;
                 // It only repeats what is durable: it needs no sync of its own.
                 self.unsynced_bytes = 0;
+                self.tell_due = false;
             }
+        } else if !self.vouch_due && !self.tell_due {
+            self.sleep(SLEEP_MAX);
         }
         Ok(())
     }
@@ -382,7 +379,28 @@ impl Worker {
         has_work()
     }
 
-    fn enter(&mut self, state: LogState) {
+    /// Notes in `ctl` how far the log is.
+    fn tell(&mut self) {
+        self.tell_due = false;
+        self.told = Instant::now();
+        let (Some(ctl), Some(open)) = (&self.ctl, &self.open) else {
+            return;
+        };
+        ctl.write(&Progress {
+            pid: std::process::id(),
+            start: self.start,
+            state: self.shared.state(),
+            policy: self.options.policy,
+            committed_seq: open.framer.next_seq(),
+            durable_seq: self.shared.durable_seq(),
+            segment: open.base_seq,
+            committed_off: open.framer.end() as u32,
+            durable_off: open.framer.durable_off(),
+            at_us: (self.options.clock)(),
+        });
+    }
+
+    pub(super) fn enter(&mut self, state: LogState) {
         if self.shared.state() != state {
             self.shared.set_state(state);
             for index in 0..self.rings.len() {
@@ -392,85 +410,6 @@ impl Worker {
     }
 }
 
-impl Names {
-    fn new(producer_count: usize) -> Self {
-        Self { known: vec![Vec::new(); producer_count], segment: 0 }
-    }
-
-    /// Which producer gave out `id`, and how many it gave out before: see [`Producer::intern`].
-    ///
-    /// [`Producer::intern`]: crate::log::Producer::intern
-    fn place(&self, id: NameId) -> (usize, usize) {
-        let number = id.0 as usize - 1;
-        (number % self.known.len(), number / self.known.len())
-    }
-
-    /// Frames `record` behind the names it needs. Returns the number of records framed.
-    fn frame(&mut self, record: &RawRecord<'_>, framer: &mut Framer) -> u64 {
-        if record.kind() == Some(Kind::Name) {
-            self.learn(record);
-            return 0;
-        }
-        let mut count = 1;
-        let used = [record.header.user, record.header.room];
-        for id in used.into_iter().chain(record.command()) {
-            count += self.repeat(id, framer);
-        }
-        framer.push(record);
-        count
-    }
-
-    fn learn(&mut self, record: &RawRecord<'_>) {
-        // SAFETY: a ring holds what `Producer::append` serialised for this kind, 8-aligned.
-        let RecordView::Name(name) = (unsafe { RecordView::trust(Kind::Name, record.payload) })
-        else {
-            unreachable!("the view has the kind that was asked for");
-        };
-        let (producer, index) = self.place(NameId(name.id.to_native()));
-        assert!(index == self.known[producer].len(), "a producer counts its names one by one");
-        self.known[producer].push((record.payload.into(), 0));
-    }
-
-    /// Frames the name of `id` unless the open segment has it.
-    fn repeat(&mut self, id: NameId, framer: &mut Framer) -> u64 {
-        if id == NameId::NONE {
-            return 0;
-        }
-        let (producer, index) = self.place(id);
-        let known = self.known[producer].get_mut(index);
-        let (payload, segment) = known.expect("a number is interned before it is used");
-        if *segment == self.segment {
-            return 0;
-        }
-        *segment = self.segment;
-        let header = RecordHeader {
-            payload_len: payload.len() as u32,
-            tag: Kind::Name.tag(),
-            flags: 0,
-            user: NameId::NONE,
-            room: NameId::NONE,
-        };
-        framer.push(&RawRecord { header, payload });
-        1
-    }
-}
-
 /// Room for an archive, aligned as archives are.
 #[repr(align(8))]
 struct Payload([u8; 64]);
-
-/// A log thread that panicked must not look healthy: nothing would ever be acknowledged.
-struct FailOnPanic(Arc<Shared>);
-
-impl Drop for FailOnPanic {
-    fn drop(&mut self) {
-        self.0.set_state(LogState::Failed);
-    }
-}
-
-/// Spreads `value` over 64 bits (the finaliser of splitmix64).
-fn mix(value: u64) -> u64 {
-    let value = (value ^ value >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let value = (value ^ value >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-    value ^ value >> 31
-}

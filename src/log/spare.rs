@@ -1,0 +1,119 @@
+//! The segment in waiting: made by the seal thread ahead of time, taken by the log thread.
+
+use super::directory::LogError;
+use super::disk::Disk;
+use super::format::SegmentHeader;
+use super::handle::{LogHandle, Shared};
+use super::segment::{SegmentFile, Spare};
+use std::path::PathBuf;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// At most one spare, and at most one thread that makes it.
+///
+/// ```text
+///   Empty ─want─▶ Wanted ─prepare─▶ Making ─▶ Ready ─take─▶ Empty
+///                    ▲                └──▶ Failed ── later ──┘
+/// ```
+#[derive(Debug)]
+pub(super) struct SparePool {
+    disk: &'static dyn Disk,
+    log_dir: PathBuf,
+    segment_bytes: u32,
+    retry: Duration,
+    handle: LogHandle,
+    slot: Mutex<Slot>,
+    made: Condvar,
+}
+
+#[derive(Debug)]
+enum Slot {
+    Empty,
+    Wanted,
+    Making,
+    Ready(Spare),
+    /// No room, or a disk that refuses; tried again after a while.
+    Failed(Instant),
+}
+
+impl SparePool {
+    pub(super) fn new(
+        disk: &'static dyn Disk,
+        log_dir: PathBuf,
+        segment_bytes: u32,
+        retry: Duration,
+        shared: Arc<Shared>,
+    ) -> Self {
+        Spare::remove_stale(disk, &log_dir);
+        let (slot, made) = (Mutex::new(Slot::Empty), Condvar::new());
+        Self { disk, log_dir, segment_bytes, retry, handle: LogHandle { shared }, slot, made }
+    }
+
+    /// Asks for a spare; who gets to it makes it.
+    pub(super) fn want(&self) {
+        let mut slot = self.slot();
+        if matches!(*slot, Slot::Empty) {
+            *slot = Slot::Wanted;
+        }
+    }
+
+    /// Makes the spare if one is wanted. Says how soon this should be called again, if it failed.
+    pub(super) fn prepare(&self) -> Option<Duration> {
+        let mut slot = self.slot();
+        match &*slot {
+            Slot::Wanted => {}
+            Slot::Failed(since) if since.elapsed() >= self.retry => {}
+            Slot::Failed(since) => return Some(self.retry.saturating_sub(since.elapsed())),
+            Slot::Empty | Slot::Making | Slot::Ready(_) => return None,
+        }
+        *slot = Slot::Making;
+        drop(slot);
+        let made = self.make();
+        self.handle.shared.set_low(made.is_err());
+        let retry = made.is_err().then_some(self.retry);
+        *self.slot() = made.map_or_else(|_| Slot::Failed(Instant::now()), Slot::Ready);
+        self.made.notify_all();
+        retry
+    }
+
+    /// The next segment, under its name. Makes the space itself when none waits.
+    pub(super) fn take_over(&self, header: &SegmentHeader) -> Result<SegmentFile, LogError> {
+        let mut slot = self.slot();
+        let spare = loop {
+            match std::mem::replace(&mut *slot, Slot::Making) {
+                Slot::Ready(spare) => {
+                    *slot = Slot::Empty;
+                    break Ok(spare);
+                }
+                Slot::Making => {
+                    slot = self.made.wait(slot).unwrap_or_else(PoisonError::into_inner);
+                }
+                Slot::Empty | Slot::Wanted | Slot::Failed(_) => {
+                    drop(slot);
+                    let made = self.make();
+                    slot = self.slot();
+                    *slot = Slot::Empty;
+                    break made;
+                }
+            }
+        };
+        drop(slot);
+        self.handle.shared.set_low(spare.is_err());
+        spare?.take_over(self.disk, &self.log_dir, header)
+    }
+
+    /// Gives the spare's space back: nobody will take it over.
+    pub(super) fn discard(&self) {
+        if let Slot::Ready(spare) = std::mem::replace(&mut *self.slot(), Slot::Empty) {
+            spare.discard(self.disk);
+        }
+    }
+
+    fn make(&self) -> Result<Spare, LogError> {
+        Spare::make(self.disk, &self.log_dir, self.segment_bytes)
+    }
+
+    fn slot(&self) -> MutexGuard<'_, Slot> {
+        self.slot.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
