@@ -1,7 +1,8 @@
 //! What goes into a [`Hub`](super::hub::Hub) and what comes out.
 
 pub use super::record::{
-    Access, Fact, Kept, MemberAction, Name, Record, Role, RoomChange, Source, State, Status,
+    Access, Fact, Kept, MemberAction, Name, Outcome, Record, Role, RoomChange, Source, State,
+    Status,
 };
 use crate::base::codes::CloseReason;
 pub use crate::base::ids::Address;
@@ -118,6 +119,8 @@ pub enum InboundBody {
         status: Box<str>,
         /// The platform's error code, 0 for none.
         error: u32,
+        /// What the log keeps with it, a JSON object; may be empty.
+        extra: Box<str>,
     },
 }
 
@@ -458,6 +461,8 @@ pub enum Ask {
         name: Box<str>,
         /// The rest of the line.
         text: Box<str>,
+        /// When it came in, µs of the monotonic clock that all shards share.
+        since_us: u64,
     },
     /// Feed a lagging connection.
     CatchUp {

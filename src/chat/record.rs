@@ -1,5 +1,6 @@
 //! What the domain writes to the log, and reads from it at start: facts, and the words in them.
 
+use crate::base::codes::ErrorCode;
 use crate::base::ids::{EpochId, Offset};
 use std::sync::Arc;
 
@@ -132,7 +133,9 @@ impl Record {
             Fact::SessionStart { sid, device, client } => sid.len() + device.len() + client.len(),
             Fact::SessionEnd { sid, .. } => sid.len(),
             Fact::Command { name, args, .. } => name.len() + args.len(),
-            Fact::Delivery { external, status, .. } => external.len() + status.len(),
+            Fact::Delivery { external, status, extra, .. } => {
+                external.len() + status.len() + extra.len()
+            }
             Fact::Status(status) => status.text.len(),
             Fact::Delete { .. } | Fact::Room { .. } | Fact::Mark { .. } => 0,
         };
@@ -166,10 +169,10 @@ pub enum Fact {
     SessionStart { sid: Box<str>, device: Box<str>, client: Box<str> },
     /// A session ended.
     SessionEnd { sid: Box<str>, code: u16 },
-    /// A command ran.
-    Command { name: Box<str>, args: Box<str>, ok: bool },
-    /// A platform reported on a message of ours.
-    Delivery { external: Box<str>, status: Box<str>, error: u32 },
+    /// A command ran; from the call to its answer it took this long.
+    Command { name: Box<str>, args: Box<str>, outcome: Outcome, duration_us: u32 },
+    /// A platform reported on a message of ours. `extra` is a JSON object or empty.
+    Delivery { external: Box<str>, status: Box<str>, error: u32, extra: Box<str> },
     /// A user's watermarks moved.
     Mark { recv: Offset, read: Offset },
     /// A user's status changed.
@@ -235,6 +238,36 @@ impl MemberAction {
     /// The wire name.
     pub fn name(self) -> &'static str {
         Self::ALL.iter().find(|(action, ..)| *action == self).expect("all actions are listed").1
+    }
+}
+
+/// How a command ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Outcome {
+    /// It answered.
+    Ok,
+    /// It failed, or there is none of that name.
+    Failed,
+    /// It did not answer in time.
+    Timeout,
+    /// The caller may not call it.
+    Denied,
+    /// Its arguments were wrong.
+    BadArguments,
+    /// It was asked for too often.
+    Limited,
+}
+
+impl Outcome {
+    /// The outcome of a command that was refused with `code`.
+    pub fn of_refusal(code: ErrorCode) -> Self {
+        match code {
+            ErrorCode::Forbidden | ErrorCode::Unauthorized => Self::Denied,
+            ErrorCode::BadRequest | ErrorCode::TooLarge => Self::BadArguments,
+            ErrorCode::RateLimited => Self::Limited,
+            ErrorCode::CommandTimeout => Self::Timeout,
+            _ => Self::Failed,
+        }
     }
 }
 

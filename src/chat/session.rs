@@ -23,6 +23,8 @@ pub struct Session {
     pub frames: Bucket,
     /// Messages.
     pub sends: Bucket,
+    /// The log knows of its beginning, and wants to hear of its end.
+    pub started: bool,
     /// Wants its own messages.
     pub echo: bool,
     /// Is not shown as present.
@@ -133,6 +135,7 @@ impl Session {
             seats: Vec::new(),
             frames: Bucket::default(),
             sends: Bucket::default(),
+            started: false,
             echo: true,
             quiet: false,
             lagging: false,

@@ -8,7 +8,7 @@ use super::world::Mail;
 use crate::base::codes::CloseReason;
 use crate::base::ids::{ConnId, ShardId};
 use crate::base::limits::{SEND_QUEUE_BYTES_MAX, SEND_QUEUE_RESUME_BYTES, WS_CLOSE_TIMEOUT_MS};
-use crate::chat::event::{Effect, Event, Frame, LocalRoom};
+use crate::chat::event::{Effect, Event, Fact, Frame, LocalRoom};
 use crate::chat::hub::LOG_RESERVE_BYTES;
 use crate::chat::reply;
 use crate::net::Close;
@@ -69,8 +69,12 @@ impl Shard {
             }
             Effect::Close { conn, reason } => self.close_chat(conn, reason, 0),
             Effect::ToShard { to, message } => self.post(to, Mail::Hub(message)),
-            Effect::Append(fact) => {
-                self.unlogged.push_back(fact);
+            Effect::Append(mut record) => {
+                if let Fact::Command { duration_us, .. } = &mut record.fact {
+                    let ran_us = self.world.clock.mono_us().saturating_sub(self.now.mono_us);
+                    *duration_us = duration_us.saturating_add(ran_us as u32);
+                }
+                self.unlogged.push_back(record);
                 self.append_unlogged();
             }
             Effect::Archive { ticket, room, first, last } => {

@@ -5,21 +5,26 @@
 
 use crate::base::ids::{EpochId, LogPosition, Offset};
 use crate::chat::event::{
-    Access, Fact, Kept, MemberAction, Name, Record as ChatRecord, Role, RoomChange, Source, State,
-    Status,
+    Access, Fact, Kept, MemberAction, Name, Outcome, Record as ChatRecord, Role, RoomChange,
+    Source, State, Status,
 };
 use crate::chat::hub;
 use crate::log::record::{
-    CommandV1, DeleteV1, Delivery, Direction, EditV1, MarkV1, MemberV1, MessageV1, Outcome,
-    RoomAction, RoomV1, SessionAction, SessionV1, Source as LogSource, StatusV1, UserStatusV1,
+    CommandV1, DeleteV1, Delivery, Direction, EditV1, MarkV1, MemberV1, MessageV1,
+    Outcome as LogOutcome, RoomAction, RoomV1, SessionAction, SessionV1, Source as LogSource,
+    StatusV1, UserStatusV1,
 };
 use crate::log::record::{
     FLAG_ERASED, Kind, MemberAction as LogMemberAction, NameId, NameKind, RecordView,
 };
 use crate::log::{Entry, Producer, RingFull};
+use serde_json::{Map, Value};
+use std::borrow::Cow;
 
-/// Prefix of the `extra` of a delivery status whose name the log has no number for.
-const STATUS_NAME: &str = "status:";
+/// In the JSON `extra` of a delivery status: its name, when the log has no number for it.
+const STATUS_NAME: &str = "status";
+/// How early versions wrote that name, as the whole `extra`.
+const STATUS_PREFIX: &str = "status:";
 
 /// Appends a fact; gives the position at which it is safe.
 pub fn append(producer: &mut Producer, record: &ChatRecord) -> Result<LogPosition, RingFull> {
@@ -65,17 +70,13 @@ pub fn append(producer: &mut Producer, record: &ChatRecord) -> Result<LogPositio
             let (device, client, code) = ("", "", *code);
             producer.append(user, room, &SessionV1 { ts_us, sid, device, client, code, action })
         }
-        Fact::Command { name, args, ok } => {
+        Fact::Command { name, args, outcome, duration_us } => {
             let command = intern(producer, NameKind::Command, name)?.0;
-            let outcome = if *ok { Outcome::Ok } else { Outcome::Failed } as u8;
-            producer.append(
-                user,
-                room,
-                &CommandV1 { ts_us, args, command, duration_us: 0, outcome },
-            )
+            let (outcome, duration_us) = (outcome_out(*outcome) as u8, *duration_us);
+            producer.append(user, room, &CommandV1 { ts_us, args, command, duration_us, outcome })
         }
-        Fact::Delivery { external, status, error } => {
-            let (number, extra) = delivery_out(status);
+        Fact::Delivery { external, status, error, extra } => {
+            let (number, extra) = delivery_out(status, extra);
             let recipient = record.user.strip_prefix("wa:").unwrap_or(&record.user);
             let (extra, error) = (&*extra, *error);
             let status = StatusV1 { ts_us, external, recipient, extra, error, status: number };
@@ -155,13 +156,14 @@ pub fn read(entry: &Entry<'_>) -> Option<ChatRecord> {
         RecordView::Command(command) => Fact::Command {
             name: entry.command().into(),
             args: (*command.args).into(),
-            ok: command.outcome == Outcome::Ok as u8,
+            outcome: outcome_in(command.outcome),
+            duration_us: command.duration_us.to_native(),
         },
-        RecordView::Status(status) => Fact::Delivery {
-            external: (*status.external).into(),
-            status: delivery_in(status.status, &status.extra).into(),
-            error: status.error.to_native(),
-        },
+        RecordView::Status(record) => {
+            let (status, extra) = delivery_in(record.status, &record.extra);
+            let (external, error) = ((*record.external).into(), record.error.to_native());
+            Fact::Delivery { external, status, error, extra }
+        }
         RecordView::Mark(mark) => {
             Fact::Mark { recv: Offset(mark.recv.to_native()), read: Offset(mark.read.to_native()) }
         }
@@ -240,6 +242,24 @@ fn source_in(number: u8) -> Source {
     known.map_or(Source::System, |(ours, _)| *ours)
 }
 
+const OUTCOMES: [(Outcome, LogOutcome); 6] = [
+    (Outcome::Ok, LogOutcome::Ok),
+    (Outcome::Failed, LogOutcome::Failed),
+    (Outcome::Timeout, LogOutcome::Timeout),
+    (Outcome::Denied, LogOutcome::Denied),
+    (Outcome::BadArguments, LogOutcome::BadArguments),
+    (Outcome::Limited, LogOutcome::Limited),
+];
+
+fn outcome_out(outcome: Outcome) -> LogOutcome {
+    OUTCOMES.iter().find(|(ours, _)| *ours == outcome).expect("all outcomes are listed").1
+}
+
+fn outcome_in(number: u8) -> Outcome {
+    let known = OUTCOMES.iter().find(|(_, theirs)| *theirs as u8 == number);
+    known.map_or(Outcome::Failed, |(ours, _)| *ours)
+}
+
 const MEMBER_ACTIONS: [(MemberAction, LogMemberAction); 3] = [
     (MemberAction::Join, LogMemberAction::Join),
     (MemberAction::Leave, LogMemberAction::Leave),
@@ -285,16 +305,53 @@ fn room_in(action: u8, text: &str) -> Option<RoomChange> {
     }
 }
 
-fn delivery_out(status: &str) -> (u8, String) {
+/// The log's number of a status and its `extra`; a name that has no number goes in there.
+fn delivery_out<'a>(status: &str, extra: &'a str) -> (u8, Cow<'a, str>) {
     match Delivery::ALL.iter().find(|delivery| delivery.name() == status) {
-        Some(known) => (*known as u8, String::new()),
-        None => (0, format!("{STATUS_NAME}{status}")),
+        Some(known) => (*known as u8, Cow::Borrowed(extra)),
+        None => {
+            let mut words: Map<String, Value> = serde_json::from_str(extra).unwrap_or_default();
+            words.insert(STATUS_NAME.to_owned(), status.into());
+            (0, Cow::Owned(Value::Object(words).to_string()))
+        }
     }
 }
 
-fn delivery_in(number: u8, extra: &str) -> &str {
-    match Delivery::ALL.iter().find(|delivery| **delivery as u8 == number) {
-        Some(known) => known.name(),
-        None => extra.strip_prefix(STATUS_NAME).unwrap_or("unknown"),
+fn delivery_in(number: u8, extra: &str) -> (Box<str>, Box<str>) {
+    if let Some(known) = Delivery::from_byte(number) {
+        return (known.name().into(), extra.into());
+    }
+    if let Some(name) = extra.strip_prefix(STATUS_PREFIX) {
+        return (name.into(), "".into());
+    }
+    let mut words: Map<String, Value> = serde_json::from_str(extra).unwrap_or_default();
+    let name = words.remove(STATUS_NAME);
+    let name = name.as_ref().and_then(Value::as_str).unwrap_or("unknown");
+    let rest = if words.is_empty() { String::new() } else { Value::Object(words).to_string() };
+    (name.into(), rest.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statuses_keep_their_name_and_what_came_with_them() {
+        check("read", r#"{"pricing":{}}"#, 5, r#"{"pricing":{}}"#);
+        check("failed", "", 7, "");
+        check("pondered", "", 0, r#"{"status":"pondered"}"#);
+        check("a\"b", r#"{"x":1}"#, 0, r#"{"status":"a\"b","x":1}"#);
+        // As versions before wrote it, and as nobody writes it.
+        assert_eq!(delivery_in(0, "status:pondered"), ("pondered".into(), "".into()));
+        assert_eq!(delivery_in(0, "nonsense"), ("unknown".into(), "".into()));
+        assert_eq!(delivery_in(200, ""), ("unknown".into(), "".into()));
+    }
+
+    #[track_caller]
+    fn check(status: &str, extra: &str, number: u8, written: &str) {
+        let (got_number, got) = delivery_out(status, extra);
+        assert_eq!((got_number, &*got), (number, written));
+        let (name, rest) = delivery_in(number, &got);
+        assert_eq!((&*name, &*rest), (status, extra));
     }
 }

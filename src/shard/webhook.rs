@@ -194,7 +194,7 @@ fn status_item(status: &DeliveryStatus<'_>) -> Option<Inbound> {
         room: room_name(&status.phone_number_id, conversation)?.into(),
         user: user(recipient)?,
         external: external(&status.wamid)?,
-        body: InboundBody::Status { status: name.into(), error },
+        body: InboundBody::Status { status: name.into(), error, extra: status.extra().into() },
     })
 }
 

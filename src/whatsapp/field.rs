@@ -28,6 +28,11 @@ pub(super) fn id(field: Field<'_>) -> Option<Cow<'_, str>> {
     text(field).filter(|text| !text.is_empty())
 }
 
+/// The field as a boolean.
+pub(super) fn flag(field: Field<'_>) -> Option<bool> {
+    field?.get().parse().ok()
+}
+
 /// Seconds since 1970, from a string or a number.
 pub(super) fn timestamp(field: Field<'_>) -> Option<i64> {
     text(field)?.parse().ok().filter(|seconds| *seconds >= 0)

@@ -6,7 +6,8 @@ use crate::base::clock::Now;
 use crate::base::codes::ErrorCode;
 use crate::base::limits::TOPIC_BYTES_MAX;
 use crate::chat::event::{
-    Access, Asker, Effect, Fact, MemberAction, Message, Name, Record, Refusal, Role, RoomChange,
+    Access, Asker, Effect, Fact, MemberAction, Message, Name, Outcome, Record, Refusal, Role,
+    RoomChange,
 };
 use crate::chat::reply;
 use crate::chat::request::{bad, check_user, refuse};
@@ -60,14 +61,21 @@ impl Hub {
         now: Now,
         room: &Name,
         by: &Asker,
-        name: &str,
-        args: &str,
+        (name, args): (&str, &str),
+        since_us: u64,
         effects: &mut Vec<Effect>,
     ) -> Result<(), Refusal> {
         self.check_log(name.len() + args.len())?;
         let outcome = self.run(now, room, by, name, args, effects);
-        let ok = outcome.is_ok();
-        let fact = Fact::Command { name: cut(name).into(), args: args.into(), ok };
+        let fact = Fact::Command {
+            name: cut(name).into(),
+            args: args.into(),
+            outcome: outcome
+                .as_ref()
+                .map_or_else(|why| Outcome::of_refusal(why.code), |_| Outcome::Ok),
+            // As far as this knows: no clock runs here. Whoever appends it adds the rest.
+            duration_us: now.mono_us.saturating_sub(since_us).try_into().unwrap_or(u32::MAX),
+        };
         let (user, room_name) = (by.user.clone(), room.clone());
         let record = Record { ts_us: now.wall_us, user, room: room_name, fact };
         let append = self.append(record, effects);

@@ -1,19 +1,20 @@
 //! Owner: sessions that enter, leave and catch up.
 
 use super::history::Recall;
-use super::{Hub, mark_dirty};
+use super::{Hub, Waiting, mark_dirty};
 use crate::base::clock::Now;
 use crate::base::codes::ErrorCode;
 use crate::base::ids::Offset;
 use crate::base::limits::{LAG_EVENTS_MAX, LAG_SLICE_BYTES, RESUME_BYTES_MAX, ROOMS_PER_SHARD_MAX};
 use crate::chat::event::{
     Asker, Effect, Fact, Frame, JoinWish, JoinedDetail, MemberAction, Message, Name, Recalled,
-    Record, Refusal, Role, RoomChange,
+    Record, Refusal, Replay, Role, RoomChange,
 };
 use crate::chat::presence::Exit;
 use crate::chat::reply;
 use crate::chat::request::refuse;
 use crate::chat::room::{ReplayPlan, Room};
+use serde_json::json;
 
 /// A join whose replay is being put together.
 #[derive(Debug)]
@@ -39,24 +40,53 @@ impl Hub {
     ) {
         if let Err(refusal) = self.may_enter(now, &name, &by, wish, effects) {
             self.refused.insert((by.from, name.clone()));
-            let (to, id) = (by.from.conn, by.id);
-            let outcome = Err(refusal);
-            let joined = Message::Joined { to, id, room: name, outcome, replay: Vec::new() };
-            self.tell(by.from.shard, joined, effects);
+            self.refuse_join(name, &by, refusal, effects);
             return;
         }
-        if wish.member && self.rooms[&name].role(&by.user) == Role::Guest {
-            self.change_member(now, &name, &by.user, &by.user, MemberAction::Join, effects);
-        }
+        let news = wish.member && self.rooms[&name].role(&by.user) == Role::Guest;
+        let append = news.then(|| {
+            self.change_member(now, &name, &by.user, &by.user, MemberAction::Join, effects)
+        });
         let room = self.rooms.get_mut(&name).expect("made above");
         room.count_shard(by.from.shard, 1);
         if wish.counted {
             room.presence.enter(&by.user);
             mark_dirty(&mut self.dirty, room);
         }
-        let plan = room.plan(&self.epochs, wish.replay);
+        match append {
+            Some(append) => {
+                let what = Waiting::Join { room: name, by, replay: wish.replay };
+                self.when_durable(append, what, effects);
+            }
+            None => self.begin_join(name, by, wish.replay, effects),
+        }
+    }
+
+    /// Nothing stands in the way of the answer but its replay.
+    pub(super) fn begin_join(
+        &mut self,
+        name: Name,
+        by: Asker,
+        replay: Replay,
+        effects: &mut Vec<Effect>,
+    ) {
+        let plan = self.rooms[&name].plan(&self.epochs, replay);
         let job = JoinJob { by, plan, frames: Vec::new(), next: plan.from, bytes: 0, whole: true };
         self.advance_join(name, job, effects);
+    }
+
+    /// A join that cannot be promised any more. Its session is counted here until its front has
+    /// answered with a leave.
+    pub(super) fn refuse_join(
+        &mut self,
+        room: Name,
+        by: &Asker,
+        refusal: Refusal,
+        effects: &mut Vec<Effect>,
+    ) {
+        let (to, id, outcome) = (by.from.conn, by.id, Err(refusal));
+        let joined = Message::Joined { to, id, room, outcome, replay: Vec::new() };
+        self.tell(by.from.shard, joined, effects);
     }
 
     /// Makes the room if need be, and checks that the user may be in it.
@@ -180,8 +210,8 @@ impl Hub {
         if self.refused.remove(&(by.from, name.clone())) {
             return;
         }
-        if member && self.rooms[name].role(&by.user) != Role::Guest && self.check_log(0).is_ok() {
-            self.change_member(now, name, &by.user, &by.user, MemberAction::Leave, effects);
+        if member {
+            self.end_membership(now, name, by, effects);
         }
         let room = self.rooms.get_mut(name).expect("a session was in it");
         room.count_shard(by.from.shard, -1);
@@ -192,6 +222,19 @@ impl Hub {
             }
             mark_dirty(&mut self.dirty, room);
         }
+    }
+
+    /// Answers for itself: its front has let the session go already.
+    fn end_membership(&mut self, now: Now, name: &Name, by: &Asker, effects: &mut Vec<Effect>) {
+        if self.rooms[name].role(&by.user) == Role::Guest {
+            return self.grant_value(by, &json!({}), effects);
+        }
+        if let Err(refusal) = self.check_log(0) {
+            return self.refuse(by.from, by.id, &refusal, effects);
+        }
+        let action = MemberAction::Leave;
+        let append = self.change_member(now, name, &by.user, &by.user, action, effects);
+        self.confirm(by, append, &json!({}), effects);
     }
 
     /// Feeds a connection that fell behind with the next slice.

@@ -115,17 +115,15 @@ impl Hub {
             Request::Typing => self.forward(call, Ask::Typing, effects),
             Request::Mark { recv, read } => self.forward(call, Ask::Mark { recv, read }, effects),
             Request::Who { after, limit } => self.forward(call, Ask::Who { after, limit }, effects),
-            Request::SetStatus(status) => {
-                self.set_status(now, conn, id, status, effects);
-                Ok(())
-            }
+            Request::SetStatus(status) => self.set_status(now, conn, id, status, effects),
             Request::AskStatus { users } => {
                 self.ask_status(conn, id, users, effects);
                 Ok(())
             }
             Request::Command { name, text } => {
                 self.take_send(now, conn)?;
-                self.forward(call, Ask::Command { name, text }, effects)
+                let since_us = now.mono_us;
+                self.forward(call, Ask::Command { name, text, since_us }, effects)
             }
             Request::Commands { prefix } => {
                 self.acknowledge(conn, id, &json!({"cmds": commands::list(&prefix)}), effects);
@@ -217,12 +215,15 @@ impl Hub {
         let Some(user) = session.user else {
             return;
         };
+        let started = session.started;
         let from = self.address(conn);
         let home = self.home_shard(&user);
         self.tell(home, Message::Goodbye { from, user: user.clone() }, effects);
-        let sid = self.sid(session.number);
-        let fact = Fact::SessionEnd { sid: sid.into(), code };
-        self.append(Record { ts_us: now.wall_us, user, room: "".into(), fact }, effects);
+        if started {
+            let sid = self.sid(session.number);
+            let fact = Fact::SessionEnd { sid: sid.into(), code };
+            self.append(Record { ts_us: now.wall_us, user, room: "".into(), fact }, effects);
+        }
     }
 
     pub(super) fn sid(&self, number: u64) -> String {
@@ -268,8 +269,9 @@ impl Hub {
         id: Option<u32>,
         status: Status,
         effects: &mut Vec<Effect>,
-    ) {
-        let by = self.asker(conn, None);
+    ) -> Result<(), Refusal> {
+        self.check_log(status.text.len())?;
+        let by = self.asker(conn, id);
         let user = by.user.clone();
         let home = self.home_shard(&user);
         let set = Message::SetStatus { user: user.clone(), status: status.clone() };
@@ -282,8 +284,10 @@ impl Hub {
             self.tell(owner, Message::Ask { room, by: by.clone(), ask }, effects);
         }
         let fact = Fact::Status(status);
-        self.append(Record { ts_us: now.wall_us, user, room: "".into(), fact }, effects);
-        self.acknowledge(conn, id, &json!({}), effects);
+        let record = Record { ts_us: now.wall_us, user, room: "".into(), fact };
+        let append = self.append(record, effects);
+        self.confirm(&by, append, &json!({}), effects);
+        Ok(())
     }
 
     fn ask_status(
@@ -438,7 +442,8 @@ fn send_or_command(now: Now, cid: Box<str>, text: Box<str>, reply: Option<Offset
         Some(rest) if rest.starts_with('/') => send(rest.into()),
         Some(line) => {
             let (name, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
-            Ask::Command { name: name.into(), text: rest.trim().into() }
+            let since_us = now.mono_us;
+            Ask::Command { name: name.into(), text: rest.trim().into(), since_us }
         }
         None => send(text),
     }

@@ -119,6 +119,7 @@ impl Hub {
             return;
         }
         session.phase = Phase::Live;
+        session.started = true;
         let number = session.number;
         let user = session.user.clone().expect("set by hello");
         let greeting = session.pending().greeting.as_mut().expect("set by hello");
@@ -376,8 +377,13 @@ impl Hub {
             *leave = Some((id, member));
             return Ok(());
         }
-        self.vacate(conn, local, (true, member), None, effects);
-        self.acknowledge(conn, id, &json!({}), effects);
+        if member {
+            // Its owner answers, when the end of the membership is durable.
+            self.vacate(conn, local, (true, true), id, effects);
+        } else {
+            self.vacate(conn, local, (true, false), None, effects);
+            self.acknowledge(conn, id, &json!({}), effects);
+        }
         Ok(())
     }
 

@@ -17,7 +17,9 @@ mod tests;
 
 use super::dedup::Externals;
 use super::epochs::Epochs;
-use super::event::{Address, Class, Effect, Event, Frame, Message, Name, Record, Refusal, Secret};
+use super::event::{
+    Address, Asker, Class, Effect, Event, Frame, Message, Name, Record, Refusal, Replay, Secret,
+};
 use super::home::User;
 use super::reply;
 use super::request::refuse;
@@ -119,6 +121,7 @@ struct LogAccount {
 enum Waiting {
     Reply { to: Address, id: Option<u32>, frame: Frame, since_us: Option<u64> },
     Inbound { to: ShardId, ticket: u64 },
+    Join { room: Name, by: Asker, replay: Replay },
     Publish { room: Name, o: Offset, frame: Frame, skip: Option<Address>, since_us: u64 },
 }
 
@@ -355,6 +358,7 @@ impl Hub {
             Waiting::Inbound { to, ticket } => {
                 self.tell(to, Message::InboundDone { ticket, accepted: true }, effects);
             }
+            Waiting::Join { room, by, replay } => self.begin_join(room, by, replay, effects),
             Waiting::Publish { room, o, frame, skip, since_us } => {
                 self.make_visible(&room, o, frame, (skip, since_us), effects);
             }
@@ -372,6 +376,9 @@ impl Hub {
                 Waiting::Reply { to, id, .. } => self.refuse(to, id, &refusal, effects),
                 Waiting::Inbound { to, ticket } => {
                     self.tell(to, Message::InboundDone { ticket, accepted: false }, effects);
+                }
+                Waiting::Join { room, by, .. } => {
+                    self.refuse_join(room, &by, refusal.clone(), effects);
                 }
                 Waiting::Publish { .. } => self.waiting.push_back((append, what)),
             }

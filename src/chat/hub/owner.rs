@@ -109,8 +109,8 @@ impl Hub {
                 self.tell_who(&name, &by, &after, limit, effects);
                 Ok(())
             }
-            Ask::Command { name: command, text } => {
-                self.take_command(now, &name, &by, &command, &text, effects)
+            Ask::Command { name: command, text, since_us } => {
+                self.take_command(now, &name, &by, (&command, &text), since_us, effects)
             }
             Ask::Join(_)
             | Ask::Leave { .. }
@@ -522,8 +522,8 @@ impl Hub {
                 };
                 self.post(now, &name, post, effects).1
             }
-            InboundBody::Status { status, error } => {
-                let fact = Fact::Delivery { external: item.external, status, error };
+            InboundBody::Status { status, error, extra } => {
+                let fact = Fact::Delivery { external: item.external, status, error, extra };
                 let (user, room) = (item.user, name);
                 self.append(Record { ts_us: now.wall_us, user, room, fact }, effects)
             }
@@ -537,7 +537,7 @@ impl Inbound {
     fn text_bytes(&self) -> usize {
         let body = match &self.body {
             InboundBody::Message { name, text } => name.len() + text.len(),
-            InboundBody::Status { status, .. } => status.len(),
+            InboundBody::Status { status, extra, .. } => status.len() + extra.len(),
         };
         body + self.external.len() + self.room.len() + self.user.len()
     }

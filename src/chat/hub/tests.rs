@@ -1,5 +1,5 @@
 use super::*;
-use crate::chat::event::{Fact, Inbound, InboundBody};
+use crate::chat::event::{Fact, Inbound, InboundBody, Outcome};
 
 /// One hub that plays all three parts, driven like a conversation.
 struct Stage {
@@ -489,4 +489,76 @@ fn receipts_are_told_once_a_second_and_not_in_a_crowd() {
     stage.event(Event::Tick);
     stage.told(&[]);
     assert!(matches!(stage.records.last().map(|r| &r.fact), Some(Fact::Mark { .. })));
+}
+
+#[test]
+fn memberships_and_statuses_are_promised_when_they_are_durable() {
+    let mut stage = Stage::new();
+    stage.enter(1, "alice", "general");
+    stage.enter(2, "bob", "other");
+    stage.say(2, r#"{"t":"join","id":3,"room":"general","d":{"member":true}}"#);
+    stage.say(1, r#"{"t":"send","room":"general","d":{"cid":"a","text":"hi"}}"#);
+    // Bob is in neither before his membership is safe: what happened meanwhile is in `o`.
+    stage.told(&[r#"1 {"t":"member"{}"#, r#"1 {"t":"msg"{}"#]);
+    stage.sync();
+    stage.told(&[r#"2 {{}"o":2{}"role":"member"{}"id":3,"t":"ok"}"#]);
+    stage.say(2, r#"{"t":"status","id":4,"d":{"state":"away"}}"#);
+    stage.say(2, r#"{"t":"leave","id":5,"room":"general","d":{"member":true}}"#);
+    stage.told(&[r#"1 {"t":"member"{}"action":"leave"{}"#]);
+    stage.sync();
+    stage.told(&[r#"2 {{}"id":4{}"t":"ok"}"#, r#"2 {{}"id":5{}"t":"ok"}"#]);
+    // News of nothing waits for nothing.
+    stage.say(2, r#"{"t":"join","id":6,"room":"general"}"#);
+    stage.say(2, r#"{"t":"leave","id":7,"room":"general","d":{"member":true}}"#);
+    stage.told(&[r#"2 {{}"role":"guest"{}"id":6{}"#, r#"2 {{}"id":7{}"t":"ok"}"#]);
+    stage.say(2, r#"{"t":"join","id":8,"room":"general","d":{"member":true}}"#);
+    stage.log.clear();
+    stage.event(Event::LogFailed);
+    stage.say(2, r#"{"t":"status","id":9,"d":{"state":"online"}}"#);
+    stage.told(&[r#"2 {"d":{"code":507{}"id":8{}"#, r#"2 {"d":{"code":507{}"id":9{}"#]);
+    stage.event(Event::Closed { conn: conn(1), code: 1000 });
+    stage.event(Event::Closed { conn: conn(2), code: 1000 });
+    stage.now_ms += 60_000;
+    stage.event(Event::Tick);
+    assert!(stage.hub.is_at_rest());
+}
+
+#[test]
+fn the_log_hears_of_the_end_of_sessions_that_began() {
+    let mut stage = Stage::with(HubOptions { sessions_per_user_max: 1, ..options() });
+    for index in 1..=2 {
+        stage.open(index);
+        stage.say(index, r#"{"t":"hello","id":1,"d":{"user":"alice"}}"#);
+    }
+    stage.event(Event::Closed { conn: conn(2), code: 4_109 });
+    stage.event(Event::Closed { conn: conn(1), code: 1_000 });
+    let facts: Vec<_> = stage.records.iter().map(|record| &record.fact).collect();
+    let [Fact::SessionStart { sid: begun, .. }, Fact::SessionEnd { sid: ended, code: 1_000 }] =
+        facts.as_slice()
+    else {
+        panic!("{facts:?}");
+    };
+    assert_eq!(begun, ended);
+}
+
+#[test]
+fn commands_are_logged_with_how_they_ended() {
+    let mut stage = Stage::new();
+    stage.enter(1, "alice", "general");
+    stage.enter(2, "bob", "general");
+    stage.say(1, r#"{"t":"send","room":"general","d":{"cid":"1","text":"/topic hi"}}"#);
+    stage.say(2, r#"{"t":"cmd","room":"general","d":{"name":"access","text":"open"}}"#);
+    stage.say(1, r#"{"t":"cmd","room":"general","d":{"name":"access","text":"sometimes"}}"#);
+    stage.say(1, r#"{"t":"cmd","room":"general","d":{"name":"dance"}}"#);
+    let ended = stage.records.iter().filter_map(|record| match &record.fact {
+        Fact::Command { name, outcome, duration_us, .. } => Some((&**name, *outcome, *duration_us)),
+        _ => None,
+    });
+    let want = [
+        ("topic", Outcome::Ok, 0),
+        ("access", Outcome::Denied, 0),
+        ("access", Outcome::BadArguments, 0),
+        ("dance", Outcome::Failed, 0),
+    ];
+    assert_eq!(ended.collect::<Vec<_>>(), want);
 }

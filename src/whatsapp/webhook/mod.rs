@@ -15,6 +15,8 @@ use super::room::room_name;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 
+mod extra;
+
 mod shape;
 
 mod parse;
@@ -120,10 +122,27 @@ pub struct DeliveryStatus<'a> {
     pub participant: Option<Cow<'a, str>>,
     /// What we attached when sending (`biz_opaque_callback_data`).
     pub callback_data: Option<Cow<'a, str>>,
+    /// What it costs, which Meta tells with some of the steps.
+    pub pricing: Option<Pricing<'a>>,
+    /// What opened the conversation it belongs to, `marketing` for instance. Absent since v24.
+    pub conversation_type: Option<Cow<'a, str>>,
     /// Why it failed.
     pub errors: Vec<PlatformError<'a>>,
-    /// The status's JSON, with prices and conversation.
+    /// The status's JSON.
     pub raw: &'a RawValue,
+}
+
+/// What a message costs, in Meta's words. Any of it may be absent.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Pricing<'a> {
+    /// Whether it is charged for.
+    pub billable: Option<bool>,
+    /// `PMP` since July 2025, by message; `CBP` before, by conversation.
+    pub model: Option<Cow<'a, str>>,
+    /// `regular`, `free_customer_service` and the like.
+    pub kind: Option<Cow<'a, str>>,
+    /// `service`, `utility`, `marketing`, `authentication` and the like.
+    pub category: Option<Cow<'a, str>>,
 }
 
 /// How far a message of ours came, in the order of the way.

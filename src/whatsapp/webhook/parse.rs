@@ -1,15 +1,15 @@
 //! From the body to updates, item by item: an item that cannot be read is passed on, not dropped.
 
 use super::shape::{
-    Change, Contact, Context, Entry, Envelope, ErrorData, ErrorItem, Message, Metadata, Profile,
-    Status, System, Text, Value,
+    self, Change, Contact, Context, Conversation, Entry, Envelope, ErrorData, ErrorItem, Message,
+    Metadata, Origin, Profile, Status, System, Text, Value,
 };
 use super::{
-    ContactKey, DeliveryState, DeliveryStatus, Inbound, Kind, ParseError, PlatformError, Unknown,
-    Update,
+    ContactKey, DeliveryState, DeliveryStatus, Inbound, Kind, ParseError, PlatformError, Pricing,
+    Unknown, Update,
 };
 use crate::base::limits::WEBHOOK_UPDATES_MAX;
-use crate::whatsapp::field::{Field, id, list, object, text, timestamp};
+use crate::whatsapp::field::{Field, flag, id, list, object, text, timestamp};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 
@@ -155,9 +155,25 @@ fn read_status<'a>(
             .or_else(|| id(status.recipient_participant_id))
             .or_else(|| id(status.participant_recipient_id)),
         callback_data: text(status.biz_opaque_callback_data),
+        pricing: read_pricing(status.pricing),
+        conversation_type: {
+            let conversation: Conversation<'a> = object(status.conversation);
+            id(object::<Origin<'a>>(conversation.origin).type_name)
+        },
         errors: list(status.errors).into_iter().map(read_error).collect(),
         raw,
     })
+}
+
+fn read_pricing(field: Field<'_>) -> Option<Pricing<'_>> {
+    let pricing: shape::Pricing<'_> = object(field);
+    let read = Pricing {
+        billable: flag(pricing.billable),
+        model: id(pricing.pricing_model),
+        kind: id(pricing.type_name),
+        category: id(pricing.category),
+    };
+    (read != Pricing::default()).then_some(read)
 }
 
 fn read_error(raw: &RawValue) -> PlatformError<'_> {

@@ -126,7 +126,35 @@ pub(super) struct Status<'a> {
     #[serde(borrow)]
     pub(super) biz_opaque_callback_data: Field<'a>,
     #[serde(borrow)]
+    pub(super) pricing: Field<'a>,
+    #[serde(borrow)]
+    pub(super) conversation: Field<'a>,
+    #[serde(borrow)]
     pub(super) errors: Field<'a>,
+}
+
+#[derive(Deserialize, Default)]
+pub(super) struct Pricing<'a> {
+    #[serde(borrow)]
+    pub(super) billable: Field<'a>,
+    #[serde(borrow)]
+    pub(super) pricing_model: Field<'a>,
+    #[serde(borrow, rename = "type")]
+    pub(super) type_name: Field<'a>,
+    #[serde(borrow)]
+    pub(super) category: Field<'a>,
+}
+
+#[derive(Deserialize, Default)]
+pub(super) struct Conversation<'a> {
+    #[serde(borrow)]
+    pub(super) origin: Field<'a>,
+}
+
+#[derive(Deserialize, Default)]
+pub(super) struct Origin<'a> {
+    #[serde(borrow, rename = "type")]
+    pub(super) type_name: Field<'a>,
 }
 
 #[derive(Deserialize, Default)]

@@ -219,8 +219,9 @@ fn inbound(fact: &Record) -> Option<Inbound> {
         Fact::Message { external, name, text, .. } if !external.is_empty() => {
             (external, InboundBody::Message { name: name.clone(), text: text.clone() })
         }
-        Fact::Delivery { external, status, error } => {
-            (external, InboundBody::Status { status: status.clone(), error: *error })
+        Fact::Delivery { external, status, error, extra } => {
+            let (status, extra) = (status.clone(), extra.clone());
+            (external, InboundBody::Status { status, error: *error, extra })
         }
         _ => return None,
     };

@@ -491,7 +491,8 @@ impl World {
                 let external = format!("wamid.{n}").into();
                 let status = self.rng.pick(&["sent", "delivered", "read", "new-word"]);
                 let body = if self.rng.chance(30) {
-                    InboundBody::Status { status: status.into(), error: 0 }
+                    let extra = [r#"{"pricing":{"billable":true}}"#, ""][n as usize % 2].into();
+                    InboundBody::Status { status: status.into(), error: 0, extra }
                 } else {
                     InboundBody::Message { name: "Ines".into(), text: "hello".into() }
                 };
