@@ -17,19 +17,53 @@ pub(super) struct Description {
     pub(super) detail: String,
 }
 
-pub(super) fn describe(entry: &Entry<'_>) -> Description {
-    let tag = entry.record.header.tag;
-    let kind = entry.kind().map_or_else(|| format!("type-{tag}"), |kind| kind.name().to_owned());
+/// A record as reports show it.
+#[derive(Clone, Copy)]
+pub(super) struct Shown<'a> {
+    pub(super) seq: u64,
+    pub(super) ts_us: Option<i64>,
+    pub(super) user: &'a str,
+    pub(super) room: &'a str,
+    /// The command it is about; may be empty.
+    pub(super) command: &'a str,
+    /// Type on disk.
+    pub(super) tag: u16,
+    /// `None`: a type of a later version.
+    pub(super) kind: Option<Kind>,
+    /// `None`: that, or bytes that are no archive.
+    pub(super) view: Option<RecordView<'a>>,
+    pub(super) payload_bytes: usize,
+}
+
+impl<'a> Shown<'a> {
+    pub(super) fn of(entry: &Entry<'a>) -> Self {
+        Self {
+            seq: entry.seq,
+            ts_us: entry.ts_us(),
+            user: entry.user(),
+            room: entry.room(),
+            command: entry.command(),
+            tag: entry.record.header.tag,
+            kind: entry.kind(),
+            view: entry.view(),
+            payload_bytes: entry.record.payload.len(),
+        }
+    }
+}
+
+pub(super) fn describe(shown: &Shown<'_>) -> Description {
+    let tag = shown.tag;
+    let kind = shown.kind.map_or_else(|| format!("type-{tag}"), |kind| kind.name().to_owned());
     let mut out = Description { kind, ..Description::default() };
-    match entry.view() {
-        Some(view) => fill(&mut out, &view, entry),
-        None if entry.kind().is_some() => out.say("damaged", "archive"),
-        None => out.say("bytes", entry.record.payload.len()),
+    match &shown.view {
+        Some(view) => fill(&mut out, view, shown.command),
+        None if shown.kind.is_some() => out.say("damaged", "archive"),
+        None => out.say("bytes", shown.payload_bytes),
     }
     out
 }
 
-fn fill(out: &mut Description, view: &RecordView<'_>, entry: &Entry<'_>) {
+fn fill(out: &mut Description, view: &RecordView<'_>, command_name: &str) {
     match view {
         RecordView::Name(name) => {
             out.text = name.text.to_string();
@@ -70,12 +104,12 @@ fn fill(out: &mut Description, view: &RecordView<'_>, entry: &Entry<'_>) {
             out.text = room.text.to_string();
             out.say("action", code(RoomAction::from_byte(room.action).map(RoomAction::name)));
         }
-        _ => fill_unplaced(out, view, entry),
+        _ => fill_unplaced(out, view, command_name),
     }
 }
 
 /// Records without a position in a room.
-fn fill_unplaced(out: &mut Description, view: &RecordView<'_>, entry: &Entry<'_>) {
+fn fill_unplaced(out: &mut Description, view: &RecordView<'_>, command_name: &str) {
     match view {
         RecordView::Session(session) => {
             let action = SessionAction::from_byte(session.action).map(SessionAction::name);
@@ -86,7 +120,7 @@ fn fill_unplaced(out: &mut Description, view: &RecordView<'_>, entry: &Entry<'_>
             out.say_some("code", u64::from(session.code.to_native()));
         }
         RecordView::Command(command) => {
-            out.text = format!("/{} {}", entry.command(), &*command.args);
+            out.text = format!("/{command_name} {}", &*command.args);
             out.say("outcome", code(Outcome::from_byte(command.outcome).map(Outcome::name)));
             out.say("duration_us", command.duration_us);
         }

@@ -94,6 +94,11 @@ impl<'a> Scan<'a> {
         self.shared.names(set)
     }
 
+    /// Looks into one segment; for questions that do not need all.
+    pub(super) fn view<'s>(&'s self, filter: &'s Filter, index: usize) -> View<'s> {
+        self.shared.view(filter, index)
+    }
+
     /// Runs `part` over every segment, and `merge` over what it gave, oldest segment first.
     pub(super) fn run<P: Send>(
         &self,

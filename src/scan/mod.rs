@@ -8,19 +8,25 @@
 //! stranger on somebody's terminal.
 
 mod activity;
+mod audit;
 mod bucket;
 mod command_line;
 mod conversations;
+mod deliveries;
 mod describe;
 mod engine;
 mod escape;
 mod export;
 mod facts;
+mod fates;
 mod filter;
 mod kernels;
+mod latency;
+mod meta_errors;
 mod names;
 mod new_vs_returning;
 mod period;
+mod pick;
 mod quantiles;
 mod render;
 mod response_times;
@@ -73,6 +79,9 @@ const REPORTS: &[Report] = &[
     new_vs_returning::REPORT,
     response_times::REPORT,
     conversations::REPORT,
+    deliveries::REPORT,
+    latency::REPORT,
+    audit::REPORT,
     verify::REPORT,
     export::REPORT,
 ];

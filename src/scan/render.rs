@@ -107,6 +107,7 @@ impl Cell {
             Self::Share(share) => format!("{:.1}%", share * 100.0),
             Self::Span(us) => spark::span(*us),
             Self::Bar(share) => spark::bar(*share, BAR_WIDTH),
+            Self::Time(_) => self.plain().replace(".000000Z", "Z"),
             Self::Text(text) => {
                 let mut escaped = String::new();
                 escape::terminal(text, &mut escaped);

@@ -1,9 +1,11 @@
 //! `response-times`: how long customers wait for an answer.
 
+use super::bucket::Bucket;
 use super::facts::{self, Names, People, Said};
 use super::filter::Filter;
 use super::quantiles::Quantiles;
 use super::render::{Cell, Column, Rows};
+use super::zone::Zone;
 use super::{Found, Job, Report, ScanError};
 use crate::base::hash::Map;
 use crate::log::record::Source;
@@ -17,8 +19,6 @@ pub(super) const REPORT: Report = Report {
     options,
     run,
 };
-
-const HOUR_US: i64 = 3_600_000_000;
 
 const fn columns(key: &'static str) -> [Column; 7] {
     [
@@ -37,7 +37,7 @@ const fn columns(key: &'static str) -> [Column; 7] {
 pub(super) enum Per {
     Room,
     Agent,
-    /// Hour of the day of the question, UTC.
+    /// Hour of the day of the question.
     Hour,
 }
 
@@ -64,14 +64,15 @@ pub(super) struct Waits {
     between: Between,
     /// Only answers of this user.
     agent: Option<String>,
+    zone: Zone,
     /// By room.
     open: Map<u32, Question>,
     pub(super) by_key: Map<u32, Quantiles>,
 }
 
 impl Waits {
-    pub(super) fn new(per: Per, between: Between, agent: Option<String>) -> Self {
-        Self { per, between, agent, open: Map::default(), by_key: Map::default() }
+    pub(super) fn new(per: Per, between: Between, agent: Option<String>, zone: Zone) -> Self {
+        Self { per, between, agent, zone, open: Map::default(), by_key: Map::default() }
     }
 
     /// Takes the next message of the log.
@@ -118,7 +119,7 @@ impl Waits {
         match self.per {
             Per::Room => room,
             Per::Agent => agent,
-            Per::Hour => ts_us.div_euclid(HOUR_US).rem_euclid(24) as u32,
+            Per::Hour => Bucket::Hour.of(self.zone.wall_us(ts_us)).rem_euclid(24) as u32,
         }
     }
 
@@ -188,7 +189,7 @@ fn run(job: &mut Job<'_>) -> Result<Found, ScanError> {
     // A question is somebody else's: `--user` says whose answers count.
     let filter = Filter { user: None, ..job.filter.clone() };
     let mut people = People::default();
-    let mut waits = Waits::new(per, between, job.filter.user.clone());
+    let mut waits = Waits::new(per, between, job.filter.user.clone(), job.zone.clone());
     facts::messages(&job.scan, &filter, &mut people, |said, people| {
         waits.message(said, &people.users);
     });

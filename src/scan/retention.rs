@@ -12,7 +12,7 @@ pub(super) const REPORT: Report = Report {
     name: "retention",
     about: "Shows how many of each period's new users came back later",
     filtered: true,
-    options: |command| command.arg(Period::argument(Period::Week)),
+    options: |command| command.arg(Period::argument("week")),
     run,
 };
 
@@ -53,7 +53,7 @@ pub(super) fn activity(job: &Job<'_>, period: Period) -> Activity {
     let mut activity = Activity::default();
     facts::messages(&job.scan, &filter, &mut People::default(), |said, _| {
         if said.user != 0 {
-            activity.note(period.of(said.ts_us), said.user);
+            activity.note(period.of(said.ts_us, &job.zone), said.user);
         }
     });
     activity.finish();
@@ -63,7 +63,7 @@ pub(super) fn activity(job: &Job<'_>, period: Period) -> Activity {
 fn run(job: &mut Job<'_>) -> Result<Found, ScanError> {
     let period = Period::parse(job.matches);
     let activity = activity(job, period);
-    let since = period.of(job.filter.since_us);
+    let since = period.of(job.filter.since_us, &job.zone);
     let cohorts: Vec<_> =
         activity.cohorts().into_iter().filter(|cohort| cohort.period >= since).collect();
     let last = activity.last_period().unwrap_or(0);

@@ -1,12 +1,16 @@
 //! `tail`: the last records, and those that come.
+//!
+//! Read from the end: the newest segment by its rows, and only as many older ones, by their
+//! columns, as it takes to find enough.
 
-use super::describe::describe;
-use super::render::{Cell, Column, Rows};
+use super::describe::Shown;
+use super::filter::Filter;
+use super::pick::{COLUMNS, Line, cells, line, picks};
+use super::render::Rows;
 use super::{Found, Job, Report, ScanError};
-use crate::log::{Entry, RecordPosition};
+use crate::log::{Log, Trust};
 use clap::{Arg, ArgAction, Command, value_parser};
 use std::collections::VecDeque;
-use std::io;
 
 pub(super) const REPORT: Report = Report {
     name: "tail",
@@ -15,17 +19,6 @@ pub(super) const REPORT: Report = Report {
     options,
     run,
 };
-
-const COLUMNS: &[Column] = &[
-    Column { name: "seq", width: 6 },
-    Column { name: "time", width: 27 },
-    Column { name: "kind", width: 8 },
-    Column { name: "room", width: 16 },
-    Column { name: "user", width: 12 },
-    Column { name: "o", width: 5 },
-    Column { name: "text", width: 24 },
-    Column { name: "detail", width: 0 },
-];
 
 fn options(command: Command) -> Command {
     command
@@ -49,48 +42,59 @@ fn options(command: Command) -> Command {
 
 fn run(job: &mut Job<'_>) -> Result<Found, ScanError> {
     let number = *job.matches.get_one::<u32>("number").expect("has a default") as usize;
+    let catalog = job.scan.catalog();
+    let newest_seq = catalog.segments().last().map_or(0, |info| info.header.base_seq);
+    let mut log = Log::open_from(catalog.log_dir(), Trust::Validate, newest_seq)?;
+    let newest = last_of(&log, &job.filter, number);
+    let older = older(job, number - newest.len());
     let mut rows = Rows::begin(job.out, job.format, job.look, COLUMNS)?;
-    // Only places are kept: the records themselves stay in the maps.
-    let mut last: VecDeque<RecordPosition> = VecDeque::new();
-    for entry in job.filter.entries(job.log.get()?) {
-        if last.len() == number {
-            last.pop_front();
-        }
-        if number > 0 {
-            last.push_back(entry.position);
-        }
+    for line in older.iter().chain(&newest) {
+        rows.row(line)?;
     }
-    for position in last {
-        let entry = job.log.get()?.at(position).expect("a place that the log gave");
-        show(&mut rows, &entry)?;
-    }
-    let mut cursor = job.log.get()?.end();
+    let mut cursor = log.end();
     // Whoever waits sees the rows at once; without -f the buffer goes out at the end.
     while job.matches.get_flag("follow") {
         rows.flush()?;
         if !(job.wait)() {
             break;
         }
-        job.log.get_mut()?.refresh()?;
-        for entry in job.log.get()?.entries_from(cursor).filter(|entry| job.filter.wants(entry)) {
-            show(&mut rows, &entry)?;
+        log.refresh()?;
+        for entry in log.entries_from(cursor).filter(|entry| job.filter.wants(entry)) {
+            rows.row(&cells(&Shown::of(&entry)))?;
         }
-        cursor = job.log.get()?.end();
+        cursor = log.end();
     }
-    let row_count = rows.end()?;
-    Ok(if row_count > 0 { Found::Something } else { Found::Nothing })
+    Ok(if rows.end()? > 0 { Found::Something } else { Found::Nothing })
 }
 
-fn show(rows: &mut Rows<'_>, entry: &Entry<'_>) -> io::Result<()> {
-    let described = describe(entry);
-    rows.row(&[
-        Cell::Id(entry.seq),
-        entry.ts_us().map_or(Cell::None, Cell::Time),
-        Cell::Text(described.kind),
-        entry.room().into(),
-        entry.user().into(),
-        described.o.map_or(Cell::None, Cell::Id),
-        described.text.as_str().into(),
-        described.detail.as_str().into(),
-    ])
+/// The last wanted records of the newest segment.
+fn last_of(log: &Log, filter: &Filter, number: usize) -> Vec<Line> {
+    let mut last = VecDeque::new();
+    for entry in filter.entries(log) {
+        // Only places are kept: the records themselves stay in the map.
+        last.push_back(entry.position);
+        if last.len() > number {
+            last.pop_front();
+        }
+    }
+    let entries = last.into_iter().filter_map(|position| log.at(position));
+    entries.map(|entry| cells(&Shown::of(&entry))).collect()
+}
+
+/// The last wanted records of the segments before the newest.
+fn older(job: &Job<'_>, number: usize) -> Vec<Line> {
+    let mut found = VecDeque::new();
+    let segment_count = job.scan.catalog().segments().len();
+    for index in (0..segment_count.saturating_sub(1)).rev() {
+        if found.len() >= number {
+            break;
+        }
+        let view = job.scan.view(&job.filter, index);
+        for pick in picks(&view, |_, _| true).into_iter().rev().take(number - found.len()) {
+            if let Some(line) = line(&view, pick) {
+                found.push_front(line);
+            }
+        }
+    }
+    found.into()
 }

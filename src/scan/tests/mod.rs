@@ -8,6 +8,7 @@ use crate::log::record::{
 use crate::log::scratch::Scratch;
 use crate::log::{AckPolicy, DataDir, LogOptions, LogWriter, NameId, Producer, Recovered};
 
+mod deliveries;
 mod people;
 
 /// 2026-11-22T18:00:00Z.

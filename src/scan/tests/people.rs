@@ -154,6 +154,9 @@ fn cohorts_and_new_users() {
     assert_eq!(table[2].split_whitespace().count(), 2 + 8, "what has not been is blank");
 }
 
+const REPORTS_OF_PEOPLE: [&str; 4] =
+    ["retention", "new-vs-returning", "response-times", "conversations"];
+
 #[test]
 fn odd_logs() {
     let names = [
@@ -173,7 +176,7 @@ fn odd_logs() {
     let empty = Scratch::new("empty-log");
     let (writer, _) = start(&empty);
     writer.stop().unwrap();
-    for report in ["retention", "new-vs-returning", "response-times", "conversations"] {
+    for report in REPORTS_OF_PEOPLE {
         for format in Format::ALL {
             let line = format!("{report} --format {}", format.name());
             for (scratch, want) in [(&one, 0), (&all, 0), (&jumps, 0), (&empty, 1)] {
