@@ -4,6 +4,8 @@ pub mod echo;
 
 pub mod chat;
 
+pub mod durable;
+
 use crate::driver::gate::Gate;
 use crate::driver::{Failure, Workload};
 use crate::latency::Latency;
@@ -12,13 +14,13 @@ use std::sync::Arc;
 /// What a scenario can be told; each reads what concerns it.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Settings {
-    /// Connections of `echo`.
+    /// Connections of `echo`, writers of `durable`.
     pub connections: usize,
     /// Rooms of `chat`.
     pub rooms: usize,
     /// Members of each room.
     pub members: usize,
-    /// Payload bytes of `echo`, text bytes of `chat`.
+    /// Payload bytes of `echo`, text bytes of `chat` and `durable`.
     pub size: usize,
     /// Messages a second: of all connections for `echo`, of each room for `chat`. 0: closed loop.
     pub rate: f64,
@@ -55,7 +57,7 @@ pub struct Scenario {
 }
 
 /// All scenarios, in the order of the help.
-pub const SCENARIOS: [Scenario; 2] = [echo::SCENARIO, chat::SCENARIO];
+pub const SCENARIOS: [Scenario; 3] = [echo::SCENARIO, chat::SCENARIO, durable::SCENARIO];
 
 /// Which part of the load a thread carries.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
