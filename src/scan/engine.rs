@@ -89,6 +89,13 @@ impl<'a> Scan<'a> {
         &self.shared.catalog
     }
 
+    /// Says how far a report is that walks the segments by itself.
+    pub(super) fn tell(&self, done_bytes: u64) {
+        let segments = self.shared.catalog.segments();
+        let all_bytes = segments.iter().map(|segment| segment.size_bytes).sum();
+        (self.progress.borrow_mut())(Progress { done_bytes, all_bytes });
+    }
+
     /// The names that the parts met. Not for use inside a part.
     pub(super) fn names(&self, set: NameSet) -> MutexGuard<'_, AllNames> {
         self.shared.names(set)

@@ -24,7 +24,9 @@ pub(super) fn terminal(text: &str, out: &mut String) {
 /// Appends `text` as a JSON string (RFC 8259 §7) with unsafe characters as `\uXXXX`.
 pub(super) fn json(text: &str, out: &mut String) {
     out.push('"');
-    for character in text.chars() {
+    let plain_bytes = plain_prefix(text);
+    out.push_str(&text[..plain_bytes]);
+    for character in text[plain_bytes..].chars() {
         match character {
             '"' => out.push_str("\\\""),
             '\\' => out.push_str("\\\\"),
@@ -41,8 +43,18 @@ pub(super) fn json(text: &str, out: &mut String) {
     out.push('"');
 }
 
+/// Bytes at the beginning of `text` that no format escapes: most texts are nothing else.
+fn plain_prefix(text: &str) -> usize {
+    let plain = |byte: &u8| matches!(byte, b' '..=b'~' if !matches!(byte, b'"' | b'\\' | b','));
+    text.bytes().position(|byte| !plain(&byte)).unwrap_or(text.len())
+}
+
 /// Appends `text` as a CSV field (RFC 4180 §2), escaped as for a terminal and quoted if needed.
 pub(super) fn csv(text: &str, out: &mut String) {
+    if plain_prefix(text) == text.len() {
+        out.push_str(text);
+        return;
+    }
     let mut escaped = String::new();
     terminal(text, &mut escaped);
     if escaped.contains(['"', ',']) {

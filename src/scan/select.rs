@@ -111,7 +111,7 @@ fn wants_tag(filter: &Filter, tag: u16) -> bool {
 }
 
 /// Whether the segment has any record in the filter's time.
-fn touches(segment: &SegmentView<'_>, filter: &Filter) -> bool {
+pub(super) fn touches(segment: &SegmentView<'_>, filter: &Filter) -> bool {
     segment.ask(|sidecar| {
         let rollup = sidecar.rollup()?;
         let (first_us, last_us) = (rollup.first_us.to_native(), rollup.last_us.to_native());

@@ -325,3 +325,32 @@ fn what_only_snapshots_hold() {
         assert_eq!((seen.o.to_native(), seen.print_low.to_native(), &*seen.cid), (2, 8, "c"));
     });
 }
+
+#[test]
+fn the_document_lists_every_code() {
+    fn row(field: &str, names: &[&str]) {
+        let document = include_str!("../../../docs/LOG_FORMAT.md");
+        let row = format!("| {field} | {} |", names.join(", "));
+        assert!(document.contains(&row), "docs/LOG_FORMAT.md lacks {row}");
+    }
+    macro_rules! rows {
+        ($($field:literal $code:ident;)*) => {
+            $(
+                let names: Vec<_> = $code::ALL.iter().map(|code| code.name()).collect();
+                row($field, &names);
+                assert!($code::ALL.iter().zip(1..).all(|(code, byte)| *code as u8 == byte));
+            )*
+        };
+    }
+    rows! {
+        "name: kind" NameKind;
+        "message: source" Source;
+        "message: direction" Direction;
+        "member: action" MemberAction;
+        "room: action" RoomAction;
+        "session: action" SessionAction;
+        "command: outcome" Outcome;
+        "status: status" Delivery;
+        "erasure: scope" EraseScope;
+    }
+}

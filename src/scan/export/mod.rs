@@ -17,9 +17,13 @@ mod parquet;
 #[cfg(test)]
 mod tests;
 
+use super::engine::Scan;
 use super::filter::Filter;
+use super::select::touches;
 use super::{Found, Job, Report, ScanError};
-use crate::log::Log;
+use crate::log::Trust;
+use crate::log::catalog::{Catalog, SegmentInfo};
+use crate::log::reader::Segment;
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, Command, value_parser};
 use fields::{TABLES, Table};
@@ -106,23 +110,27 @@ fn run(job: &mut Job<'_>) -> Result<Found, ScanError> {
     let target = Target::ALL.into_iter().find(is_target).expect("a possible value");
     let is_table = |table: &&Table| table.name == text("table");
     let table = TABLES.iter().find(is_table).expect("a possible value");
-    let row_count = match job.matches.get_one::<PathBuf>("out") {
+    let written = match job.matches.get_one::<PathBuf>("out") {
         None if target.is_binary() => {
             let why = format!("--to {} needs --out FILE", target.name());
             return Err(ScanError::Argument(why));
         }
         None => {
             let sink = line_sink(target, table, &mut *job.out)?;
-            write(job.log.get()?, &job.filter, table, sink)?
+            write(&job.scan, &job.filter, table, sink)?
         }
         Some(path) => {
             let named = NamedFile::create(path).map_err(|error| cannot(path, &error))?;
             let sink = file_sink(target, table, named.file.try_clone()?)?;
-            let row_count = write(job.log.get()?, &job.filter, table, sink)?;
+            let written = write(&job.scan, &job.filter, table, sink)?;
             named.finish().map_err(|error| cannot(path, &error))?;
-            row_count
+            written
         }
     };
+    let Written { row_count, damaged_count } = written;
+    if damaged_count > 0 {
+        writeln!(job.words, "warning: parts of the log are damaged; see `ringpost-scan verify`")?;
+    }
     writeln!(job.words, "exported {row_count} records")?;
     Ok(if row_count > 0 { Found::Something } else { Found::Nothing })
 }
@@ -131,20 +139,52 @@ fn cannot(path: &Path, error: &io::Error) -> ScanError {
     ScanError::Argument(format!("cannot write {}: {error}", path.display()))
 }
 
-/// Every wanted record of `table` into `sink`; gives their number.
+/// What came of an export.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Written {
+    row_count: u64,
+    /// Files that cannot be read, and places in files that are damaged.
+    damaged_count: usize,
+}
+
+/// Every wanted record of `table` into `sink`. One segment is open at a time.
 fn write(
-    log: &Log,
+    scan: &Scan<'_>,
     filter: &Filter,
     table: &Table,
     mut sink: Box<dyn Sink + '_>,
-) -> io::Result<u64> {
-    let mut row_count = 0;
-    for entry in filter.entries(log).filter(|entry| table.holds(entry.kind())) {
-        sink.row(&Row::of(&entry))?;
-        row_count += 1;
+) -> io::Result<Written> {
+    let catalog = scan.catalog();
+    let lost = catalog.problems().iter().filter(|problem| problem.what.is_loss());
+    let mut damaged_count = lost.count();
+    let (mut row_count, mut done_bytes) = (0, 0);
+    for info in catalog.segments() {
+        done_bytes += info.size_bytes;
+        if wants_any(catalog, info, filter) {
+            let Ok(segment) = Segment::open_alone(&info.path, Trust::Validate) else {
+                damaged_count += 1;
+                continue;
+            };
+            damaged_count += segment.scan().corrupt.len();
+            let entries = segment.entries().near(filter.since_us, filter.until_us);
+            for entry in entries.take_while(|entry| entry.seq < info.until_seq) {
+                if table.holds(entry.kind()) && filter.wants(&entry) {
+                    sink.row(&Row::of(&entry))?;
+                    row_count += 1;
+                }
+            }
+        }
+        scan.tell(done_bytes);
     }
     sink.end()?;
-    Ok(row_count)
+    Ok(Written { row_count, damaged_count })
+}
+
+/// `false` when the sidecar says that no record of the segment lies in the filter's time. A segment
+/// without one is read.
+fn wants_any(catalog: &Catalog, info: &SegmentInfo, filter: &Filter) -> bool {
+    let view = catalog.view(info);
+    !filter.is_timed() || !view.has_sidecar() || touches(&view, filter)
 }
 
 /// Rows as text.

@@ -10,9 +10,9 @@ use super::row::{Row, Value};
 use parquet::basic::{Compression, LogicalType, Repetition, TimeUnit, Type as Physical};
 use parquet::data_type::{BoolType, ByteArray, ByteArrayType, DataType, Int32Type, Int64Type};
 use parquet::errors::ParquetError;
-use parquet::file::properties::WriterProperties;
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::writer::{SerializedColumnWriter, SerializedFileWriter};
-use parquet::schema::types::Type as Node;
+use parquet::schema::types::{ColumnPath, Type as Node};
 use std::fs::File;
 use std::io;
 use std::sync::Arc;
@@ -42,17 +42,18 @@ enum Values {
     Bool(Vec<bool>),
     Int32(Vec<i32>),
     Int64(Vec<i64>),
-    Bytes(Vec<ByteArray>),
+    /// One allocation for all: the bytes behind one another, and where each value ends.
+    Bytes {
+        arena: Vec<u8>,
+        ends: Vec<usize>,
+    },
 }
 
 impl ParquetFile {
     pub(super) fn begin(file: File, table: &'static Table) -> io::Result<Self> {
-        let properties = WriterProperties::builder()
-            .set_compression(Compression::ZSTD(Default::default()))
-            .set_created_by(concat!("ringpost ", env!("CARGO_PKG_VERSION")).to_owned())
-            .build();
+        let properties = Arc::new(properties(table));
         let schema = schema(table).map_err(broken)?;
-        let writer = SerializedFileWriter::new(file, Arc::new(schema), Arc::new(properties));
+        let writer = SerializedFileWriter::new(file, Arc::new(schema), properties);
         let columns = table.fields.iter().map(|field| Column::of(field.ty())).collect();
         let writer = writer.map_err(broken)?;
         Ok(Self { writer, fields: table.fields, columns, row_count: 0, text_bytes: 0 })
@@ -97,7 +98,9 @@ impl Column {
         let values = match ty {
             Type::Count | Type::Time => Values::Int64(Vec::new()),
             Type::Number => Values::Int32(Vec::new()),
-            Type::Code | Type::Name | Type::Text | Type::Bytes => Values::Bytes(Vec::new()),
+            Type::Code | Type::Name | Type::Text | Type::Bytes => {
+                Values::Bytes { arena: Vec::new(), ends: Vec::new() }
+            }
             Type::Flag => Values::Bool(Vec::new()),
         };
         Self { values, present: Vec::new() }
@@ -113,12 +116,14 @@ impl Column {
             (Values::Int64(values), Value::Time(us)) => values.push(us),
             (Values::Int32(values), Value::Number(number)) => values.push(number.cast_signed()),
             (Values::Bool(values), Value::Flag(flag)) => values.push(flag),
-            (Values::Bytes(values), Value::Code(text) | Value::Text(text)) => {
-                values.push(ByteArray::from(text));
+            (Values::Bytes { arena, ends }, Value::Code(text) | Value::Text(text)) => {
+                arena.extend_from_slice(text.as_bytes());
+                ends.push(arena.len());
                 return text.len();
             }
-            (Values::Bytes(values), Value::Bytes(bytes)) => {
-                values.push(ByteArray::from(bytes.to_vec()));
+            (Values::Bytes { arena, ends }, Value::Bytes(bytes)) => {
+                arena.extend_from_slice(bytes);
+                ends.push(arena.len());
                 return bytes.len();
             }
             (_, value) => unreachable!("{value:?} in a column of another type"),
@@ -131,7 +136,14 @@ impl Column {
             Values::Bool(values) => write::<BoolType>(writer, values, &self.present)?,
             Values::Int32(values) => write::<Int32Type>(writer, values, &self.present)?,
             Values::Int64(values) => write::<Int64Type>(writer, values, &self.present)?,
-            Values::Bytes(values) => write::<ByteArrayType>(writer, values, &self.present)?,
+            Values::Bytes { arena, ends } => {
+                let arena = ByteArray::from(std::mem::take(arena));
+                let begins = std::iter::once(0).chain(ends.iter().copied());
+                let value = |(begin, end): (usize, &usize)| arena.slice(begin, end - begin);
+                let mut values = begins.zip(ends.iter()).map(value).collect();
+                write::<ByteArrayType>(writer, &mut values, &self.present)?;
+                ends.clear();
+            }
         }
         self.present.clear();
         Ok(())
@@ -147,6 +159,22 @@ fn write<T: DataType>(
     writer.close()?;
     values.clear();
     Ok(())
+}
+
+fn properties(table: &Table) -> WriterProperties {
+    let mut builder = WriterProperties::builder()
+        .set_compression(Compression::ZSTD(Default::default()))
+        .set_created_by(concat!("ringpost ", env!("CARGO_PKG_VERSION")).to_owned());
+    for field in table.fields.iter().filter(|field| matches!(field.ty(), Type::Text | Type::Bytes))
+    {
+        // Hardly two texts are equal: a dictionary of them is built for nothing, and the least and
+        // the greatest text help nobody to skip.
+        let column = ColumnPath::from(field.name());
+        builder = builder
+            .set_column_dictionary_enabled(column.clone(), false)
+            .set_column_statistics_enabled(column, EnabledStatistics::None);
+    }
+    builder.build()
 }
 
 fn schema(table: &Table) -> Result<Node, ParquetError> {
