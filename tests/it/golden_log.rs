@@ -189,8 +189,13 @@ fn scan(data: &Path, line: &str) -> (u8, String, String) {
     let mut arguments = vec![OsString::from("--data"), data.as_os_str().to_owned()];
     arguments.extend(line.split_whitespace().map(OsString::from));
     let (mut out, mut words) = (Vec::new(), Vec::new());
-    let surroundings =
-        Surroundings { now_us: BEGIN_US, colour: false, terminal: false, wait: &mut || false };
+    let surroundings = Surroundings {
+        now_us: BEGIN_US,
+        colour: false,
+        terminal: false,
+        wait: &mut || false,
+        progress: &mut |_| (),
+    };
     let status = run(&arguments, &mut out, &mut words, surroundings);
     let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
     (status, text(out), text(words))
