@@ -63,8 +63,8 @@ pub enum Event<'a> {
     Archived {
         /// The ticket of the question.
         ticket: u64,
-        /// The events found, in order of offset.
-        events: Vec<Recalled>,
+        /// The answer.
+        found: Found,
     },
     /// Messages of a webhook, each to its room. Answered with [`Effect::InboundDone`].
     Inbound {
@@ -88,6 +88,39 @@ pub struct Recalled {
     pub latest: Option<Frame>,
     /// Whether it is a message (and so appears in history).
     pub is_message: bool,
+}
+
+/// A question about a room's history.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Want {
+    /// The events at `first..=last`, from one end on, until they are enough.
+    Events {
+        /// Lowest offset.
+        first: Offset,
+        /// Highest offset.
+        last: Offset,
+        /// Begin at the highest.
+        back: bool,
+        /// The answer ends with the event that makes it longer than this.
+        bytes_max: usize,
+    },
+    /// The first event at or after a moment.
+    Since {
+        /// Milliseconds since 1970.
+        ts_ms: i64,
+    },
+}
+
+/// The answer to a [`Want`].
+#[derive(Clone, Debug, Default)]
+pub struct Found {
+    /// In order of offset, whatever the direction of the walk.
+    pub events: Vec<Recalled>,
+    /// How far the walk came: everything up to here is in `events` or not in the log. Of
+    /// [`Want::Since`]: the offset found; behind the newest event when there is none.
+    pub reached: Offset,
+    /// The oldest event of the room that the log still holds; 0 when it holds none.
+    pub oldest: Offset,
 }
 
 /// A message or a delivery status from a platform.
@@ -187,17 +220,17 @@ pub enum Effect {
     },
     /// Write a record. The shard promised space with [`Hub::grant`](super::hub::Hub::grant).
     Append(Record),
-    /// Read cold history off the loop; answered with [`Event::Archived`] when the log holds all
-    /// that was appended before the question: what has left memory may not be written yet.
+    /// Read cold history off the loop; answered with [`Event::Archived`] when the log holds the
+    /// room up to `upto`: what has left memory may not be written yet.
     Archive {
         /// To find the question again.
         ticket: u64,
         /// The room.
         room: Name,
-        /// First offset wanted.
-        first: Offset,
-        /// Last offset wanted.
-        last: Offset,
+        /// What is asked.
+        want: Want,
+        /// What must be written before it can be answered.
+        upto: Offset,
     },
     /// An [`Event::Inbound`] is as durable as the policy asks, or was refused.
     InboundDone {
@@ -511,6 +544,8 @@ pub enum Page {
     After(Offset),
     /// This offset and its neighbours.
     Around(Offset),
+    /// From the first event at or after this moment on, ms since 1970.
+    Since(i64),
 }
 
 /// The `d` of a reply to `join`.

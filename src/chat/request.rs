@@ -138,6 +138,7 @@ struct History {
     before: Option<u64>,
     after: Option<u64>,
     around: Option<u64>,
+    since_ts: Option<i64>,
     limit: Option<u32>,
 }
 
@@ -239,12 +240,13 @@ fn edit(fields: Edit) -> Result<Request, Refusal> {
 }
 
 fn history(fields: &History) -> Result<Request, Refusal> {
-    let page = match (fields.before, fields.after, fields.around) {
-        (None, None, None) => Page::Newest,
-        (Some(o), None, None) => Page::Before(offset(o)?),
-        (None, Some(o), None) => Page::After(offset(o)?),
-        (None, None, Some(o)) => Page::Around(offset(o)?),
-        _ => return Err(bad("history: give one of `before`, `after`, `around`")),
+    let page = match (fields.before, fields.after, fields.around, fields.since_ts) {
+        (None, None, None, None) => Page::Newest,
+        (Some(o), None, None, None) => Page::Before(offset(o)?),
+        (None, Some(o), None, None) => Page::After(offset(o)?),
+        (None, None, Some(o), None) => Page::Around(offset(o)?),
+        (None, None, None, Some(ts_ms)) => Page::Since(ts_ms),
+        _ => return Err(bad("history: give one of `before`, `after`, `around`, `since_ts`")),
     };
     let limit = fields.limit.unwrap_or(limits::HISTORY_LIMIT_DEFAULT);
     Ok(Request::History { page, limit: limit.clamp(1, limits::HISTORY_LIMIT_MAX) })
@@ -367,6 +369,8 @@ mod tests {
         );
         check(r#"{"t":"history"}"#, "History { page: Newest, limit: 50");
         check(r#"{"t":"history","d":{"before":3,"after":1}}"#, "400: history: give one");
+        check(r#"{"t":"history","d":{"since_ts":-5}}"#, "History { page: Since(-5), limit: 50");
+        check(r#"{"t":"history","d":{"since_ts":1,"after":1}}"#, "400: history: give one");
         check(r#"{"t":"status","d":{"state":"dnd"}}"#, "SetStatus");
         check(r#"{"t":"status","d":{"state":"asleep"}}"#, "400: status: `state`");
         check(r#"{"t":"status","d":{"users":["a"]}}"#, "AskStatus");

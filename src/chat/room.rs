@@ -34,6 +34,8 @@ pub struct Room {
     pub tail: Tail,
     /// What clients may see already.
     pub visible: Offset,
+    /// The log holds no event before this one, as far as is known.
+    pub oldest: Offset,
     /// Recently sent messages.
     pub cids: Cids,
     /// Where epochs begin.
@@ -78,6 +80,7 @@ impl Room {
             presence: Presence::default(),
             tail: Tail::default(),
             visible: Offset(0),
+            oldest: Offset(1),
             cids: Cids::default(),
             runs: Runs::default(),
             shards: Vec::new(),

@@ -139,7 +139,8 @@ fn name(base_seq: u64) -> String {
     SegmentHeader::file_name(base_seq)
 }
 
-fn read_header(path: &Path) -> Result<(SegmentHeader, u64), ProblemKind> {
+/// What the first page of a segment says, and the size of the file.
+pub(super) fn read_header(path: &Path) -> Result<(SegmentHeader, u64), ProblemKind> {
     let file = File::open(path).map_err(ProblemKind::Unreadable)?;
     let size_bytes = file.metadata().map_err(ProblemKind::Unreadable)?.len();
     let mut page = [0; SEGMENT_HEADER_BYTES];
@@ -174,7 +175,7 @@ impl SegmentInfo {
     }
 
     /// The sidecar, when there is one of exactly this segment.
-    fn sidecar(&self) -> Option<Sidecar> {
+    pub(super) fn sidecar(&self) -> Option<Sidecar> {
         let sidecar = Sidecar::open(&self.sidecar_path())?;
         let key = sidecar.key();
         if !key.fits(&self.header) || key.until_seq > self.until_seq || key.last_offset == 0 {

@@ -64,7 +64,7 @@ pub mod writer;
 #[cfg(test)]
 pub(crate) mod scratch;
 
-pub use archive::{Archive, HistoryEvent};
+pub use archive::{Archive, HistoryEvent, Told};
 pub use directory::{DataDir, LogError};
 pub use producer::{Producer, RingFull};
 pub use reader::{Cursor, Entry, Log, RecordPosition, Trust};

@@ -19,7 +19,9 @@ use crate::base::limits::{FRAMES_BURST, MAILBOX_ITEMS_MAX, SESSIONS_PER_USER_MAX
 use crate::base::rate;
 use crate::chat::hub::{Hub, HubOptions};
 use crate::config::{self, Config, Fanout};
+use crate::log::directory::log_dir;
 use crate::log::record::{EpochV1, NameId};
+use crate::log::snapshot::FoldJob;
 use crate::log::{
     AckPolicy, Archive, DataDir, LogError, LogOptions, LogState, LogWriter, Producer, Recovered,
 };
@@ -27,7 +29,7 @@ use crate::net::{self, Driver, DriverOptions, ListenOptions};
 use crate::shard::archive::Question;
 use crate::shard::clock::{Clock, wall_us};
 use crate::shard::world::{Mail, World};
-use crate::shard::{Shard, ShardParts, archive};
+use crate::shard::{Shard, ShardParts, archive, record};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement};
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -64,6 +66,12 @@ pub fn serve(config: Config, ready: impl FnOnce(SocketAddr)) -> Result<(), NodeE
         start_log(dir, &recovered, &config, shard_count, word(&random, 1), Arc::clone(&bells))?;
     let node_producer = producers.pop().expect("one more than shards");
     begin_epoch(node_producer, &recovered, &mut hubs, word(&random, 2))?;
+    for problem in &recovered.refused {
+        eprintln!("ringpost: a snapshot is not used, which makes this start longer: {problem}");
+    }
+    // Unmaps what was read.
+    drop(recovered);
+    writer.add_job(Box::new(FoldJob::new(record::external_print, wall_us)));
 
     let listeners = net::listen_group(config.server.listen, shard_count, ListenOptions::default())?;
     let address = listeners[0].address();
@@ -71,7 +79,7 @@ pub fn serve(config: Config, ready: impl FnOnce(SocketAddr)) -> Result<(), NodeE
         (0..shard_count).map(|_| bounded(MAILBOX_ITEMS_MAX)).unzip();
     let (ask, questions) = bounded(QUESTIONS_MAX);
     let world = Arc::new(World::new(config, clock, mail, ask));
-    let archive = start_archive(recovered, questions, &world)?;
+    let archive = start_archive(&writer, questions, &world)?;
     let parts = hubs.into_iter().zip(producers).zip(mailboxes).zip(listeners);
     let parts = parts.enumerate().map(|(index, (((hub, producer), mailbox), listener))| {
         let (id, world) = (ShardId(index as u16), Arc::clone(&world));
@@ -206,15 +214,14 @@ fn begin_epoch(
 }
 
 fn start_archive(
-    recovered: Recovered,
+    writer: &LogWriter,
     questions: Receiver<Question>,
     world: &Arc<World>,
 ) -> Result<std::thread::JoinHandle<()>, NodeError> {
     let world = Arc::clone(world);
+    let archive = Archive::open(&log_dir(writer.root()))?;
     let thread = std::thread::Builder::new().name("ringpost-archive".to_owned());
-    thread
-        .spawn(move || archive::serve(Archive::new(recovered.log), &questions, &world))
-        .map_err(NodeError::Thread)
+    thread.spawn(move || archive::serve(archive, &questions, &world)).map_err(NodeError::Thread)
 }
 
 type ShardHandles = Vec<ExecutorJoinHandle<Result<(), net::StartError>>>;

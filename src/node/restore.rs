@@ -31,7 +31,9 @@ pub fn restore(recovered: &Recovered, hubs: &mut [Hub]) {
             continue;
         };
         let hub = &mut hubs[owner(&entry, hubs.len())];
-        if let (true, Fact::Message { o, .. }) = (record::is_erased_message(&entry), &record.fact) {
+        if let (true, Fact::Message { o, .. }) =
+            (record::is_erased_message(&entry.record), &record.fact)
+        {
             let (room, o) = (record.room.clone(), *o);
             hub.restore(record);
             hub.restore_removal(&room, o);

@@ -77,10 +77,10 @@ impl Shard {
                 self.unlogged.push_back(record);
                 self.append_unlogged();
             }
-            Effect::Archive { ticket, room, first, last } => {
+            Effect::Archive { ticket, room, want, upto } => {
                 let shard = self.id;
                 self.meter.asked(ticket, self.now.mono_us);
-                self.ask_archive(Question { shard, ticket, room, first, last });
+                self.ask_archive(Question { shard, ticket, room, want, upto });
             }
             Effect::InboundDone { ticket, accepted } => self.webhook_item_done(ticket, accepted),
             Effect::Measure { metric, since_us } => self.meter.note(metric, since_us),

@@ -15,9 +15,9 @@ use crate::log::record::{
     StatusV1, UserStatusV1,
 };
 use crate::log::record::{
-    FLAG_ERASED, Kind, MemberAction as LogMemberAction, NameId, NameKind, RecordView,
+    FLAG_ERASED, Kind, MemberAction as LogMemberAction, NameId, NameKind, RawRecord, RecordView,
 };
-use crate::log::{Entry, Producer, RingFull};
+use crate::log::{Entry, Producer, RingFull, Told};
 use serde_json::{Map, Value};
 use std::borrow::Cow;
 
@@ -114,8 +114,21 @@ fn append_room(
 /// The fact that an entry of the log records; `None` for what is not the domain's (names, epochs,
 /// raw bodies) or of a type that this version does not know.
 pub fn read(entry: &Entry<'_>) -> Option<ChatRecord> {
-    let ts_us = entry.ts_us()?;
-    let fact = match entry.view()? {
+    let names = (entry.user(), entry.room(), entry.command());
+    read_parts(entry.ts_us()?, &entry.view()?, names)
+}
+
+/// As [`read`], for an event of a room's history.
+pub fn read_told(room: &str, told: &Told<'_>) -> Option<ChatRecord> {
+    read_parts(told.record.ts_us()?, &told.view()?, (told.user, room, ""))
+}
+
+fn read_parts(
+    ts_us: i64,
+    view: &RecordView<'_>,
+    (user, room, called): (&str, &str, &str),
+) -> Option<ChatRecord> {
+    let fact = match view {
         RecordView::Message(message) => Fact::Message {
             o: Offset(message.o.to_native()),
             cid: (*message.cid).into(),
@@ -154,7 +167,7 @@ pub fn read(entry: &Entry<'_>) -> Option<ChatRecord> {
             Fact::SessionEnd { sid: (*session.sid).into(), code: session.code.to_native() }
         }
         RecordView::Command(command) => Fact::Command {
-            name: entry.command().into(),
+            name: called.into(),
             args: (*command.args).into(),
             outcome: outcome_in(command.outcome),
             duration_us: command.duration_us.to_native(),
@@ -179,7 +192,7 @@ pub fn read(entry: &Entry<'_>) -> Option<ChatRecord> {
         | RecordView::Run(_)
         | RecordView::Seen(_) => return None,
     };
-    Some(ChatRecord { ts_us, user: entry.user().into(), room: entry.room().into(), fact })
+    Some(ChatRecord { ts_us, user: user.into(), room: room.into(), fact })
 }
 
 /// What an entry of a snapshot keeps; `None` for what is not the domain's.
@@ -217,9 +230,9 @@ pub fn external_print(entry: &Entry<'_>) -> Option<u128> {
     }
 }
 
-/// Whether the entry is a message whose content was erased: it looks like one taken back.
-pub fn is_erased_message(entry: &Entry<'_>) -> bool {
-    entry.record.header.flags & FLAG_ERASED != 0 && entry.kind() == Some(Kind::Message)
+/// Whether the record is a message whose content was erased: it looks like one taken back.
+pub fn is_erased_message(record: &RawRecord<'_>) -> bool {
+    record.header.flags & FLAG_ERASED != 0 && record.kind() == Some(Kind::Message)
 }
 
 fn intern(producer: &mut Producer, kind: NameKind, name: &str) -> Result<NameId, RingFull> {

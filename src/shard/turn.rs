@@ -271,9 +271,9 @@ impl Shard {
             self.meter.be_busy();
             match mail {
                 Mail::Hub(message) => self.tell_hub(Event::Peer { message }),
-                Mail::Archived { ticket, events } => {
+                Mail::Archived { ticket, found } => {
                     self.meter.answered(ticket, self.now.mono_us);
-                    self.tell_hub(Event::Archived { ticket, events });
+                    self.tell_hub(Event::Archived { ticket, found });
                 }
                 Mail::Drain => self.begin_drain(),
             }

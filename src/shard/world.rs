@@ -4,7 +4,7 @@ use super::archive::Question;
 use super::clock::Clock;
 use super::sources::Sources;
 use crate::base::limits::SHARD_CONNECTIONS_MAX;
-use crate::chat::event::{Message, Recalled};
+use crate::chat::event::{Found, Message};
 use crate::config::Config;
 use crate::net::Bell;
 use crossbeam_channel::Sender;
@@ -41,7 +41,7 @@ pub enum Mail {
         /// The ticket of the question.
         ticket: u64,
         /// What was found.
-        events: Vec<Recalled>,
+        found: Found,
     },
     /// The server stops: say goodbye to everyone and end.
     Drain,

@@ -7,8 +7,8 @@ use crate::base::codes::ErrorCode;
 use crate::base::ids::Offset;
 use crate::base::limits::{LAG_EVENTS_MAX, LAG_SLICE_BYTES, RESUME_BYTES_MAX, ROOMS_PER_SHARD_MAX};
 use crate::chat::event::{
-    Asker, Effect, Fact, Frame, JoinWish, JoinedDetail, MemberAction, Message, Name, Recalled,
-    Record, Refusal, Replay, Role, RoomChange,
+    Asker, Effect, Fact, Found, Frame, JoinWish, JoinedDetail, MemberAction, Message, Name,
+    Recalled, Record, Refusal, Replay, Role, RoomChange, Want,
 };
 use crate::chat::presence::Exit;
 use crate::chat::reply;
@@ -138,10 +138,11 @@ impl Hub {
     pub(super) fn advance_join(&mut self, name: Name, mut job: JoinJob, effects: &mut Vec<Effect>) {
         let room = &self.rooms[&name];
         let first_kept = room.tail.first();
-        if job.next <= room.visible && job.next < first_kept {
+        if job.next <= room.visible && job.next < first_kept && job.bytes <= RESUME_BYTES_MAX {
             let last = Offset((first_kept.0 - 1).min(room.visible.0));
-            let first = job.next;
-            self.recall(name, (first, last), |room| Recall::Join { room, job }, effects);
+            let (first, back, bytes_max) = (job.next, false, RESUME_BYTES_MAX - job.bytes);
+            let want = Want::Events { first, last, back, bytes_max };
+            self.recall(name, want, last, |room| Recall::Join { room, job }, effects);
             return;
         }
         for (o, entry) in room.tail.since(job.next) {
@@ -158,15 +159,18 @@ impl Hub {
         &mut self,
         name: Name,
         mut job: JoinJob,
-        last: Offset,
-        events: Vec<Recalled>,
+        want: Want,
+        found: Found,
         effects: &mut Vec<Effect>,
     ) {
-        for event in events {
+        for event in found.events {
             job.take(event.o, event.frame);
         }
-        if job.next <= last {
-            // The log has a hole here; the client pages history instead of being told "all".
+        if let Want::Events { last, .. } = want
+            && job.next <= last
+        {
+            // The log has a hole here, or too much to replay; the client pages history instead of
+            // being told "all".
             job.whole = false;
             job.next = last.next();
         }
@@ -254,8 +258,9 @@ impl Hub {
         } else if after < top && after.next() < first_kept {
             // 256 events of an ordinary size are about one slice.
             let last = Offset((after.0 + 256).min(first_kept.0 - 1).min(top.0));
-            let wanted = (after.next(), last);
-            self.recall(name, wanted, |room| Recall::CatchUp { room, by, after }, effects);
+            let (first, back, bytes_max) = (after.next(), false, LAG_SLICE_BYTES);
+            let want = Want::Events { first, last, back, bytes_max };
+            self.recall(name, want, last, |room| Recall::CatchUp { room, by, after }, effects);
         } else {
             let events = room.tail.recall(after.next(), top);
             self.caught(name, &by, after, events, effects);

@@ -5,7 +5,7 @@ use super::entering::JoinJob;
 use crate::base::codes::ErrorCode;
 use crate::base::ids::Offset;
 use crate::base::limits::{HISTORY_BYTES_MAX, HISTORY_LIMIT_MAX, RECALLS_MAX};
-use crate::chat::event::{Asker, Effect, Frame, Name, Page, Recalled, Refusal};
+use crate::chat::event::{Asker, Effect, Found, Frame, Name, Page, Recalled, Refusal, Want};
 use crate::chat::reply;
 use crate::chat::request::refuse;
 use std::collections::VecDeque;
@@ -16,6 +16,7 @@ pub enum Recall {
     Join { room: Name, job: JoinJob },
     CatchUp { room: Name, by: Asker, after: Offset },
     History { room: Name, job: HistoryJob },
+    Since { room: Name, by: Asker, limit: u32 },
 }
 
 /// A page being put together. It walks back first, then forward.
@@ -63,7 +64,13 @@ impl Hub {
             let refusal = refuse(ErrorCode::Overloaded, text);
             return Err(Refusal { after_ms: Some(1_000), ..refusal });
         }
-        let top = self.rooms[&name].visible;
+        let (top, newest) = (self.rooms[&name].visible, self.rooms[&name].tail.top());
+        if let Page::Since(ts_ms) = page {
+            // The clock may have gone back: only the log knows the first one.
+            let then = |room| Recall::Since { room, by, limit };
+            self.recall(name, Want::Since { ts_ms }, newest, then, effects);
+            return Ok(());
+        }
         let wanted = limit as usize;
         let back = |cursor: u64, wanted| {
             let cursor = Offset(cursor.min(top.0));
@@ -75,6 +82,7 @@ impl Hub {
             Page::Newest => (back(top.0, wanted), None),
             Page::Before(o) => (back(o.0.saturating_sub(1), wanted), None),
             Page::After(o) => (forward(o, wanted), None),
+            Page::Since(_) => unreachable!("asked above"),
             Page::Around(o) => {
                 budget /= 2;
                 // What the first walk does not find is left to the second.
@@ -91,6 +99,7 @@ impl Hub {
     fn advance_history(&mut self, name: Name, mut job: HistoryJob, effects: &mut Vec<Effect>) {
         loop {
             let room = &self.rooms[&name];
+            job.walk.pass_over(room.oldest);
             let (cursor, kept) = (job.walk.cursor, room.tail.first());
             if job.walk.is_done(job.top) {
                 if !job.next_walk() {
@@ -104,16 +113,18 @@ impl Hub {
                 };
                 job.take(events);
             } else {
-                let range = if job.walk.back {
-                    (Offset(cursor.0.saturating_sub(COLD_SLICE - 1).max(1)), cursor)
+                let (first, last) = if job.walk.back {
+                    (Offset(cursor.0.saturating_sub(COLD_SLICE - 1)).max(room.oldest), cursor)
                 } else {
                     (cursor, Offset((cursor.0 + COLD_SLICE - 1).min(kept.0 - 1).min(job.top.0)))
                 };
-                self.recall(name, range, |room| Recall::History { room, job }, effects);
+                let (back, bytes_max) = (job.walk.back, job.budget);
+                let want = Want::Events { first, last, back, bytes_max };
+                self.recall(name, want, last, |room| Recall::History { room, job }, effects);
                 return;
             }
         }
-        let first = Offset(job.top.0.min(1));
+        let first = self.rooms[&name].oldest.min(job.top);
         let Some(id) = job.by.id else {
             return;
         };
@@ -123,47 +134,50 @@ impl Hub {
         self.answer(job.by.from, frame, effects);
     }
 
-    /// Asks the log for `first..=last` of a room, to continue with `then`.
+    /// Asks the log about a room, to continue with `then`.
     pub(super) fn recall(
         &mut self,
         room: Name,
-        (first, last): (Offset, Offset),
+        want: Want,
+        upto: Offset,
         then: impl FnOnce(Name) -> Recall,
         effects: &mut Vec<Effect>,
     ) {
-        assert!(Offset(1) <= first && first <= last);
+        if let Want::Events { first, last, .. } = want {
+            assert!(Offset(1) <= first && first <= last);
+        }
         self.recall_number += 1;
         let ticket = self.recall_number;
-        self.recalls.insert(ticket, (last, then(room.clone())));
-        effects.push(Effect::Archive { ticket, room, first, last });
+        self.recalls.insert(ticket, (want, then(room.clone())));
+        effects.push(Effect::Archive { ticket, room, want, upto });
     }
 
-    pub(super) fn archived(
-        &mut self,
-        ticket: u64,
-        events: Vec<Recalled>,
-        effects: &mut Vec<Effect>,
-    ) {
-        let Some((last, recall)) = self.recalls.remove(&ticket) else {
+    pub(super) fn archived(&mut self, ticket: u64, found: Found, effects: &mut Vec<Effect>) {
+        let Some((want, recall)) = self.recalls.remove(&ticket) else {
             return;
         };
+        let (Recall::Join { room, .. }
+        | Recall::CatchUp { room, .. }
+        | Recall::History { room, .. }
+        | Recall::Since { room, .. }) = &recall;
+        let known = self.rooms.get_mut(room).expect("rooms are never forgotten");
+        known.oldest = known.oldest.max(found.oldest);
         match recall {
-            Recall::Join { room, job } => self.join_recalled(room, job, last, events, effects),
+            Recall::Join { room, job } => self.join_recalled(room, job, want, found, effects),
             Recall::CatchUp { room, by, after } => {
-                self.caught_from_log(room, &by, (after, last), events, effects);
+                self.caught_from_log(room, &by, after, found, effects);
             }
             Recall::History { room, mut job } => {
-                let cursor = job.walk.cursor;
-                job.take(events);
+                job.take(found.events);
                 // Holes in the log must not stop the walk.
-                if job.walk.wanted == 0 {
-                    // Done: the cursor tells whether more remain.
-                } else if job.walk.back {
-                    let begin = Offset(cursor.0.saturating_sub(COLD_SLICE - 1).max(1));
-                    job.walk.cursor = job.walk.cursor.min(Offset(begin.0 - 1));
-                } else {
-                    job.walk.cursor = job.walk.cursor.max(last.next());
-                }
+                job.walk.continue_behind(found.reached);
+                self.advance_history(room, job, effects);
+            }
+            Recall::Since { room, by, limit } => {
+                let top = self.rooms[&room].visible;
+                let walk = Walk { back: false, cursor: found.reached, wanted: limit as usize };
+                let (msgs, budget) = (VecDeque::new(), HISTORY_BYTES_MAX);
+                let job = HistoryJob { by, top, msgs, budget, walk, then: None, more: false };
                 self.advance_history(room, job, effects);
             }
         }
@@ -173,17 +187,19 @@ impl Hub {
         &mut self,
         room: Name,
         by: &Asker,
-        (after, last): (Offset, Offset),
-        events: Vec<Recalled>,
+        after: Offset,
+        found: Found,
         effects: &mut Vec<Effect>,
     ) {
-        if events.is_empty() {
-            // Nothing readable in the whole slice: pass over it, and say so.
+        if found.events.is_empty() {
+            // Nothing readable in the whole slice, or before the oldest: pass over it, and say so.
+            let last = found.reached.max(Offset(found.oldest.0.saturating_sub(1)));
+            let last = last.min(self.rooms[&room].visible);
             let gap = reply::gap(&room, after.next(), last);
             let hole = Recalled { o: last, frame: gap, latest: None, is_message: false };
             self.caught(room, by, Offset(last.0 - 1), vec![hole], effects);
         } else {
-            self.caught(room, by, after, events, effects);
+            self.caught(room, by, after, found.events, effects);
         }
     }
 }
@@ -192,6 +208,26 @@ impl Walk {
     fn is_done(&self, top: Offset) -> bool {
         let over = if self.back { self.cursor == Offset(0) } else { self.cursor > top };
         self.wanted == 0 || over
+    }
+
+    /// There is nothing before `oldest`.
+    fn pass_over(&mut self, oldest: Offset) {
+        if self.back && self.cursor < oldest {
+            self.cursor = Offset(0);
+        } else if !self.back {
+            self.cursor = self.cursor.max(oldest);
+        }
+    }
+
+    /// All up to `reached` was looked at.
+    fn continue_behind(&mut self, reached: Offset) {
+        if self.wanted == 0 {
+            // Done: the cursor tells whether more remain.
+        } else if self.back {
+            self.cursor = self.cursor.min(Offset(reached.0.saturating_sub(1)));
+        } else {
+            self.cursor = self.cursor.max(reached.next());
+        }
     }
 }
 

@@ -19,6 +19,7 @@ use super::dedup::Externals;
 use super::epochs::Epochs;
 use super::event::{
     Address, Asker, Class, Effect, Event, Frame, Message, Name, Record, Refusal, Replay, Secret,
+    Want,
 };
 use super::home::User;
 use super::reply;
@@ -95,7 +96,7 @@ pub struct Hub {
     externals: Externals,
     /// Refused joins whose balancing leave is still to come.
     refused: Set<(Address, Name)>,
-    recalls: Map<u64, (Offset, history::Recall)>,
+    recalls: Map<u64, (Want, history::Recall)>,
     recall_number: u64,
 
     users: Map<Name, User>,
@@ -206,7 +207,7 @@ impl Hub {
             Event::Peer { message } => self.message(now, message, effects),
             Event::Durable { appends } => self.durable(appends, effects),
             Event::LogFailed => self.log_failed(effects),
-            Event::Archived { ticket, events } => self.archived(ticket, events, effects),
+            Event::Archived { ticket, found } => self.archived(ticket, found, effects),
             Event::Inbound { ticket, item } => self.inbound(ticket, item, effects),
             Event::Tick => self.tick(now, effects),
         }

@@ -49,6 +49,10 @@ impl Cursor {
         self
     }
 
+    pub(super) fn behind_batches(count: usize) -> Self {
+        Self { batch: count as u32, ..Self::default() }
+    }
+
     pub(super) fn behind(segments: &[Segment]) -> Self {
         match segments.split_last() {
             None => Self::default(),
@@ -97,6 +101,11 @@ impl<'a> Entry<'a> {
     /// The user of its header; empty when there is none.
     pub fn user(&self) -> &'a str {
         self.segment.name(self.record.header.user)
+    }
+
+    /// Where the name of its user stands in the file of its segment: offset and bytes.
+    pub(in crate::log) fn user_place(&self) -> Option<(u32, u32)> {
+        self.segment.name_place(self.record.header.user)
     }
 
     /// The room of its header; empty when there is none.

@@ -268,7 +268,8 @@ impl Log {
 }
 
 impl Segment {
-    fn open(path: &Path, trust: Trust) -> Result<Self, ProblemKind> {
+    /// Maps a file and finds what of it is the log now.
+    pub(super) fn open(path: &Path, trust: Trust) -> Result<Self, ProblemKind> {
         let file = File::open(path).map_err(ProblemKind::Unreadable)?;
         let size = file.metadata().map_err(ProblemKind::Unreadable)?.len();
         if size < SEGMENT_HEADER_BYTES as u64 {
@@ -289,13 +290,6 @@ impl Segment {
         Ok(segment)
     }
 
-    /// Maps a file that has no writer any more, and applies the whole rule of the recovery.
-    pub(super) fn open_whole(path: &Path, trust: Trust) -> Result<Self, ProblemKind> {
-        let mut segment = Self::open(path, trust)?;
-        segment.finish();
-        Ok(segment)
-    }
-
     /// Its records.
     pub fn entries(&self) -> Entries<'_> {
         Entries::new(std::slice::from_ref(self), Cursor::default())
@@ -303,10 +297,20 @@ impl Segment {
 
     /// Leaves to the segment behind it what that one has again. A successor that follows not this
     /// segment but an older one says that nothing of this one counts.
-    fn yield_to(&mut self, next: &SegmentHeader) {
+    pub(super) fn yield_to(&mut self, next: &SegmentHeader) {
         let base_seq = self.scan.header.base_seq;
         let is_followed = next.prev_base_seq.is_some_and(|prev| prev >= base_seq);
         self.scan.supersede(if is_followed { next.base_seq } else { base_seq });
+    }
+
+    /// Its records behind so many batches.
+    pub(super) fn entries_behind(&self, batch_count: usize) -> Entries<'_> {
+        Entries::new(std::slice::from_ref(self), Cursor::behind_batches(batch_count))
+    }
+
+    /// Where the text of a name stands in the file: offset and bytes.
+    fn name_place(&self, id: NameId) -> Option<(u32, u32)> {
+        self.names.get(id).map(|place| (place.offset, place.len))
     }
 
     /// The file.
@@ -367,7 +371,8 @@ impl Segment {
         &self.map[place.offset as usize..(place.offset + place.len) as usize]
     }
 
-    fn extend(&mut self) {
+    /// Looks for batches that came since.
+    pub(super) fn extend(&mut self) {
         loop {
             let begin = self.scan.end as usize;
             let end = (begin + POPULATE_BYTES + BATCH_LEN_MAX).min(self.map.len());
@@ -383,7 +388,8 @@ impl Segment {
         self.collect_names();
     }
 
-    fn finish(&mut self) {
+    /// Applies the whole rule of the recovery: nobody writes here any more.
+    pub(super) fn finish(&mut self) {
         self.extend();
         if populate(&self.map, self.scan.end as usize, self.map.len()).is_ok() {
             self.scan.finish(&self.map);
@@ -422,8 +428,9 @@ impl Segment {
         self.names.get(id).map_or(UNKNOWN_NAME, |place| self.text(place))
     }
 
-    /// Walks the batch, so that only the begin of a record is taken for one.
-    fn at(&self, position: RecordPosition) -> Option<Entry<'_>> {
+    /// The record at a place of this segment. Walks the batch, so that only the begin of a record
+    /// is taken for one.
+    pub(super) fn at(&self, position: RecordPosition) -> Option<Entry<'_>> {
         let batches = &self.scan.batches;
         let behind = batches.partition_point(|batch| batch.offset <= position.offset);
         let batch = &batches[behind.checked_sub(1)?];

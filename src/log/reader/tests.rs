@@ -1,13 +1,11 @@
 //! Files that are wrong as a whole, places, and ranges.
 
 use super::*;
-use crate::base::ids::Offset;
-use crate::log::archive::Archive;
 use crate::log::directory::list_segments;
 use crate::log::directory::{DataDir, log_dir};
 use crate::log::format::SegmentHeader;
 use crate::log::producer::Producer;
-use crate::log::record::{DeleteV1, EditV1, MessageV1};
+use crate::log::record::MessageV1;
 use crate::log::recovered::Recovered;
 use crate::log::scratch::Scratch;
 use crate::log::writer::{AckPolicy, LogOptions, LogWriter};
@@ -148,56 +146,4 @@ fn a_lost_name_is_a_question_mark() {
     let entry = log.entries().find(|entry| entry.kind() == Some(Kind::Message)).unwrap();
     assert_eq!((entry.room(), entry.command()), ("lobby", ""));
     assert_eq!(log.segments()[0].name(NameId(77)), UNKNOWN_NAME);
-}
-
-#[test]
-fn history_by_room_with_amendments() {
-    let scratch = Scratch::new("history");
-    let (writer, mut producer) = start(&scratch);
-    let lobby = producer.intern(NameKind::Room, "lobby").unwrap();
-    let other = producer.intern(NameKind::Room, "other").unwrap();
-    let none = NameId::NONE;
-    producer.append(none, lobby, &message(1, "one")).unwrap();
-    producer.append(none, other, &message(1, "elsewhere")).unwrap();
-    producer.append(none, lobby, &message(2, "two")).unwrap();
-    let edit = EditV1 { o: 3, target: 1, ts_us: 1, text: "uno", version: 1 };
-    producer.append(none, lobby, &edit).unwrap();
-    producer.append(none, lobby, &DeleteV1 { o: 4, target: 2, ts_us: 1 }).unwrap();
-    producer.append(none, lobby, &message(6, "a gap before")).unwrap();
-    wait_committed(&mut producer);
-    let mut archive = Archive::new(open(&scratch));
-    let history = |archive: &Archive, room: &str, from: u64, to: u64| {
-        let mut seen = String::new();
-        archive.visit(room, Offset(from)..=Offset(to), |event| {
-            let kind = event.entry.kind().unwrap().name();
-            let amended = event.amendment.map_or("", |entry| entry.kind().unwrap().name());
-            seen += &format!("{}{kind}:{amended} ", event.o.0);
-        });
-        seen
-    };
-    let all = "1message:edit 2message:delete 3edit: 4delete: 6message: ";
-    assert_eq!(history(&archive, "lobby", 0, u64::MAX), all);
-    assert_eq!(history(&archive, "lobby", 2, 3), "2message:delete 3edit: ");
-    assert_eq!(history(&archive, "other", 1, 9), "1message: ");
-    assert_eq!(history(&archive, "nowhere", 1, 9), "");
-    assert_eq!((archive.newest("lobby"), archive.oldest("lobby")), (Offset(6), Offset(1)));
-    producer.append(none, other, &message(2, "later")).unwrap();
-    // A position that no server gives out.
-    producer.append(none, other, &message(1 << 40, "far")).unwrap();
-    wait_committed(&mut producer);
-    archive.refresh().unwrap();
-    assert_eq!(history(&archive, "other", 1, u64::MAX), "1message: 2message: ");
-    assert_eq!(archive.misplaced_count(), 1);
-    writer.stop().unwrap();
-}
-
-fn wait_committed(producer: &mut Producer) {
-    producer.wake();
-    for _ in 0..5_000 {
-        if producer.committed() == producer.appended() {
-            return;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(1));
-    }
-    panic!("not committed within five seconds");
 }

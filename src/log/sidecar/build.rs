@@ -6,6 +6,7 @@ use super::grams::GramsMade;
 use super::names::NameSet;
 use super::rollup::{MessageSeen, RollupMade};
 use super::{Damaged, SECTION_ALIGN, SectionId, SegmentKey, Sidecar, Writer, times};
+use crate::log::archive::history_of;
 use crate::log::directory::LogError;
 use crate::log::format::SegmentHeader;
 use crate::log::reader::Segment;
@@ -53,6 +54,9 @@ pub fn build(segment: &Segment, until_seq: u64, purpose: Purpose) -> AlignedVec<
     }
     writer.add(SectionId::BATCHES, &batches);
     made.write(&mut writer);
+    if purpose == Purpose::File {
+        writer.add(SectionId::HISTORY, &history_of(segment, until_seq));
+    }
     writer.finish(&segment.key(until_seq))
 }
 

@@ -35,7 +35,7 @@ impl Snapshot {
     /// Opens and checks a file. Anything but a whole one is refused.
     pub fn open(path: &Path) -> Result<Self, Problem> {
         let refused = |what| Problem { path: path.to_path_buf(), what };
-        let segment = Segment::open_whole(path, Trust::Checksum).map_err(refused)?;
+        let segment = Segment::open_alone(path, Trust::Checksum).map_err(refused)?;
         let scan = segment.scan();
         if Some(scan.header.base_seq) != parse_file_name(path) {
             return Err(refused(ProblemKind::Misnamed(scan.header.base_seq)));

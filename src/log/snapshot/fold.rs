@@ -4,6 +4,7 @@ use super::file::{Snapshot, Writer, list};
 use super::rules::{Class, Horizon, Kept, Key, Placed, Print, Section, apply, run_key};
 use crate::base::hash::Map;
 use crate::base::limits::SNAPSHOT_EXTERNALS_MAX;
+use crate::log::catalog::read_header;
 use crate::log::directory::{LogError, list_segments};
 use crate::log::format::SegmentHeader;
 use crate::log::reader::{ProblemKind, Segment, Trust};
@@ -85,20 +86,19 @@ fn written_bytes(path: &Path) -> u64 {
     std::fs::metadata(path).map_or(0, |data| data.blocks() * 512)
 }
 
-/// A segment, and the sequence number from which on a later one holds what was meant.
-struct Part {
-    segment: Segment,
-    end_seq: u64,
-}
-
 /// Opens all but the last of `listed`. A file without a readable header holds nothing that a start
 /// could read either; one that the disk does not give now stops the fold.
-fn open_parts(listed: &[&(u64, PathBuf)]) -> Result<Vec<Part>, LogError> {
+fn open_parts(listed: &[&(u64, PathBuf)]) -> Result<Vec<Segment>, LogError> {
     let mut parts = Vec::new();
     for pair in listed.windows(2) {
-        let ((_, path), (end_seq, _)) = (pair[0], pair[1]);
-        match Segment::open_whole(path, Trust::Checksum) {
-            Ok(segment) => parts.push(Part { segment, end_seq: *end_seq }),
+        let ((_, path), (_, next)) = (pair[0], pair[1]);
+        match Segment::open_alone(path, Trust::Checksum) {
+            Ok(mut segment) => {
+                if let Ok((next, _)) = read_header(next) {
+                    segment.yield_to(&next);
+                }
+                parts.push(segment);
+            }
             Err(ProblemKind::Unreadable(source)) => return Err(LogError::io("read", path)(source)),
             Err(_) => {}
         }
@@ -165,10 +165,10 @@ impl<'a> News<'a> {
     }
 
     /// Takes in the records of the segments, in order.
-    fn read(&mut self, parts: &'a [Part], options: &FoldOptions<'_>) {
+    fn read(&mut self, parts: &'a [Segment], options: &FoldOptions<'_>) {
         let horizon = Horizon::at(options.now_us);
         for part in parts {
-            for entry in part.segment.entries().take_while(|entry| entry.seq < part.end_seq) {
+            for entry in part.entries() {
                 if entry.seq % STOP_EVERY == 0 && (options.stop)() {
                     return;
                 }
@@ -218,7 +218,7 @@ fn write(
     log_dir: &Path,
     seq: u64,
     base: Option<&Snapshot>,
-    parts: &[Part],
+    parts: &[Segment],
     options: &FoldOptions<'_>,
 ) -> Result<Option<(u64, u64)>, LogError> {
     let mut news = News::default();
@@ -281,8 +281,8 @@ fn write_all<'a>(
     Ok(true)
 }
 
-fn header(seq: u64, parts: &[Part], options: &FoldOptions<'_>) -> SegmentHeader {
-    let last = &parts.last().expect("something is folded").segment.scan().header;
+fn header(seq: u64, parts: &[Segment], options: &FoldOptions<'_>) -> SegmentHeader {
+    let last = &parts.last().expect("something is folded").scan().header;
     SegmentHeader {
         base_seq: seq,
         prev_base_seq: Some(last.base_seq),

@@ -1,7 +1,7 @@
 //! A client of the protocol that believes nothing: it keeps what it was told, and holds every frame
 //! against the truth.
 
-use super::oracle::Oracle;
+use super::oracle::{Oracle, Truth};
 use ringpost::base::ids::ConnId;
 use ringpost::chat::event::Frame;
 use serde_json::Value;
@@ -397,6 +397,11 @@ fn check_page(room: &str, direction: &str, (o, limit): (u64, usize), d: &Value, 
     let (first, last) = (offsets.first().copied(), offsets.last().copied());
     let (from, to) = match direction {
         "after" => (o + 1, if more { last.unwrap_or(o) } else { top }),
+        "since_ts" => {
+            let late = |event: &Truth| event.ts_ms >= o as i64;
+            let from = oracle.room(room).iter().position(late).map_or(u64::MAX, |n| n as u64 + 1);
+            (from, if more { last.unwrap_or(0) } else { top })
+        }
         "around" => (first.unwrap_or(1), last.unwrap_or(0)),
         _ => {
             let end = if direction == "before" { (o - 1).min(top) } else { top };

@@ -17,6 +17,8 @@ pub struct Truth {
     pub frame: Frame,
     /// For a message that was changed: as history shows it.
     pub latest: Option<Frame>,
+    /// When it was taken.
+    pub ts_ms: i64,
     /// For a message: its author and the author's id of it.
     pub message: Option<(Name, Box<str>)>,
 }
@@ -91,7 +93,8 @@ impl Oracle {
             Fact::Message { cid, .. } => Some((record.user.clone(), cid.clone())),
             _ => None,
         };
-        events.push(Truth { frame, latest: None, message });
+        let ts_ms = record.ts_us.div_euclid(1_000);
+        events.push(Truth { frame, latest: None, ts_ms, message });
         let of = match &record.fact {
             Fact::Edit { of, .. } | Fact::Delete { of, .. } => of.0,
             _ => return,

@@ -7,11 +7,11 @@ use super::net::{Conn, Slots};
 use super::plan::{Plan, Plant};
 use ringpost::base::clock::Now;
 use ringpost::base::codes::CloseReason;
-use ringpost::base::ids::{ConnId, ShardId};
+use ringpost::base::ids::{ConnId, Offset, ShardId};
 use ringpost::base::limits::{
     SEND_QUEUE_BYTES_MAX, SEND_QUEUE_LAG_BYTES, SEND_QUEUE_RESUME_BYTES, SEND_QUEUE_SHED_BYTES,
 };
-use ringpost::chat::event::{Class, Effect, Event, Frame, LocalRoom, Message, Name, Record};
+use ringpost::chat::event::{Class, Effect, Event, Frame, LocalRoom, Message, Name, Record, Want};
 use ringpost::chat::hub::{Hub, HubOptions};
 use ringpost::chat::reply;
 
@@ -22,8 +22,10 @@ pub struct Question {
     pub ticket: u64,
     /// The room.
     pub room: Name,
-    /// First and last offset.
-    pub range: (u64, u64),
+    /// What it wants to know.
+    pub want: Want,
+    /// What must be written before.
+    pub upto: Offset,
 }
 
 /// What a shard wants from the rest of the world.
@@ -165,8 +167,8 @@ impl Shard {
             Effect::Close { conn, reason } => self.close(conn, reason),
             Effect::ToShard { to, message } => out.mail.push((to, message)),
             Effect::Append(record) => out.records.push(record),
-            Effect::Archive { ticket, room, first, last } => {
-                out.questions.push(Question { ticket, room, range: (first.0, last.0) });
+            Effect::Archive { ticket, room, want, upto } => {
+                out.questions.push(Question { ticket, room, want, upto });
             }
             Effect::InboundDone { ticket, accepted } => out.done.push((ticket, accepted)),
             Effect::Measure { .. } => {}

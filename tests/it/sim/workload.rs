@@ -6,6 +6,7 @@ use super::prng::Rng;
 use ringpost::base::limits::{CID_WINDOW_MS, TEXT_BYTES_MAX};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 /// A message older than this is not sent again: its `cid` may be forgotten.
 const DRAFT_MS_MAX: u64 = CID_WINDOW_MS - 60_000;
@@ -143,6 +144,9 @@ pub fn request(client: &mut Client, plan: &Plan, now_ms: u64, rng: &mut Rng) -> 
     in_room(client, plan, verb.expect("within the total").0, room, now_ms, rng)
 }
 
+/// Moments that are asked for: the past of a run, and its present.
+const TIMES_MS: Range<u64> = 1_795_000_000_000 - 4_000_000..1_795_000_000_000 + 60_000;
+
 fn in_room(
     client: &mut Client,
     plan: &Plan,
@@ -165,8 +169,11 @@ fn in_room(
             (Asked::Change(room.clone()), json!({"o": o, "text": text(plan, rng)}))
         }
         "history" => {
-            let direction = rng.pick(&["newest", "before", "after", "around"]);
-            let o = rng.range(1, top as usize + 2) as u64;
+            let direction = rng.pick(&["newest", "before", "after", "around", "since_ts"]);
+            let o = match direction {
+                "since_ts" => TIMES_MS.start + rng.below(TIMES_MS.count()) as u64,
+                _ => rng.range(1, top as usize + 2) as u64,
+            };
             let limit = rng.pick(&[1, 2, 5, 50, 300]);
             let mut d = json!({"limit": limit});
             if direction != "newest" {

@@ -18,7 +18,9 @@ use ringpost::base::limits::{
     SENDS_PER_S, TEXT_BYTES_MAX,
 };
 use ringpost::base::rate::Rate;
-use ringpost::chat::event::{Event, Fact, Inbound, InboundBody, Message, Recalled, Record, Source};
+use ringpost::chat::event::{
+    Event, Fact, Found, Inbound, InboundBody, Message, Recalled, Record, Source, Want,
+};
 use ringpost::chat::hub::HubOptions;
 use ringpost::chat::reply;
 use std::collections::VecDeque;
@@ -407,22 +409,49 @@ impl World {
         }
         let index = self.rng.below(self.questions.len());
         let (shard, question) = self.questions.swap_remove(index);
-        let (first, last) = question.range;
-        let mut events = Vec::new();
-        for o in first..=last {
+        let found = self.look_up(&question);
+        trace::note(format!("archive ▶ s{shard} {question:?}: {}", found.events.len()));
+        self.tell(shard, Event::Archived { ticket: question.ticket, found });
+        self.end_turn(shard);
+    }
+
+    /// The truth, as far as the archive finds it.
+    fn look_up(&mut self, question: &Question) -> Found {
+        let room = &question.room;
+        let top = self.oracle.room(room).len() as u64;
+        assert!(question.upto.0 <= top, "asked for what is not written");
+        let oldest = Offset(top.min(1));
+        let mut found = Found { events: Vec::new(), reached: Offset(0), oldest };
+        let (first, last, back, bytes_max) = match question.want {
+            Want::Events { first, last, back, bytes_max } => (first, last, back, bytes_max),
+            Want::Since { ts_ms } => {
+                let late = |o: &u64| self.oracle.event(room, *o).is_some_and(|e| e.ts_ms >= ts_ms);
+                found.reached = Offset((1..=top).find(late).unwrap_or(top + 1));
+                return found;
+            }
+        };
+        let mut bytes = 0;
+        found.reached = if back { first } else { last };
+        for n in 0..=last.0 - first.0 {
+            let o = if back { last.0 - n } else { first.0 + n };
             let lost = self.plan.archive_holes && self.rng.chance(20);
-            let event = self.oracle.event(&question.room, o).filter(|_| !lost);
-            let Some(event) = event else { continue };
-            events.push(Recalled {
+            let Some(event) = self.oracle.event(room, o).filter(|_| !lost) else { continue };
+            bytes += event.frame.len();
+            found.events.push(Recalled {
                 o: Offset(o),
                 frame: event.frame.clone(),
                 latest: event.latest.clone(),
                 is_message: event.message.is_some(),
             });
+            if bytes > bytes_max {
+                found.reached = Offset(o);
+                break;
+            }
         }
-        trace::note(format!("archive ▶ s{shard} {question:?}: {}", events.len()));
-        self.tell(shard, Event::Archived { ticket: question.ticket, events });
-        self.end_turn(shard);
+        if back {
+            found.events.reverse();
+        }
+        found
     }
 
     fn ticks(&mut self) {
