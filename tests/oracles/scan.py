@@ -3,7 +3,7 @@
 Every answer is computed here from the exported rows, in SQL or plain Python, from what the manual
 says that a report means; nothing is taken from the scanner's code.
 """
-import datetime, json, math, os, statistics, subprocess, sys
+import datetime, json, math, os, struct, subprocess, sys, unicodedata
 import duckdb, polars, pyarrow, pyarrow.ipc, pyarrow.parquet
 
 SCAN, DATA, SCRATCH = sys.argv[1:4]
@@ -246,26 +246,147 @@ def people(db):
             check(["retention", "--by", by], [
                 {"cohort": labels[p], "users": active[p, 0], "after": after, "active": n,
                  "share": n / active[p, 0]} for (p, after), n in sorted(active.items())])
-        if known("active") and by == "day" and pairs:
+        if known("active") and by == "day":
             days = {}
             for period, user, _ in pairs:
                 days.setdefault(period, set()).add(user)
-            last = max(days)
-            want = {}
+            want = []
             for day in sorted(days):
-                within = lambda n: len(set().union(*(days.get(d, set()) for d in range(day - n + 1, day + 1))))
-                want[moment(day * DAY)[:10]] = (len(days[day]), within(7), within(30))
-            got = {row.get("day", row.get("date", row.get("period"))): row for row in report("active")}
-            global asked
-            asked += 1
-            for day, (daily, weekly, monthly) in want.items():
-                row = got.get(day)
-                numbers = row and tuple(row.get(key) for key in ("daily", "weekly", "monthly"))
-                if row and None in numbers:
-                    numbers = tuple(row.get(key) for key in ("dau", "wau", "mau"))
-                if numbers != (daily, weekly, monthly):
-                    fault(f"active: {day}: {row}, {(daily, weekly, monthly)} wanted")
+                # Days without anybody are there too, unless the clock jumped by more than 400.
+                before = max((other for other in days if other < day), default=day - 1)
+                quiet = range(before + 1, day) if day - before <= 400 else ()
+                for one in (*quiet, day):
+                    within = lambda n: len(set().union(*(days.get(d, ()) for d in range(one - n + 1, one + 1))))
+                    want.append({"day": moment(one * DAY)[:10], "daily": within(1), "weekly": within(7),
+                                 "monthly": within(30)})
+            check(["active"], want)
+
+
+def heatmap(db, where, arguments):
+    hours = dict(db.execute(f"""select (us // {HOUR} + 72) % 168, count(*) from r
+                                where kind = 'message' and {where} group by 1""").fetchall())
+    week = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+    want = [{"weekday": week[hour // 24], "hour": hour % 24, "messages": hours.get(hour, 0)} for hour in range(168)]
+    check(["heatmap", *arguments], want if hours else [])
+
+
+def words(db, where, arguments):
+    counts = {}
+    for text, in db.execute(f"select text from r where kind = 'message' and {where}").fetchall():
+        for word in "".join(c if is_letter(c) else " " for c in text).split(" "):
+            if 3 <= len(word) <= 40 and any(unicodedata.category(c)[0] in "LM" for c in word):
+                counts[word.lower()] = counts.get(word.lower(), 0) + 1
+    rows = sorted(counts.items(), key=lambda row: (-row[1], row[0].encode()))[:10]
+    check(["top", "words", *arguments], [{"rank": rank, "word": word} for rank, (word, n) in enumerate(rows, 1)])
+
+
+def is_letter(c):
+    """Letters, numbers, and the vowel signs that stand between letters of Indian scripts."""
+    sign = unicodedata.category(c) in ("Mc", "Mn") and not unicodedata.combining(c) and "\u0900" <= c <= "\u0dff"
+    return unicodedata.category(c) in ("Lu", "Ll", "Lt", "Lm", "Lo", "Nd", "Nl", "No") or sign
+
+
+def grep(db, where, arguments):
+    quote = "chr(39)"
+    for pattern, options, condition in (
+            ("order", [], "contains(text, 'order')"), ("ORDER", ["-i"], "contains(lower(text), 'order')"),
+            ("paid|refund", ["-e"], "regexp_matches(text, 'paid|refund')"), ("straße", [], "contains(text, 'straße')"),
+            ("no such thing", [], "contains(text, 'no such thing')"), ("'", [], f"contains(text, {quote})")):
+        seqs = [row[0] for row in db.execute(f"""select seq from r where kind = 'message' and {condition}
+                                                 and {where} order by seq""").fetchall()]
+        check(["grep", pattern, *options, *arguments], [{"seq": seq} for seq in seqs])
+        check(["grep", pattern, "-c", *options, *arguments], [{"messages": len(seqs)}])
+
+
+def deliveries(rows):
+    """Of messages to the platform: how far they got, by what their statuses say."""
+    fates = {}
+    for row in rows:
+        out = row["kind"] == "message" and row.get("direction") == "out"
+        if "external" not in row or not (out or row["kind"] == "status"):
+            continue
+        us = microseconds(row["ts"])
+        fate = fates.setdefault(row["external"], {"begun": us, "steps": {}, "told": False, "error": 0,
+                                                  "category": None, "billable": False})
+        if row["kind"] == "message":
+            continue
+        fate["told"] = True
+        pricing = json.loads(row.get("extra") or "{}").get("pricing") or {}
+        if pricing.get("category") is not None:
+            fate["category"] = pricing["category"]
+            fate["billable"] |= pricing.get("billable") or False
+        step = {"sent": "sent", "delivered": "delivered", "read": "read", "played": "read",
+                "failed": "failed"}.get(row["status"])
+        if step and step not in fate["steps"]:
+            fate["steps"][step] = us - fate["begun"]
+            if step == "failed":
+                fate["error"] = row.get("error", 0)
+    spans = {step: [max(fate["steps"][step], 0) // 1_000 for fate in fates.values() if step in fate["steps"]]
+             for step in ("sent", "delivered", "read", "failed")}
+    fates = [fate for fate in fates.values() if fate["told"]]
+    for fate in fates:
+        got = [step for step in ("sent", "delivered", "read") if step in fate["steps"]]
+        reached = ("sent", "delivered", "read").index(got[-1]) + 1 if got else 0
+        fate["got"] = {"sent": reached >= 1, "delivered": reached >= 2, "read": reached >= 3,
+                       "failed": "failed" in fate["steps"] and reached < 2}
+    count = lambda some, step: sum(fate["got"][step] for fate in some)
+    want = [{"step": "messages", "messages": len(fates)}] if fates else []
+    for step in spans if fates else ():
+        row = {"step": step, "messages": count(fates, step), "share": count(fates, step) / len(fates)}
+        if spans[step]:
+            cut = [min(span, (1 << 32) - 1) for span in spans[step]]
+            row |= {"median_s": rank(cut, .5) / 1e3, "p95_s": rank(cut, .95) / 1e3}
+        want.append(row)
+    if fates:
+        want.append({"step": "pending", "messages": len(fates) - count(fates, "delivered") - count(fates, "failed")})
+    check(["deliveries"], want)
+    errors = {}
+    for fate in fates:
+        if fate["got"]["failed"]:
+            errors[fate["error"]] = errors.get(fate["error"], 0) + 1
+    check(["deliveries", "--by", "error"], [{"error": error, "messages": n} for error, n in
+                                            sorted(errors.items(), key=lambda row: (-row[1], row[0]))])
+    for by, key in (("category", lambda f: f["category"] or ""), ("day", lambda f: moment(f["begun"])[:10])):
+        groups = {}
+        for fate in fates:
+            groups.setdefault(key(fate), []).append(fate)
+        check(["deliveries", "--by", by], [
+            {by: name or "unknown", "messages": len(some), "billable": sum(fate["billable"] for fate in some),
+             **{step: count(some, step) for step in spans}} for name, some in sorted(groups.items())])
+
+
+def latency(rows):
+    """Percentiles are at most 1.6 % off; counts and maxima are exact."""
+    pieces = {}
+    for row in rows:
+        if row["kind"] == "metric":
+            values = pieces.setdefault((row["ts"][:13] + ":00", row["metric"]), {"max": 0, "buckets": {}})
+            values["max"] = max(values["max"], row["max"])
+            for index, n in struct.iter_unpack("<HI", bytes.fromhex(row.get("buckets", ""))):
+                values["buckets"][index] = values["buckets"].get(index, 0) + n
+    global asked
+    asked += 1
+    got = report("latency")
+    if [(row["time"], row["metric"]) for row in got] != sorted(pieces):
+        fault(f"latency: {len(got)} rows, {len(pieces)} wanted")
+        return
+    for row in got:
+        values = pieces[row["time"], row["metric"]]
+        total = sum(values["buckets"].values())
+        for name, q in (("p50_us", .5), ("p95_us", .95), ("p99_us", .99)):
+            left = math.ceil(q * total)
+            for index, n in sorted(values["buckets"].items()):
+                left -= n
+                if left <= 0:
                     break
+            shift = index // 64 - 1
+            floor = index if index < 128 else (index - 64 * shift) << shift
+            if not floor <= row[name] <= floor * 1.016 + 1:
+                fault(f"latency: {name} is {row[name]}, {floor} wanted: {row}")
+                return
+        if (row["count"], row["max_us"]) != (total, values["max"]):
+            fault(f"latency: {row}, {total} values up to {values['max']} wanted")
+            return
 
 
 def rank(values, q):
@@ -371,12 +492,21 @@ def main():
         summary(db, where, arguments)
         top(db, where, arguments)
         volume(db, where, arguments)
+        for verb, judge in (("heatmap", heatmap), ("grep", grep)):
+            if known(verb):
+                judge(db, where, arguments)
+        if "words" in scan("top", "--help", status=(0,))[1]:
+            words(db, where, arguments)
     people(db)
     if known("response-times"):
         response_times(db)
     if known("conversations"):
         now = max((microseconds(time) for time in times if time < "2030"), default=0) + 3 * HOUR
         conversations(db, now)
+    if known("deliveries"):
+        deliveries(rows)
+    if known("latency"):
+        latency(rows)
     print(f"{os.path.basename(DATA)}: {len(rows)} records, {asked} answers compared, {len(faults)} faults")
     sys.exit(bool(faults))
 
