@@ -13,7 +13,7 @@
 use super::batch::{BATCH_HEADER_BYTES, BatchHeader};
 use super::directory::{LogError, list_segments};
 use super::format::{HeaderError, SEGMENT_HEADER_BYTES, SegmentHeader};
-use super::reader::{Problem, ProblemKind, Segment, Trust, populate};
+use super::reader::{Problem, ProblemKind, give_back, populate};
 use super::record::RawRecord;
 use super::sidecar::{self, Damaged, Purpose, Sidecar};
 use crate::base::limits::RECORD_BYTES_MAX;
@@ -23,11 +23,10 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex};
 
-/// Bytes of rows that all threads may have mapped at a time: the pages of a map count as memory of
-/// the process while they are in use.
-const MAPPED_BYTES_MAX: u64 = 128 << 20;
+/// Bytes of rows that a view keeps in memory: the pages of a map count as memory of the process
+/// while they are in use.
+const HELD_BYTES_MAX: usize = 16 << 20;
 
 /// The segments of a log directory at one moment.
 #[derive(Debug)]
@@ -35,7 +34,6 @@ pub struct Catalog {
     log_dir: PathBuf,
     segments: Vec<SegmentInfo>,
     problems: Vec<Problem>,
-    mapped: Arc<Budget>,
 }
 
 /// What the first page of a segment says.
@@ -60,17 +58,15 @@ pub enum SidecarState {
     Missing,
     /// It is of other bytes, of another version, or its header is damaged.
     Stale,
+    /// It fits, and one of its sections is damaged. Only [`SegmentInfo::check_sidecar`] says so.
+    Damaged,
 }
 
 impl Catalog {
     /// Lists the segments of `log_dir` and reads the first page of each.
     pub fn open(log_dir: &Path) -> Result<Self, LogError> {
-        let mut catalog = Self {
-            log_dir: log_dir.to_path_buf(),
-            segments: Vec::new(),
-            problems: Vec::new(),
-            mapped: Arc::new(Budget::new(MAPPED_BYTES_MAX)),
-        };
+        let mut catalog =
+            Self { log_dir: log_dir.to_path_buf(), segments: Vec::new(), problems: Vec::new() };
         let listed = list_segments(log_dir)?;
         let newest = listed.last().map(|(base_seq, _)| *base_seq);
         for (base_seq, path) in listed {
@@ -110,13 +106,7 @@ impl Catalog {
 
     /// Looks into a segment of this catalog.
     pub fn view<'a>(&'a self, info: &'a SegmentInfo) -> SegmentView<'a> {
-        SegmentView {
-            info,
-            budget: &self.mapped,
-            sidecar: info.sidecar(),
-            made: OnceCell::new(),
-            rows: OnceCell::new(),
-        }
+        SegmentView { info, sidecar: info.sidecar(), made: OnceCell::new(), rows: OnceCell::new() }
     }
 
     fn add(&mut self, info: SegmentInfo) {
@@ -174,6 +164,14 @@ impl SegmentInfo {
         }
     }
 
+    /// The same, with every checksum of the sidecar.
+    pub fn check_sidecar(&self) -> SidecarState {
+        match self.sidecar() {
+            Some(sidecar) if sidecar.check().is_err() => SidecarState::Damaged,
+            _ => self.sidecar_state(),
+        }
+    }
+
     /// The sidecar, when there is one of exactly this segment.
     pub(super) fn sidecar(&self) -> Option<Sidecar> {
         let sidecar = Sidecar::open(&self.sidecar_path())?;
@@ -195,7 +193,6 @@ impl SegmentInfo {
 #[derive(Debug)]
 pub struct SegmentView<'a> {
     info: &'a SegmentInfo,
-    budget: &'a Arc<Budget>,
     sidecar: Option<Sidecar>,
     /// Made from the rows when the sidecar is not there, stale or damaged.
     made: OnceCell<Sidecar>,
@@ -233,7 +230,7 @@ impl SegmentView<'_> {
     pub fn raw(&self, begin: u32, end: u32) -> Option<&[u8]> {
         let rows = self.rows()?;
         let (begin, end) = (begin as usize, (end as usize).min(rows.map.len()));
-        populate(&rows.map, begin, end).ok()?;
+        rows.hold(begin, end)?;
         rows.map.get(begin..end)
     }
 
@@ -254,11 +251,8 @@ impl SegmentView<'_> {
 
     fn made(&self) -> &Sidecar {
         self.made.get_or_init(|| {
-            let _guard = self.rows.get().is_none().then(|| self.budget.take(self.info.size_bytes));
-            let bytes = match Segment::open_alone(&self.info.path, Trust::Validate) {
-                Ok(segment) => sidecar::build(&segment, self.info.until_seq, Purpose::Question),
-                Err(_) => sidecar::build_empty(&self.info.header),
-            };
+            let bytes = sidecar::build(&self.info.path, self.info.until_seq, Purpose::Question);
+            let bytes = bytes.unwrap_or_else(|| sidecar::build_empty(&self.info.header));
             Sidecar::from_made(bytes)
         })
     }
@@ -267,8 +261,7 @@ impl SegmentView<'_> {
         self.rows
             .get_or_init(|| {
                 let offsets = self.ask(|sidecar| sidecar.batch_offsets());
-                let guard = self.budget.take(self.info.size_bytes);
-                Rows::open(self.info, offsets, guard)
+                Rows::open(self.info, offsets)
             })
             .as_ref()
     }
@@ -282,11 +275,12 @@ struct Rows {
     offsets: Vec<u32>,
     /// The batch that was checked last: rows are mostly asked for in order.
     checked: Cell<Option<BatchHeader>>,
-    _guard: Guard,
+    /// Bytes that were asked for since pages were given back.
+    held_bytes: Cell<usize>,
 }
 
 impl Rows {
-    fn open(info: &SegmentInfo, offsets: Vec<u32>, guard: Guard) -> Option<Self> {
+    fn open(info: &SegmentInfo, offsets: Vec<u32>) -> Option<Self> {
         let file = File::open(&info.path).ok()?;
         // SAFETY: whole batches of a segment never change, and no byte is used as more than a
         // number before the checksum of its batch was found right.
@@ -296,7 +290,8 @@ impl Rows {
             return None;
         }
         let checked = Cell::new(None);
-        Some(Self { map, salt: info.header.salt, offsets, checked, _guard: guard })
+        let held_bytes = Cell::new(0);
+        Some(Self { map, salt: info.header.salt, offsets, checked, held_bytes })
     }
 
     fn record(&self, offset: u32) -> Option<RawRecord<'_>> {
@@ -304,6 +299,18 @@ impl Rows {
         let end = (batch.offset + batch.len) as usize;
         let bytes = self.map.get(offset as usize..end.min(offset as usize + RECORD_BYTES_MAX))?;
         RawRecord::split(bytes).map(|(record, _)| record)
+    }
+
+    /// Asks for pages, and gives all others back when they have become many. A reference into those
+    /// stays true: the kernel brings them again.
+    fn hold(&self, begin: usize, end: usize) -> Option<()> {
+        let bytes = end.saturating_sub(begin);
+        if self.held_bytes.get() + bytes > HELD_BYTES_MAX {
+            give_back(&self.map, 0, self.map.len());
+            self.held_bytes.set(0);
+        }
+        self.held_bytes.set(self.held_bytes.get() + bytes);
+        populate(&self.map, begin, end).ok()
     }
 
     /// The checked batch that holds `offset`.
@@ -316,49 +323,10 @@ impl Rows {
         let behind = self.offsets.partition_point(|begin| *begin <= offset);
         let begin = self.offsets[behind.checked_sub(1)?];
         let header = BatchHeader::peek(self.map.get(begin as usize..)?)?;
-        populate(&self.map, begin as usize, begin as usize + header.len as usize).ok()?;
+        self.hold(begin as usize, begin as usize + header.len as usize)?;
         let batch = BatchHeader::check(&self.map, begin, self.salt)?;
         let holds = offset >= begin + BATCH_HEADER_BYTES as u32 && offset < begin + batch.len;
         self.checked.set(Some(batch));
         holds.then_some(batch)
-    }
-}
-
-/// An amount that threads share: whoever wants more than is left waits.
-#[derive(Debug)]
-struct Budget {
-    left: Mutex<u64>,
-    whole: u64,
-    given_back: Condvar,
-}
-
-/// A part of a budget; dropping it gives it back.
-#[derive(Debug)]
-struct Guard {
-    budget: Arc<Budget>,
-    amount: u64,
-}
-
-impl Budget {
-    fn new(whole: u64) -> Self {
-        Self { left: Mutex::new(whole), whole, given_back: Condvar::new() }
-    }
-
-    /// More than the whole is the whole: a segment of any size can be read, if alone.
-    fn take(self: &Arc<Self>, amount: u64) -> Guard {
-        let amount = amount.min(self.whole);
-        let mut left = self.left.lock().expect("nothing panics under this lock");
-        while *left < amount {
-            left = self.given_back.wait(left).expect("nothing panics under this lock");
-        }
-        *left -= amount;
-        Guard { budget: Arc::clone(self), amount }
-    }
-}
-
-impl Drop for Guard {
-    fn drop(&mut self) {
-        *self.budget.left.lock().expect("nothing panics under this lock") += self.amount;
-        self.budget.given_back.notify_all();
     }
 }

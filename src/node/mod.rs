@@ -21,6 +21,7 @@ use crate::chat::hub::{Hub, HubOptions};
 use crate::config::{self, Config, Fanout};
 use crate::log::directory::log_dir;
 use crate::log::record::{EpochV1, NameId};
+use crate::log::sidecar::SidecarJob;
 use crate::log::snapshot::FoldJob;
 use crate::log::{
     AckPolicy, Archive, DataDir, LogError, LogOptions, LogState, LogWriter, Producer, Recovered,
@@ -64,6 +65,7 @@ pub fn serve(config: Config, ready: impl FnOnce(SocketAddr)) -> Result<(), NodeE
     let bells = Arc::new(OnceLock::new());
     let (writer, mut producers) =
         start_log(dir, &recovered, &config, shard_count, word(&random, 1), Arc::clone(&bells))?;
+    writer.add_job(Box::new(SidecarJob));
     let node_producer = producers.pop().expect("one more than shards");
     begin_epoch(node_producer, &recovered, &mut hubs, word(&random, 2))?;
     for problem in &recovered.refused {

@@ -111,6 +111,11 @@ impl Activity {
         cohorts
     }
 
+    /// The periods that have active users, ascending.
+    pub(super) fn active_days(&self) -> Vec<i32> {
+        self.periods().map(|pairs| pairs[0].0).collect()
+    }
+
     /// Of periods that are days: active users of every day of `days`, those without any included.
     pub(super) fn engaged(&self, days: std::ops::RangeInclusive<i32>) -> Vec<Engaged> {
         let mut week = Window::new(7, self.last.len());

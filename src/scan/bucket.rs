@@ -66,25 +66,59 @@ impl Bucket {
 
     /// When a piece begins: `2026-11-22T18:05`, `2026-11-22T18:00`, `2026-11-22`, `2026-11`.
     pub(super) fn label(self, number: i64) -> String {
-        let date = |day: i64| {
-            let (year, month, day) = time::civil(day);
-            format!("{year:04}-{month:02}-{day:02}")
-        };
+        let mut label = String::with_capacity(16);
         match self {
             Self::Minute => {
-                let (day, minute) = (number.div_euclid(1_440), number.rem_euclid(1_440));
-                format!("{}T{:02}:{:02}", date(day), minute / 60, minute % 60)
+                push_date(&mut label, number.div_euclid(1_440));
+                let minute = number.rem_euclid(1_440);
+                push_clock(&mut label, minute / 60, minute % 60);
             }
             Self::Hour => {
-                format!("{}T{:02}:00", date(number.div_euclid(24)), number.rem_euclid(24))
+                push_date(&mut label, number.div_euclid(24));
+                push_clock(&mut label, number.rem_euclid(24), 0);
             }
-            Self::Day => date(number),
-            Self::Week => date(number * 7 - MONDAY_SHIFT_DAYS),
+            Self::Day => push_date(&mut label, number),
+            Self::Week => push_date(&mut label, number * 7 - MONDAY_SHIFT_DAYS),
             Self::Month => {
-                format!("{:04}-{:02}", 1970 + number.div_euclid(12), number.rem_euclid(12) + 1)
+                push_year(&mut label, 1970 + number.div_euclid(12));
+                label.push('-');
+                push_two(&mut label, number.rem_euclid(12) + 1);
             }
         }
+        label
     }
+}
+
+/// By hand, because a report by minutes has as many labels as rows.
+fn push_date(label: &mut String, day: i64) {
+    let (year, month, of_month) = time::civil(day);
+    push_year(label, year);
+    label.push('-');
+    push_two(label, month);
+    label.push('-');
+    push_two(label, of_month);
+}
+
+fn push_clock(label: &mut String, hour: i64, minute: i64) {
+    label.push('T');
+    push_two(label, hour);
+    label.push(':');
+    push_two(label, minute);
+}
+
+fn push_year(label: &mut String, year: i64) {
+    if (0..10_000).contains(&year) {
+        push_two(label, year / 100);
+        push_two(label, year % 100);
+    } else {
+        label.push_str(&format!("{year:04}"));
+    }
+}
+
+fn push_two(label: &mut String, number: i64) {
+    assert!((0..100).contains(&number));
+    label.push(char::from(b'0' + (number / 10) as u8));
+    label.push(char::from(b'0' + (number % 10) as u8));
 }
 
 /// Hour of the week of a moment of a clock on the wall; 0: Monday from 0 to 1 o'clock.

@@ -2,7 +2,6 @@
 
 use super::REPORTS;
 use super::render::Format;
-use super::zone::Zone;
 use crate::log::Kind;
 use crate::log::record::Source;
 use clap::builder::PossibleValuesParser;
@@ -18,10 +17,6 @@ pub(super) fn parse(arguments: &[OsString]) -> Result<ArgMatches, clap::Error> {
 pub(super) fn format(matches: &ArgMatches) -> Format {
     let name = matches.get_one::<String>("format").expect("has a default");
     Format::ALL.into_iter().find(|format| format.name() == name).expect("a possible value")
-}
-
-pub(super) fn zone(matches: &ArgMatches) -> Result<Zone, String> {
-    Zone::parse(matches.get_one::<String>("tz").expect("has a default"))
 }
 
 /// One thread per core: a part is all computing, once the segment is in memory.
@@ -71,6 +66,11 @@ fn options() -> Vec<Arg> {
             .value_parser(sources)
             .value_delimiter(',')
             .action(ArgAction::Append),
+        text(
+            "where",
+            "CONDITION",
+            "Only records that meet it: 'size > 100 and text ~ \"[Ii]nvoice\"'",
+        ),
         text("tz", "ZONE", "Time zone of hours and days: UTC, local, Europe/Berlin")
             .default_value("UTC"),
         text("threads", "N", "Segments read at a time [default: one per core]")

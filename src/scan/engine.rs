@@ -57,6 +57,7 @@ struct Shared {
 
 /// A segment with the rows that the filter wants.
 pub(super) struct View<'s> {
+    index: usize,
     segment: SegmentView<'s>,
     filter: &'s Filter,
     shared: &'s Shared,
@@ -166,6 +167,7 @@ impl Shared {
     fn view<'s>(&'s self, filter: &'s Filter, index: usize) -> View<'s> {
         let catalog = &self.catalog;
         View {
+            index,
             segment: catalog.view(&catalog.segments()[index]),
             filter,
             shared: self,
@@ -194,6 +196,11 @@ impl View<'_> {
             let start = self.segment.info().header.start;
             self.shared.names(set).join(start, &names)
         })
+    }
+
+    /// Its place among the segments.
+    pub(super) fn index(&self) -> usize {
+        self.index
     }
 
     /// The segment itself.

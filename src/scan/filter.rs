@@ -1,13 +1,15 @@
 //! Which records a report looks at.
 
+use super::condition::{Condition, Facts, NumberField, TextField};
 use super::time;
+use super::zone::Zone;
 use crate::log::record::{RecordView, Source};
 use crate::log::sidecar::TableKind;
 use crate::log::{Entry, Kind, Log};
 use clap::ArgMatches;
 
 /// All conditions must hold; an absent one always does.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Filter {
     pub(super) since_us: i64,
     pub(super) until_us: i64,
@@ -16,18 +18,12 @@ pub(super) struct Filter {
     pub(super) kinds: Vec<Kind>,
     /// Of messages; with it nothing else is wanted.
     pub(super) sources: Vec<Source>,
+    pub(super) condition: Option<Condition>,
+    /// Of the hours and days of `condition` and of reports.
+    pub(super) zone: Zone,
 }
 
 impl Filter {
-    pub(super) const EMPTY: Self = Self {
-        since_us: i64::MIN,
-        until_us: i64::MAX,
-        room: None,
-        user: None,
-        kinds: Vec::new(),
-        sources: Vec::new(),
-    };
-
     pub(super) fn parse(matches: &ArgMatches, now_us: i64) -> Result<Self, String> {
         let text = |name: &str| matches.get_one::<String>(name).cloned();
         let moment = |name: &str, absent: i64| match text(name) {
@@ -46,11 +42,13 @@ impl Filter {
             user: text("user"),
             kinds: names("kind").filter_map(kind).collect(),
             sources: names("source").filter_map(source).collect(),
+            condition: text("where").map(|text| Condition::parse(&text)).transpose()?,
+            zone: Zone::parse(&text("tz").expect("has a default"))?,
         })
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        *self == Self::EMPTY
+        self.kinds.is_empty() && self.is_kindless()
     }
 
     /// Whether it says from when or until when.
@@ -61,8 +59,16 @@ impl Filter {
     /// Whether it wants every row of `table`.
     pub(super) fn is_whole(&self, table: TableKind) -> bool {
         let kinds = self.kinds.iter().any(|kind| TableKind::of(Some(*kind)) == Some(table));
-        let whole = self.kinds.is_empty() || (kinds && table != TableKind::Others);
-        whole && Self { kinds: Vec::new(), ..self.clone() } == Self::EMPTY
+        (self.kinds.is_empty() || (kinds && table != TableKind::Others)) && self.is_kindless()
+    }
+
+    /// Whether nothing but the kind of a record decides.
+    fn is_kindless(&self) -> bool {
+        !self.is_timed()
+            && self.room.is_none()
+            && self.user.is_none()
+            && self.sources.is_empty()
+            && self.condition.is_none()
     }
 
     /// Whether the report wants this record. The names that explain numbers are the log's own
@@ -79,8 +85,14 @@ impl Filter {
         kind_wanted
             && time_wanted
             && self.wants_source(entry)
+            && self.holds(entry)
             && self.room.as_ref().is_none_or(|room| entry.room() == room)
             && self.user.as_ref().is_none_or(|user| entry.user() == user)
+    }
+
+    fn holds(&self, entry: &Entry<'_>) -> bool {
+        let Some(condition) = &self.condition else { return true };
+        condition.holds(entry, &self.zone.clock())
     }
 
     fn wants_source(&self, entry: &Entry<'_>) -> bool {
@@ -92,5 +104,40 @@ impl Filter {
     /// The wanted records of `log`, in order.
     pub(super) fn entries<'a>(&'a self, log: &'a Log) -> impl Iterator<Item = Entry<'a>> {
         log.entries().near(self.since_us, self.until_us).filter(|entry| self.wants(entry))
+    }
+}
+
+/// Reads the fixed fields; only a text is looked for in the archive.
+impl Facts for Entry<'_> {
+    fn kind(&self) -> Option<Kind> {
+        Entry::kind(self)
+    }
+
+    fn ts_us(&self) -> Option<i64> {
+        Entry::ts_us(self)
+    }
+
+    fn text(&self, field: TextField) -> Option<&str> {
+        let text = match field {
+            TextField::User => self.user(),
+            TextField::Room => self.room(),
+            TextField::Command => self.command(),
+            TextField::Text => return std::str::from_utf8(self.record.message_text()?).ok(),
+        };
+        (!text.is_empty()).then_some(text)
+    }
+
+    fn number(&self, field: NumberField) -> Option<u64> {
+        let record = &self.record;
+        match field {
+            NumberField::Source => record.message_source_byte().map(u64::from),
+            NumberField::Direction => record.message_direction_byte().map(u64::from),
+            NumberField::Status => record.status().map(u64::from),
+            NumberField::Outcome => record.outcome().map(u64::from),
+            NumberField::Size => record.message_text_len().map(u64::from),
+            NumberField::Error => record.status_error().map(u64::from),
+            NumberField::Duration => record.duration_us().map(u64::from),
+            NumberField::Hour | NumberField::Weekday => None,
+        }
     }
 }

@@ -7,10 +7,12 @@
 //! **Never:** an import from the server's side (`chat`, `net`, `shard`); a control character of a
 //! stranger on somebody's terminal.
 
+mod active;
 mod activity;
 mod audit;
 mod bucket;
 mod command_line;
+mod condition;
 mod conversations;
 mod deliveries;
 mod describe;
@@ -20,6 +22,8 @@ mod export;
 mod facts;
 mod fates;
 mod filter;
+mod grep;
+mod heatmap;
 mod kernels;
 mod latency;
 mod meta_errors;
@@ -31,6 +35,7 @@ mod quantiles;
 mod render;
 mod response_times;
 mod retention;
+mod search;
 mod select;
 mod spark;
 mod summary;
@@ -56,7 +61,6 @@ use std::cell::OnceCell;
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use zone::Zone;
 
 /// One report: its verb, its options and what it does.
 struct Report {
@@ -73,8 +77,11 @@ struct Report {
 const REPORTS: &[Report] = &[
     tail::REPORT,
     summary::REPORT,
+    grep::REPORT,
     volume::REPORT,
+    heatmap::REPORT,
     top::REPORT,
+    active::REPORT,
     retention::REPORT,
     new_vs_returning::REPORT,
     response_times::REPORT,
@@ -109,7 +116,6 @@ struct Job<'a> {
     /// Wall clock, microseconds since 1970.
     now_us: i64,
     filter: Filter,
-    zone: Zone,
     matches: &'a ArgMatches,
     format: Format,
     look: Look,
@@ -228,7 +234,6 @@ fn report(
         log: WholeLog { log_dir, log: OnceCell::new() },
         now_us: surroundings.now_us,
         filter,
-        zone: command_line::zone(matches).map_err(ScanError::Argument)?,
         matches,
         format: command_line::format(matches),
         look: Look { colour: surroundings.colour, person: surroundings.terminal },

@@ -7,7 +7,9 @@ use crate::log::sidecar::Names;
 /// the absence of a name. A report counts by these numbers and asks for texts at the end.
 #[derive(Debug)]
 pub(super) struct AllNames {
-    texts: Vec<Box<str>>,
+    /// All texts, one behind the other, and where each ends.
+    texts: String,
+    ends: Vec<usize>,
     prints: Vec<u64>,
     /// By print: the number that came last with it.
     newest: Map<u64, u32>,
@@ -24,7 +26,8 @@ const INTERNED_MAX: usize = 1 << 22;
 impl Default for AllNames {
     fn default() -> Self {
         Self {
-            texts: vec!["".into()],
+            texts: String::new(),
+            ends: vec![0],
             prints: vec![0],
             newest: Map::default(),
             older: vec![0],
@@ -39,6 +42,9 @@ impl AllNames {
         let mut interned = self.starts.remove(&start).unwrap_or_default();
         let mut numbers = Vec::with_capacity(names.len());
         numbers.push(0);
+        if self.newest.is_empty() {
+            self.newest.reserve(names.len());
+        }
         for code in 1..names.len() {
             let (id, print) = (names.id(code).0 as usize, names.print(code));
             let known = interned.get(id).copied().unwrap_or(0);
@@ -61,25 +67,23 @@ impl AllNames {
 
     /// The text of a number.
     pub(super) fn text(&self, number: u32) -> &str {
-        &self.texts[number as usize]
-    }
-
-    /// One more than the largest number.
-    pub(super) fn len(&self) -> usize {
-        self.texts.len()
+        let number = number as usize;
+        let begin = number.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.texts[begin..self.ends[number]]
     }
 
     fn number(&mut self, print: u64, text: &str) -> u32 {
         let newest = self.newest.get(&print).copied().unwrap_or(0);
         let mut at = newest;
         while at != 0 {
-            if *self.texts[at as usize] == *text {
+            if self.text(at) == text {
                 return at;
             }
             at = self.older[at as usize];
         }
-        let number = self.texts.len() as u32;
-        self.texts.push(text.into());
+        let number = self.ends.len() as u32;
+        self.texts.push_str(text);
+        self.ends.push(self.texts.len());
         self.prints.push(print);
         self.older.push(newest);
         self.newest.insert(print, number);

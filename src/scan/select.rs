@@ -1,9 +1,11 @@
 //! Which rows of a table a filter wants.
 
+use super::condition::{Facts, NumberField, TextField};
 use super::filter::Filter;
 use crate::log::Kind;
 use crate::log::catalog::SegmentView;
-use crate::log::sidecar::{Codes, Column, NameSet, TableKind};
+use crate::log::sidecar::{Codes, Column, NameSet, Names, TableKind, Times};
+use rkyv::rend::{u16_le, u32_le};
 use std::ops::Range;
 
 /// Rows of one table, ascending: ranges that neither touch nor overlap.
@@ -99,7 +101,116 @@ pub(super) fn select(segment: &SegmentView<'_>, filter: &Filter, table: TableKin
         let tags = segment.ask(|sidecar| sidecar.u16s(table, Column::Tag));
         rows.retain(|row| wants_tag(filter, tags[row].to_native()));
     }
+    if let Some(condition) = &filter.condition {
+        let columns = Columns::open(segment, table);
+        let clock = filter.zone.clock();
+        rows.retain(|row| condition.holds(&Row { columns: &columns, row }, &clock));
+    }
     rows
+}
+
+/// The columns of a table that a condition may ask for.
+struct Columns<'v> {
+    segment: &'v SegmentView<'v>,
+    table: TableKind,
+    times: Times<'v>,
+    offs: &'v [u32_le],
+    users: (Codes<'v>, Names<'v>),
+    rooms: (Codes<'v>, Names<'v>),
+    commands: Option<(Codes<'v>, Names<'v>)>,
+    sizes: Option<&'v [u16_le]>,
+    tags: Option<&'v [u16_le]>,
+    sources: Option<&'v [u8]>,
+    directions: Option<&'v [u8]>,
+    statuses: Option<&'v [u8]>,
+    outcomes: Option<&'v [u8]>,
+    errors: Option<&'v [u32_le]>,
+    spans: Option<&'v [u32_le]>,
+}
+
+/// A row as conditions see it.
+struct Row<'c, 'v> {
+    columns: &'c Columns<'v>,
+    row: usize,
+}
+
+impl<'v> Columns<'v> {
+    fn open(segment: &'v SegmentView<'v>, table: TableKind) -> Self {
+        let named =
+            |set| segment.ask(move |sidecar| Ok((sidecar.codes(table, set)?, sidecar.names(set)?)));
+        let of = |one| table == one;
+        let bytes =
+            |one, column| of(one).then(|| segment.ask(move |sidecar| sidecar.bytes(table, column)));
+        let u16s =
+            |one, column| of(one).then(|| segment.ask(move |sidecar| sidecar.u16s(table, column)));
+        let u32s =
+            |one, column| of(one).then(|| segment.ask(move |sidecar| sidecar.u32s(table, column)));
+        Self {
+            segment,
+            table,
+            times: segment.ask(|sidecar| sidecar.times(table)),
+            offs: segment.ask(|sidecar| sidecar.u32s(table, Column::Off)),
+            users: named(NameSet::Users),
+            rooms: named(NameSet::Rooms),
+            commands: of(TableKind::Commands).then(|| named(NameSet::Commands)),
+            sizes: u16s(TableKind::Messages, Column::Size),
+            tags: u16s(TableKind::Others, Column::Tag),
+            sources: bytes(TableKind::Messages, Column::Source),
+            directions: bytes(TableKind::Messages, Column::Direction),
+            statuses: bytes(TableKind::Statuses, Column::Status),
+            outcomes: bytes(TableKind::Commands, Column::Outcome),
+            errors: u32s(TableKind::Statuses, Column::Error),
+            spans: u32s(TableKind::Commands, Column::Duration),
+        }
+    }
+}
+
+impl Facts for Row<'_, '_> {
+    fn kind(&self) -> Option<Kind> {
+        match self.columns.table {
+            TableKind::Messages => Some(Kind::Message),
+            TableKind::Statuses => Some(Kind::Status),
+            TableKind::Commands => Some(Kind::Command),
+            TableKind::Sessions => Some(Kind::Session),
+            TableKind::Metrics => Some(Kind::Metric),
+            TableKind::Others => Kind::from_tag(self.columns.tags?[self.row].to_native()),
+        }
+    }
+
+    fn ts_us(&self) -> Option<i64> {
+        self.kind().map(|_| self.columns.times.at(self.row))
+    }
+
+    fn text(&self, field: TextField) -> Option<&str> {
+        let (codes, names) = match field {
+            TextField::User => self.columns.users,
+            TextField::Room => self.columns.rooms,
+            TextField::Command => self.columns.commands?,
+            TextField::Text => {
+                let off = self.columns.offs[self.row].to_native();
+                let record = self.columns.segment.record(off)?;
+                return std::str::from_utf8(record.message_text()?).ok();
+            }
+        };
+        let code = codes.at(self.row);
+        (code != 0).then(|| names.text(code))
+    }
+
+    fn number(&self, field: NumberField) -> Option<u64> {
+        let (columns, row) = (self.columns, self.row);
+        let byte = |column: Option<&[u8]>| column.map(|column| u64::from(column[row]));
+        let u32 = |column: Option<&[u32_le]>| column.map(|one| u64::from(one[row].to_native()));
+        match field {
+            NumberField::Source => byte(columns.sources),
+            NumberField::Direction => byte(columns.directions),
+            NumberField::Status => byte(columns.statuses),
+            NumberField::Outcome => byte(columns.outcomes),
+            NumberField::Size => columns.sizes.map(|sizes| sizes[row].to_native().into()),
+            NumberField::Error => u32(columns.errors),
+            NumberField::Duration => u32(columns.spans),
+            NumberField::Hour | NumberField::Weekday => None,
+        }
+    }
 }
 
 /// Types of a later version have no time that this version knows, and no name to ask for.

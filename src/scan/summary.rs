@@ -3,7 +3,7 @@
 use super::engine::View;
 use super::filter::Filter;
 use super::render::{Cell, Column};
-use super::{Found, Job, Report, ScanError};
+use super::{Found, Job, Report, ScanError, kernels};
 use crate::log::Kind;
 use crate::log::record::Direction;
 use crate::log::sidecar::{Column as C, NameSet, TableKind};
@@ -34,6 +34,8 @@ struct Counts {
     users: Vec<bool>,
     rooms: Vec<bool>,
     damage_count: u64,
+    /// Messages by size of their text; empty when there are none.
+    sizes: Vec<u64>,
 }
 
 fn run(job: &mut Job<'_>) -> Result<Found, ScanError> {
@@ -66,6 +68,7 @@ impl Default for Counts {
             users: Vec::new(),
             rooms: Vec::new(),
             damage_count: 0,
+            sizes: Vec::new(),
         }
     }
 }
@@ -77,6 +80,10 @@ impl Counts {
             counts = Self::whole(view);
         } else {
             TableKind::ALL.into_iter().for_each(|table| counts.table(view, table));
+        }
+        let messages = view.table(TableKind::Messages);
+        if messages.len() > 0 {
+            counts.sizes = kernels::per_size(&messages).into_iter().map(u64::from).collect();
         }
         counts.damage_count =
             u64::from(view.segment().ask(|sidecar| Ok(sidecar.rollup()?.damage_count.to_native())));
@@ -146,6 +153,8 @@ impl Counts {
         self.last_us = self.last_us.max(part.last_us);
         self.kinds.iter_mut().zip(part.kinds).for_each(|(all, one)| *all += one);
         self.directions.iter_mut().zip(part.directions).for_each(|(all, one)| *all += one);
+        self.sizes.resize(self.sizes.len().max(part.sizes.len()), 0);
+        self.sizes.iter_mut().zip(&part.sizes).for_each(|(all, one)| *all += one);
         for (all, one) in [(&mut self.users, &part.users), (&mut self.rooms, &part.rooms)] {
             all.resize(all.len().max(one.len()), false);
             all.iter_mut().zip(one).for_each(|(all, one)| *all |= one);
@@ -166,6 +175,10 @@ impl Counts {
             ("users".to_owned(), Cell::Count(met(&self.users))),
             ("rooms".to_owned(), Cell::Count(met(&self.rooms))),
         ];
+        for (name, share) in [("text p50", 0.5), ("text p95", 0.95), ("text max", 1.0)] {
+            let size = quantile(&self.sizes, share).map_or(Cell::None, Cell::Count);
+            measures.push((name.to_owned(), size));
+        }
         for direction in Direction::ALL {
             let count = self.directions[*direction as usize];
             measures.push((format!("messages {}", direction.name()), Cell::Count(count)));
@@ -181,6 +194,18 @@ impl Counts {
         }
         measures
     }
+}
+
+/// The smallest size that `share` of all texts do not exceed: exact.
+fn quantile(sizes: &[u64], share: f64) -> Option<u64> {
+    let all: u64 = sizes.iter().sum();
+    let rank = ((all as f64 * share).ceil() as u64).clamp(1, all.max(1));
+    let mut below = 0;
+    let found = sizes.iter().position(|count| {
+        below += count;
+        below >= rank
+    });
+    found.map(|size| size as u64)
 }
 
 fn mark(met: &mut Vec<bool>, number: u32) {

@@ -1,7 +1,9 @@
-//! `top`: the users, rooms or commands with the most messages or calls.
+//! `top`: the users, rooms, commands or words with the most messages, calls or uses.
 
+use super::engine::View;
 use super::render::{Cell, Column};
 use super::{Found, Job, Report, ScanError, kernels};
+use crate::base::hash::Map;
 use crate::log::record::Outcome;
 use crate::log::sidecar::{Column as C, NameSet, TableKind};
 use clap::builder::PossibleValuesParser;
@@ -9,19 +11,33 @@ use clap::{Arg, Command, value_parser};
 
 pub(super) const REPORT: Report = Report {
     name: "top",
-    about: "Lists the busiest users, rooms or commands",
+    about: "Lists the busiest users, rooms or commands, or the words used most",
     filtered: true,
     options,
     run,
 };
 
-const WHAT: [&str; 3] = ["users", "rooms", "commands"];
+const WHAT: [&str; 4] = ["users", "rooms", "commands", "words"];
+
+/// Letters of the shortest word that is counted.
+const WORD_CHARS_MIN: usize = 3;
+/// Letters of the longest one; longer runs are codes and links.
+const WORD_CHARS_MAX: usize = 40;
+/// Words that are kept; beyond, those met once so far are forgotten.
+const WORDS_KEPT_MAX: usize = 1 << 20;
 
 const MESSAGES: &[Column] = &[
     Column { name: "rank", width: 4 },
     Column { name: "name", width: 24 },
     Column { name: "messages", width: 8 },
     Column { name: "share", width: 6 },
+    Column { name: "", width: 24 },
+];
+
+const WORDS: &[Column] = &[
+    Column { name: "rank", width: 4 },
+    Column { name: "word", width: 24 },
+    Column { name: "uses", width: 8 },
     Column { name: "", width: 24 },
 ];
 
@@ -60,6 +76,7 @@ fn run(job: &mut Job<'_>) -> Result<Found, ScanError> {
     match what {
         "users" => messages(job, NameSet::Users, number),
         "rooms" => messages(job, NameSet::Rooms, number),
+        "words" => words(job, number),
         _ => commands(job, number),
     }
 }
@@ -209,4 +226,65 @@ fn commands(job: &mut Job<'_>, number: usize) -> Result<Found, ScanError> {
     }
     rows.end()?;
     Ok(if listed.is_empty() { Found::Nothing } else { Found::Something })
+}
+
+fn words(job: &mut Job<'_>, number: usize) -> Result<Found, ScanError> {
+    let mut counts: Map<Box<str>, u64> = Map::default();
+    let mut forgets = false;
+    job.scan.run(&job.filter, words_of, |part| {
+        for (word, count) in part {
+            *counts.entry(word).or_default() += count;
+        }
+        if counts.len() > WORDS_KEPT_MAX {
+            counts.retain(|_, count| *count > 1);
+            forgets = true;
+        }
+    });
+    if forgets {
+        writeln!(
+            job.words,
+            "note: rare words were forgotten on the way; their counts are too low"
+        )?;
+    }
+    let mut listed: Vec<_> = counts.into_iter().collect();
+    listed.sort_unstable_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+    listed.truncate(number);
+    let most = listed.first().map_or(0, |(_, count)| *count);
+    let mut rows = job.rows(WORDS)?;
+    for (rank, (word, count)) in (1..).zip(&listed) {
+        rows.row(&[
+            Cell::Id(rank),
+            Cell::Text(word.to_string()),
+            Cell::Count(*count),
+            Cell::Bar(*count as f64 / most as f64),
+        ])?;
+    }
+    rows.end()?;
+    Ok(if listed.is_empty() { Found::Nothing } else { Found::Something })
+}
+
+/// Runs of letters and digits with a letter in them, in lower case, each as often as it is used.
+fn words_of(view: &View<'_>) -> Map<Box<str>, u64> {
+    let table = view.table(TableKind::Messages);
+    let mut counts: Map<Box<str>, u64> = Map::default();
+    if table.len() == 0 {
+        return counts;
+    }
+    let offs = table.offs();
+    for row in table.rows() {
+        let text = view.text(offs[row].to_native());
+        for word in text.split(|c: char| !c.is_alphanumeric()) {
+            let len = word.chars().take(WORD_CHARS_MAX + 1).count();
+            let counted = (WORD_CHARS_MIN..=WORD_CHARS_MAX).contains(&len);
+            if !counted || !word.chars().any(char::is_alphabetic) {
+                continue;
+            }
+            let is_lower = !word.chars().any(char::is_uppercase);
+            match counts.get_mut(word).filter(|_| is_lower) {
+                Some(count) => *count += 1,
+                None => *counts.entry(word.to_lowercase().into()).or_default() += 1,
+            }
+        }
+    }
+    counts
 }

@@ -3,6 +3,7 @@
 use super::render::{Cell, Column, Rows};
 use super::{Found, Job, Report, ScanError};
 use crate::log::Log;
+use crate::log::catalog::{Catalog, SidecarState};
 use crate::log::recovery::{Ending, Region};
 use std::io;
 
@@ -48,7 +49,11 @@ fn run(job: &mut Job<'_>) -> Result<Found, ScanError> {
         cells[7] = Cell::Text(problem.to_string());
         rows.row(&cells)?;
     }
+    let note_count = sidecars(job.scan.catalog(), &mut rows)?;
     rows.end()?;
+    if note_count > 0 {
+        writeln!(job.words, "sidecars that do not count: {note_count}; rows answer instead")?;
+    }
     writeln!(
         job.words,
         "segments: {}, records: {}, torn tails: {}, damaged: {}",
@@ -108,6 +113,25 @@ fn segment(log: &Log, index: usize, rows: &mut Rows<'_>, totals: &mut Totals) ->
         rows.row(&cells)?;
     }
     Ok(())
+}
+
+/// A row for each sidecar that is no use. It is no damage: everything in it is made of the segment.
+fn sidecars(catalog: &Catalog, rows: &mut Rows<'_>) -> io::Result<u64> {
+    let mut note_count = 0;
+    for segment in catalog.segments() {
+        let (finding, detail) = match segment.check_sidecar() {
+            SidecarState::Fits | SidecarState::Missing => continue,
+            SidecarState::Stale => ("stale", "made of other bytes than the segment has now"),
+            SidecarState::Damaged => ("unusable", "a checksum is wrong"),
+        };
+        note_count += 1;
+        let path = segment.sidecar_path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let mut cells = row(&name, finding, None);
+        cells[7] = detail.into();
+        rows.row(&cells)?;
+    }
+    Ok(note_count)
 }
 
 fn row(name: &str, finding: &str, region: Option<Region>) -> [Cell; 8] {

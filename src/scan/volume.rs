@@ -40,13 +40,13 @@ fn run(job: &mut Job<'_>) -> Result<Found, ScanError> {
 /// Counts the wanted messages by time.
 pub(super) fn count(job: &Job<'_>, bucket: Bucket) -> Counts {
     let mut counts = Counts::new();
-    let (zone, whole) = (&job.zone, job.filter.is_whole(TableKind::Messages));
+    let (clock, whole) = (job.filter.zone.clock(), job.filter.is_whole(TableKind::Messages));
     job.scan.run(
         &job.filter,
         |view| if whole { by_rollup(view) } else { by_row(view) },
         |minutes| {
             for (minute, count) in minutes {
-                let wall_us = zone.wall_us(minute.saturating_mul(60_000_000));
+                let wall_us = clock.wall_us(minute.saturating_mul(60_000_000));
                 *counts.entry(bucket.of(wall_us)).or_default() += u64::from(count);
             }
         },

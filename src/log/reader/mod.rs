@@ -13,13 +13,17 @@ use super::format::{HeaderError, SEGMENT_HEADER_BYTES, SegmentHeader};
 use super::names::{NamePlace, NameTable};
 use super::record::{Kind, NameId, NameKind, RawRecord, RecordView};
 use super::recovery::{BatchPlace, SegmentScan};
-use super::sidecar::SegmentKey;
 use memmap2::{Advice, Mmap};
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 mod entries;
+mod walk;
+
+pub(super) use walk::give_back;
+
+pub use walk::walk;
 
 pub use entries::{Cursor, Entries, Entry, RecordPosition, UNKNOWN_NAME};
 
@@ -351,19 +355,6 @@ impl Segment {
     /// What a number of this segment names; `None` when the segment does not say.
     pub fn name_of(&self, id: NameId) -> Option<&str> {
         self.names.get(id).map(|place| self.text(place))
-    }
-
-    /// Which bytes a sidecar is made from when it holds the records below `until_seq`.
-    pub fn key(&self, until_seq: u64) -> SegmentKey {
-        let (last_offset, last_crc) = self.scan.last_batch();
-        SegmentKey {
-            salt: self.scan.header.salt,
-            base_seq: self.scan.header.base_seq,
-            until_seq: until_seq.min(self.scan.next_seq),
-            end: self.scan.end,
-            last_offset,
-            last_crc,
-        }
     }
 
     /// The records of a batch of this segment.

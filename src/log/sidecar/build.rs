@@ -9,8 +9,8 @@ use super::{Damaged, SECTION_ALIGN, SectionId, SegmentKey, Sidecar, Writer, time
 use crate::log::archive::history_of;
 use crate::log::directory::LogError;
 use crate::log::format::SegmentHeader;
-use crate::log::reader::Segment;
-use crate::log::record::{Kind, RawRecord};
+use crate::log::reader::{Segment, Trust, walk};
+use crate::log::record::{Kind, NameId, NameKind, RawRecord, RecordView};
 use rkyv::util::AlignedVec;
 use rkyv::{Archive, Serialize};
 use std::fs::OpenOptions;
@@ -36,28 +36,30 @@ pub struct Batches {
     pub base_seqs: Vec<u64>,
 }
 
-/// Makes the sidecar of what `segment` holds below `until_seq`.
-pub fn build(segment: &Segment, until_seq: u64, purpose: Purpose) -> AlignedVec<SECTION_ALIGN> {
+/// Makes the sidecar of what the segment at `path` holds below `until_seq`. `None`: the file is no
+/// segment; its damage is the log's own affair.
+pub fn build(path: &Path, until_seq: u64, purpose: Purpose) -> Option<AlignedVec<SECTION_ALIGN>> {
     let mut made = Made::new(purpose);
-    made.damage_count = segment.scan().corrupt.len() as u32;
-    for (seq, offset, record) in segment.records() {
-        if seq >= until_seq {
-            break;
+    let scan = walk(path, |seq, offset, record| {
+        if seq < until_seq {
+            made.record(offset, record);
         }
-        made.record(segment, offset, &record);
-    }
+    });
+    let scan = scan.ok()?;
+    made.damage_count = scan.corrupt.len() as u32;
     let mut writer = Writer::default();
     let mut batches = Batches::default();
-    for place in &segment.scan().batches {
+    for place in &scan.batches {
         batches.offsets.push(place.offset);
         batches.base_seqs.push(place.base_seq);
     }
     writer.add(SectionId::BATCHES, &batches);
     made.write(&mut writer);
     if purpose == Purpose::File {
-        writer.add(SectionId::HISTORY, &history_of(segment, until_seq));
+        let segment = Segment::open_alone(path, Trust::Checksum).ok()?;
+        writer.add(SectionId::HISTORY, &history_of(&segment, until_seq));
     }
-    writer.finish(&segment.key(until_seq))
+    Some(writer.finish(&SegmentKey::of(&scan, until_seq)))
 }
 
 /// The sidecar of a segment that cannot be read: it has no rows.
@@ -83,13 +85,13 @@ impl Sidecar {
     }
 }
 
-/// Makes the sidecar of `segment` and puts it beside it: written under another name and renamed, so
-/// that a reader meets a whole one or none. Not synced: what a power cut takes is made again.
-pub fn write(segment: &Segment, until_seq: u64) -> Result<PathBuf, LogError> {
-    let dir = segment.path().parent().unwrap_or(Path::new("."));
-    let path = dir.join(Sidecar::file_name(segment.scan().header.base_seq));
-    let draft = path.with_extension("idx.tmp");
-    let bytes = build(segment, until_seq, Purpose::File);
+/// Makes the sidecar of the segment at `segment` and puts it beside it: written under another name
+/// and renamed, so that a reader meets a whole one or none. Not synced: what a power cut takes is
+/// made again. `None`: the file is no segment.
+pub fn write(segment: &Path, until_seq: u64) -> Result<Option<PathBuf>, LogError> {
+    let Some(bytes) = build(segment, until_seq, Purpose::File) else { return Ok(None) };
+    let path = segment.with_extension("idx");
+    let draft = segment.with_extension("idx.tmp");
     let opened =
         OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft);
     let written = opened
@@ -99,7 +101,7 @@ pub fn write(segment: &Segment, until_seq: u64) -> Result<PathBuf, LogError> {
         let _ = std::fs::remove_file(&draft);
         return Err(LogError::io("write", &path)(error));
     }
-    Ok(path)
+    Ok(Some(path))
 }
 
 /// The columns that every table has.
@@ -165,13 +167,13 @@ impl Made {
         }
     }
 
-    fn record(&mut self, segment: &Segment, offset: u32, record: &RawRecord<'_>) {
+    fn record(&mut self, offset: u32, record: &RawRecord<'_>) {
         let kind = record.kind();
-        let Some(table) = TableKind::of(kind) else { return };
+        let Some(table) = TableKind::of(kind) else { return self.name(record) };
         let ts_us = record.ts_us();
         self.latest_us = ts_us.unwrap_or(self.latest_us);
-        let user = self.users.code(record.header.user, segment);
-        let room = self.rooms.code(record.header.room, segment);
+        let user = self.users.code(record.header.user);
+        let room = self.rooms.code(record.header.room);
         let base = &mut self.tables[table.index()];
         base.times.push(self.latest_us);
         base.users.push(user);
@@ -186,7 +188,7 @@ impl Made {
             }
             TableKind::Commands => {
                 let command = record.command().unwrap_or_default();
-                self.command_codes.push(self.commands.code(command, segment));
+                self.command_codes.push(self.commands.code(command));
                 self.durations.push(record.duration_us().unwrap_or(0));
                 self.outcomes.push(record.outcome().unwrap_or(0));
             }
@@ -197,6 +199,19 @@ impl Made {
             TableKind::Metrics => {}
             TableKind::Others => self.tags.push(record.header.tag),
         }
+    }
+
+    fn name(&mut self, record: &RawRecord<'_>) {
+        let Some(RecordView::Name(name)) = RecordView::check(Kind::Name, record.payload) else {
+            return;
+        };
+        let coder = match NameKind::from_byte(name.kind) {
+            Some(NameKind::User) => &mut self.users,
+            Some(NameKind::Room) => &mut self.rooms,
+            Some(NameKind::Command) => &mut self.commands,
+            None => return,
+        };
+        coder.learn(NameId(name.id.to_native()), &name.text);
     }
 
     fn message(&mut self, offset: u32, record: &RawRecord<'_>, user: u32, room: u32) {
@@ -223,30 +238,30 @@ impl Made {
             times::write(&base.times, table, writer);
             codes(&base.users, user_count, table, [Column::User, Column::UserWide], writer);
             codes(&base.rooms, room_count, table, [Column::Room, Column::RoomWide], writer);
-            writer.add(SectionId::column(table, Column::Off), &base.offs);
+            writer.add_rows(SectionId::column(table, Column::Off), &base.offs);
         }
         let messages = |column| SectionId::column(TableKind::Messages, column);
         if self.positions.iter().all(|position| *position <= u64::from(u32::MAX)) {
             let narrow: Vec<_> = self.positions.iter().map(|position| *position as u32).collect();
-            writer.add(messages(Column::Position), &narrow);
+            writer.add_rows(messages(Column::Position), &narrow);
         } else {
-            writer.add(messages(Column::PositionWide), &self.positions);
+            writer.add_rows(messages(Column::PositionWide), &self.positions);
         }
-        writer.add(messages(Column::Size), &self.sizes);
-        writer.add(messages(Column::Source), &self.sources);
-        writer.add(messages(Column::Direction), &self.directions);
+        writer.add_rows(messages(Column::Size), &self.sizes);
+        writer.add_rows(messages(Column::Source), &self.sources);
+        writer.add_rows(messages(Column::Direction), &self.directions);
         let statuses = |column| SectionId::column(TableKind::Statuses, column);
-        writer.add(statuses(Column::Status), &self.statuses);
-        writer.add(statuses(Column::Error), &self.errors);
+        writer.add_rows(statuses(Column::Status), &self.statuses);
+        writer.add_rows(statuses(Column::Error), &self.errors);
         let commands = |column| SectionId::column(TableKind::Commands, column);
         let columns = [Column::Command, Column::CommandWide];
         let command_count = self.commands.len();
         codes(&self.command_codes, command_count, TableKind::Commands, columns, writer);
-        writer.add(commands(Column::Duration), &self.durations);
-        writer.add(commands(Column::Outcome), &self.outcomes);
+        writer.add_rows(commands(Column::Duration), &self.durations);
+        writer.add_rows(commands(Column::Outcome), &self.outcomes);
         let sessions = |column| SectionId::column(TableKind::Sessions, column);
-        writer.add(sessions(Column::Action), &self.actions);
-        writer.add(sessions(Column::CloseCode), &self.close_codes);
+        writer.add_rows(sessions(Column::Action), &self.actions);
+        writer.add_rows(sessions(Column::CloseCode), &self.close_codes);
         writer.add(SectionId::column(TableKind::Others, Column::Tag), &self.tags);
         for coder in [&self.users, &self.rooms, &self.commands] {
             coder.write(writer);
@@ -268,7 +283,7 @@ fn codes(
 ) {
     if name_count <= usize::from(u16::MAX) + 1 {
         let codes: Vec<_> = codes.iter().map(|code| *code as u16).collect();
-        writer.add(SectionId::column(table, narrow), &codes);
+        writer.add_rows(SectionId::column(table, narrow), &codes);
     } else {
         writer.add(SectionId::column(table, wide), &codes.to_vec());
     }

@@ -3,18 +3,18 @@
 use super::Writer;
 use super::names::{NameSet, NamesMade};
 use crate::base::hash::Map;
-use crate::log::reader::{Segment, UNKNOWN_NAME};
+use crate::log::reader::UNKNOWN_NAME;
 use crate::log::record::NameId;
 
 /// Numbers below this are looked up in an array. A server counts from 1, so only a damaged file has
 /// larger ones.
 const DENSE_MAX: usize = 1 << 22;
 
-/// Codes of one set of names, given out at first use.
+/// Codes of one set of names, given out as the names come.
 #[derive(Debug)]
 pub(super) struct Coder {
     set: NameSet,
-    /// Code + 1 by number; 0: not met yet.
+    /// Code by number; 0: no name came for it.
     dense: Vec<u32>,
     far: Map<u32, u32>,
     by_text: Map<Box<str>, u32>,
@@ -32,30 +32,40 @@ impl Coder {
         }
     }
 
-    /// The code of a number of `segment`.
-    pub(super) fn code(&mut self, id: NameId, segment: &Segment) -> u32 {
-        if id == NameId::NONE {
-            return 0;
+    /// A name record came: it stands before the first use of its number.
+    pub(super) fn learn(&mut self, id: NameId, text: &str) {
+        if id == NameId::NONE || self.known(id) != 0 {
+            return;
         }
+        let code = match self.by_text.get(text) {
+            Some(code) => *code,
+            None => {
+                let code = self.made.push(id, text);
+                self.by_text.insert(text.into(), code);
+                code
+            }
+        };
         let index = id.0 as usize;
-        match self.dense.get(index) {
-            Some(0) => {}
-            Some(code) => return code - 1,
-            None if index < DENSE_MAX => self.dense.resize((index + 1).next_power_of_two(), 0),
-            None => {
-                if let Some(code) = self.far.get(&id.0) {
-                    return *code;
-                }
-            }
+        if index >= DENSE_MAX {
+            self.far.insert(id.0, code);
+            return;
         }
-        let code = self.learn(id, segment.name_of(id).unwrap_or(UNKNOWN_NAME));
-        match self.dense.get_mut(index) {
-            Some(place) => *place = code + 1,
-            None => {
-                self.far.insert(id.0, code);
-            }
+        if self.dense.len() <= index {
+            self.dense.resize((index + 1).next_power_of_two(), 0);
         }
-        code
+        self.dense[index] = code;
+    }
+
+    /// The code of a number.
+    #[inline]
+    pub(super) fn code(&mut self, id: NameId) -> u32 {
+        let code = self.known(id);
+        if code != 0 || id == NameId::NONE {
+            return code;
+        }
+        // Its name record was in a damaged region.
+        self.learn(id, UNKNOWN_NAME);
+        self.known(id)
     }
 
     /// Number of codes, 0 included.
@@ -67,12 +77,11 @@ impl Coder {
         self.made.write(self.set, writer);
     }
 
-    fn learn(&mut self, id: NameId, text: &str) -> u32 {
-        if let Some(code) = self.by_text.get(text) {
-            return *code;
+    #[inline]
+    fn known(&self, id: NameId) -> u32 {
+        match self.dense.get(id.0 as usize) {
+            Some(code) => *code,
+            None => self.far.get(&id.0).copied().unwrap_or(0),
         }
-        let code = self.made.push(id, text);
-        self.by_text.insert(text.into(), code);
-        code
     }
 }

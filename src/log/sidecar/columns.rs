@@ -220,9 +220,14 @@ impl Sidecar {
             Some(codes) => Codes::Narrow(codes),
             None => Codes::Wide(self.column(table, wide)?.ok_or(Damaged)?),
         };
+        // In the width of the column, so that the loop is a few instructions for many rows.
         let greatest = match codes {
-            Codes::Narrow(codes) => codes.iter().map(|code| code.to_native().into()).max(),
-            Codes::Wide(codes) => codes.iter().map(|code| code.to_native() as usize).max(),
+            Codes::Narrow(codes) => {
+                codes.iter().map(|code| code.to_native()).max().map(usize::from)
+            }
+            Codes::Wide(codes) => {
+                codes.iter().map(|code| code.to_native()).max().map(|code| code as usize)
+            }
         };
         if greatest.is_none_or(|code| code < name_count) { Ok(codes) } else { Err(Damaged) }
     }

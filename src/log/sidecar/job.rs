@@ -3,7 +3,6 @@
 use super::{Sidecar, write};
 use crate::log::catalog::{Catalog, SidecarState};
 use crate::log::directory::LogError;
-use crate::log::reader::{Segment, Trust};
 use crate::log::sealer::{Job, SealContext};
 use std::path::Path;
 
@@ -27,7 +26,7 @@ impl Job for SidecarJob {
         segment: &Path,
         _base_seq: u64,
     ) -> Result<(), LogError> {
-        make(segment, u64::MAX)
+        write(segment, u64::MAX).map(drop)
     }
 
     /// What an erasure rewrote has a new salt, so that its sidecar is stale.
@@ -45,18 +44,10 @@ pub fn refresh(log_dir: &Path, is_stopping: &dyn Fn() -> bool) -> Result<(), Log
             return Ok(());
         }
         if segment.sidecar_state() != SidecarState::Fits {
-            make(&segment.path, segment.until_seq)?;
+            write(&segment.path, segment.until_seq)?;
         }
     }
     Ok(())
-}
-
-/// A segment that cannot be read has no sidecar: its damage is the log's own affair.
-fn make(segment: &Path, until_seq: u64) -> Result<(), LogError> {
-    match Segment::open_alone(segment, Trust::Checksum) {
-        Ok(segment) if !segment.scan().batches.is_empty() => write(&segment, until_seq).map(drop),
-        _ => Ok(()),
-    }
 }
 
 /// Takes away drafts of a process that died, and sidecars of segments that are gone.

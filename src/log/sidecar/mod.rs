@@ -34,6 +34,7 @@ pub use rollup::{ArchivedRollup, Rollup, SIZE_BUCKETS, size_bucket, size_bucket_
 pub use times::{TIME_BLOCK_ROWS, Times};
 
 use super::format::{RKYV_DESCRIPTOR, SegmentHeader, read_u32, read_u64};
+use super::recovery::SegmentScan;
 use memmap2::Mmap;
 use rkyv::api::low::LowValidator;
 use rkyv::bytecheck::CheckBytes;
@@ -115,11 +116,31 @@ impl Writer {
         self.sections.push((id, bytes.expect("memory takes any archive")));
     }
 
+    /// [`Writer::add`] for a long column, whose memory is asked for once.
+    pub fn add_rows<T>(&mut self, id: SectionId, rows: &Vec<T>)
+    where
+        Vec<T>: for<'a> Serialize<
+            rkyv::api::high::HighSerializer<
+                AlignedVec,
+                rkyv::ser::allocator::ArenaHandle<'a>,
+                Failure,
+            >,
+        >,
+    {
+        assert!(self.sections.iter().all(|(other, _)| *other != id));
+        let memory = AlignedVec::with_capacity(size_of_val(rows.as_slice()) + SECTION_ALIGN);
+        let bytes = rkyv::api::high::to_bytes_in(rows, memory);
+        self.sections.push((id, bytes.expect("memory takes any archive")));
+    }
+
     /// The whole sidecar of the segment with this key.
     pub fn finish(mut self, key: &SegmentKey) -> AlignedVec<SECTION_ALIGN> {
         self.sections.sort_by_key(|(id, _)| *id);
         let table_end = HEADER_BYTES + self.sections.len() * ENTRY_BYTES;
-        let mut out = AlignedVec::<SECTION_ALIGN>::new();
+        let padded = |bytes: &AlignedVec| bytes.len().next_multiple_of(SECTION_ALIGN);
+        let sections_bytes: usize = self.sections.iter().map(|(_, bytes)| padded(bytes)).sum();
+        let whole_bytes = table_end + 2 * SECTION_ALIGN + sections_bytes;
+        let mut out = AlignedVec::<SECTION_ALIGN>::with_capacity(whole_bytes);
         out.extend_from_slice(&SIDECAR_MAGIC);
         out.extend_from_slice(&SIDECAR_VERSION.to_le_bytes());
         out.extend_from_slice(&RKYV_DESCRIPTOR.to_le_bytes());
@@ -141,9 +162,9 @@ impl Writer {
             at = (at + bytes.len()).next_multiple_of(SECTION_ALIGN);
         }
         out.extend_from_slice(&crc32c::crc32c(&out).to_le_bytes());
-        for (_, bytes) in &self.sections {
+        for (_, bytes) in self.sections {
             out.resize(out.len().next_multiple_of(SECTION_ALIGN), 0);
-            out.extend_from_slice(bytes);
+            out.extend_from_slice(&bytes);
         }
         out
     }
@@ -287,6 +308,19 @@ impl Bytes {
 }
 
 impl SegmentKey {
+    /// The key of a segment that was read, for its records below `until_seq`.
+    pub fn of(scan: &SegmentScan, until_seq: u64) -> Self {
+        let (last_offset, last_crc) = scan.last_batch();
+        Self {
+            salt: scan.header.salt,
+            base_seq: scan.header.base_seq,
+            until_seq: until_seq.min(scan.next_seq),
+            end: scan.end,
+            last_offset,
+            last_crc,
+        }
+    }
+
     /// Whether `header` is of the segment that the key names.
     pub fn fits(&self, header: &SegmentHeader) -> bool {
         self.salt == header.salt && self.base_seq == header.base_seq

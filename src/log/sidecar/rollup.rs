@@ -78,9 +78,10 @@ pub(super) struct RollupMade {
     minutes: Map<i64, u32>,
     /// The minute that most rows belong to, with its count so far.
     minute: (i64, u32),
-    active: Map<(i32, u32), ()>,
-    /// The pair that was met last: neighbours are often alike.
-    active_last: (i32, u32),
+    /// Days and users; a pair may stand there twice after a clock jumped back.
+    active: Vec<(i32, u32)>,
+    /// By user: the day noted last.
+    active_last: Vec<i32>,
 }
 
 impl Default for RollupMade {
@@ -97,8 +98,8 @@ impl Default for RollupMade {
             rollup,
             minutes: Map::default(),
             minute: (0, 0),
-            active: Map::default(),
-            active_last: (0, 0),
+            active: Vec::new(),
+            active_last: Vec::new(),
         }
     }
 }
@@ -138,10 +139,20 @@ impl RollupMade {
             self.minute = (minute, 0);
         }
         self.minute.1 += 1;
-        let active = (seen.ts_us.div_euclid(DAY_US) as i32, seen.user);
-        if seen.user != 0 && active != self.active_last {
-            self.active_last = active;
-            self.active.insert(active, ());
+        if seen.user != 0 {
+            self.active(seen.ts_us.div_euclid(DAY_US) as i32, seen.user);
+        }
+    }
+
+    fn active(&mut self, day: i32, user: u32) {
+        let index = user as usize;
+        if self.active_last.len() <= index {
+            // No time of 64 bits falls on this day.
+            self.active_last.resize((index + 1).next_power_of_two(), i32::MIN);
+        }
+        if self.active_last[index] != day {
+            self.active_last[index] = day;
+            self.active.push((day, user));
         }
     }
 
@@ -169,8 +180,9 @@ impl RollupMade {
         let mut minutes: Vec<_> = self.minutes.into_iter().collect();
         minutes.sort_unstable();
         (rollup.minutes, rollup.minute_counts) = minutes.into_iter().unzip();
-        let mut active: Vec<_> = self.active.into_keys().collect();
+        let mut active = self.active;
         active.sort_unstable();
+        active.dedup();
         for pairs in active.chunk_by(|left, right| left.0 == right.0) {
             rollup.days.push(pairs[0].0);
             rollup.day_users.extend(pairs.iter().map(|(_, user)| user));

@@ -194,9 +194,9 @@ fn columns_say_what_the_rows_say() {
         assert!(paths.len() > 1);
         for path in paths {
             let segment = Segment::open_alone(&path, Trust::Validate).unwrap();
-            let idx = write(&segment, u64::MAX).unwrap();
+            let idx = write(&path, u64::MAX).unwrap().unwrap();
             let sidecar = Sidecar::open(&idx).unwrap();
-            assert_eq!(*sidecar.key(), segment.key(u64::MAX));
+            assert_eq!(*sidecar.key(), SegmentKey::of(segment.scan(), u64::MAX));
             sidecar.check().unwrap();
             assert_eq!(by_columns(&sidecar).unwrap(), by_rows(&segment));
             check_rollup(&sidecar, &segment);
@@ -255,7 +255,7 @@ fn no_flipped_byte_changes_an_answer() {
     let path = segment_paths(&scratch).remove(0);
     let segment = Segment::open_alone(&path, Trust::Validate).unwrap();
     let want = by_rows(&segment);
-    let idx = write(&segment, u64::MAX).unwrap();
+    let idx = write(&path, u64::MAX).unwrap().unwrap();
     let intact = std::fs::read(&idx).unwrap();
     let mut caught_count = 0;
     for at in 0..intact.len() {
@@ -305,7 +305,7 @@ fn a_view_falls_back_to_the_rows() {
     };
     assert_eq!(first.sidecar_state(), SidecarState::Missing);
     assert_eq!(rows(first), (want.clone(), false));
-    let idx = write(&log.segments()[0], u64::MAX).unwrap();
+    let idx = write(log.segments()[0].path(), u64::MAX).unwrap().unwrap();
     assert_eq!(first.sidecar_state(), SidecarState::Fits);
     assert_eq!(rows(first), (want.clone(), true));
     // A damaged section is read from the rows, the others from the file.
@@ -315,7 +315,7 @@ fn a_view_falls_back_to_the_rows() {
     std::fs::write(&idx, &bytes).unwrap();
     assert_eq!(rows(first), (want.clone(), true));
     // The sidecar of another segment is stale.
-    write(&log.segments()[1], u64::MAX).unwrap();
+    write(log.segments()[1].path(), u64::MAX).unwrap();
     std::fs::rename(log_dir.join(Sidecar::file_name(catalog.segments()[1].header.base_seq)), &idx)
         .unwrap();
     assert_eq!(first.sidecar_state(), SidecarState::Stale);

@@ -125,7 +125,7 @@ pub(super) fn write(times: &[i64], table: TableKind, writer: &mut Writer) {
     writer.add(id(Column::TimeFloor), &floors);
     writer.add(id(Column::TimeTop), &tops);
     if fits {
-        writer.add(id(Column::TimeDelta), &deltas);
+        writer.add_rows(id(Column::TimeDelta), &deltas);
     } else {
         writer.add(id(Column::TimeWide), &times.to_vec());
     }

@@ -1,0 +1,163 @@
+//! Looks for texts in the raw bytes of a segment.
+//!
+//! ```text
+//!  grams of the sidecar ─▶ blocks that may hold it ─▶ memmem over their bytes ─▶ which row? ─▶ in its text?
+//! ```
+//!
+//! What is found is a row; its bytes are checked when they are shown.
+
+use super::engine::View;
+use crate::base::limits::RECORD_BYTES_MAX;
+use crate::log::record::RawRecord;
+use crate::log::sidecar::{GRAM_BLOCK_BYTES, Needle, TableKind};
+use memchr::memmem::Finder;
+use regex::bytes::{Regex, RegexBuilder};
+use rkyv::rend::u32_le;
+use std::ops::Range;
+
+/// What is looked for.
+#[derive(Debug)]
+pub(super) struct Pattern {
+    how: How,
+    /// What every text with a match has.
+    needle: Needle,
+}
+
+#[derive(Debug)]
+enum How {
+    /// These bytes.
+    Bytes(Finder<'static>),
+    /// A match of this.
+    Regex(Regex),
+}
+
+/// Segment bytes that are searched at a time, so that few of them are in memory at once.
+const STRETCH_BLOCKS: usize = (4 << 20) / GRAM_BLOCK_BYTES;
+
+impl Pattern {
+    /// `regex`: `text` is a regular expression; `caseless`: case does not matter.
+    pub(super) fn new(text: &str, regex: bool, caseless: bool) -> Result<Self, String> {
+        if !regex && !caseless {
+            let how = How::Bytes(Finder::new(text).into_owned());
+            return Ok(Self { how, needle: Needle::exact(text.as_bytes()) });
+        }
+        let escaped = if regex { text.to_owned() } else { regex::escape(text) };
+        let built = RegexBuilder::new(&escaped).case_insensitive(caseless).build();
+        let built = built.map_err(|error| format!("PATTERN is no regular expression: {error}"))?;
+        let needle = if regex { Needle::default() } else { Needle::caseless(text.as_bytes()) };
+        Ok(Self { how: How::Regex(built), needle })
+    }
+}
+
+/// The wanted messages that match, ascending.
+pub(super) fn find(view: &View<'_>, pattern: &Pattern) -> Vec<usize> {
+    let table = view.table(TableKind::Messages);
+    let mut found = Vec::new();
+    if table.len() == 0 {
+        return found;
+    }
+    let offs = table.offs();
+    let candidates = candidates(view, pattern);
+    for rows in table.ranges() {
+        for stretch in stretches(rows.clone(), offs, candidates.as_deref()) {
+            search(view, pattern, offs, stretch, &mut found);
+        }
+    }
+    found
+}
+
+/// A bit for each block that may hold a match; `None`: the sidecar cannot tell.
+fn candidates(view: &View<'_>, pattern: &Pattern) -> Option<Vec<u64>> {
+    if pattern.needle.is_empty() || !view.segment().has_sidecar() {
+        return None;
+    }
+    view.segment().ask(|sidecar| Ok(sidecar.grams()?.map(|grams| grams.blocks(&pattern.needle))))
+}
+
+/// Cuts `rows` into runs that lie in neighbouring candidate blocks.
+fn stretches(
+    rows: Range<usize>,
+    offs: &[u32_le],
+    candidates: Option<&[u64]>,
+) -> impl Iterator<Item = Range<usize>> {
+    let block_of = move |row: usize| offs[row].to_native() as usize / GRAM_BLOCK_BYTES;
+    let wanted = move |block: usize| {
+        candidates.is_none_or(|words| {
+            words.get(block / 64).is_some_and(|word| word >> (block % 64) & 1 == 1)
+        })
+    };
+    // First row behind a block.
+    let behind = move |block: usize, rows: &Range<usize>| {
+        let end = ((block + 1) * GRAM_BLOCK_BYTES) as u64;
+        let rows_left = &offs[rows.clone()];
+        rows.start + rows_left.partition_point(|off| u64::from(off.to_native()) < end)
+    };
+    let mut left = rows;
+    std::iter::from_fn(move || {
+        while !left.is_empty() && !wanted(block_of(left.start)) {
+            left.start = behind(block_of(left.start), &left);
+        }
+        if left.is_empty() {
+            return None;
+        }
+        let begin = left.start;
+        let first = block_of(begin);
+        let mut last = first;
+        while last + 1 < first + STRETCH_BLOCKS && wanted(last + 1) {
+            last += 1;
+            if behind(last, &left) == left.end {
+                break;
+            }
+        }
+        left.start = behind(last, &left);
+        Some(begin..left.start)
+    })
+}
+
+fn search(
+    view: &View<'_>,
+    pattern: &Pattern,
+    offs: &[u32_le],
+    rows: Range<usize>,
+    found: &mut Vec<usize>,
+) {
+    let begin = offs[rows.start].to_native();
+    let end = match offs.get(rows.end) {
+        Some(next) => next.to_native(),
+        None => offs[rows.end - 1].to_native() + RECORD_BYTES_MAX as u32,
+    };
+    let Some(raw) = view.segment().raw(begin, end) else { return };
+    let at = |row: usize| (offs[row].to_native() - begin) as usize;
+    let text = |row: usize| RawRecord::split(raw.get(at(row)..)?)?.0.message_text();
+    match &pattern.how {
+        How::Regex(regex) => {
+            found.extend(rows.filter(|row| text(*row).is_some_and(|text| regex.is_match(text))));
+        }
+        How::Bytes(finder) if finder.needle().is_empty() => found.extend(rows),
+        How::Bytes(finder) => {
+            let mut from = 0;
+            let mut next_row = rows.start;
+            while let Some(hit) = finder.find(raw.get(from..).unwrap_or_default()) {
+                let hit = from + hit;
+                let ahead = &offs[next_row..rows.end];
+                let behind = ahead.partition_point(|off| (off.to_native() - begin) as usize <= hit);
+                let row = next_row + behind.saturating_sub(1);
+                // The bytes may also stand in another record, or beside the text.
+                let is_inside = text(row).is_some_and(|text| {
+                    let start = text.as_ptr().addr() - raw.as_ptr().addr();
+                    hit >= start && hit + finder.needle().len() <= start + text.len()
+                });
+                if !is_inside {
+                    from = hit + 1;
+                    continue;
+                }
+                found.push(row);
+                next_row = row + 1;
+                if next_row >= rows.end {
+                    return;
+                }
+                from = at(next_row);
+            }
+        }
+    }
+}
