@@ -24,6 +24,18 @@ pub(super) struct Filter {
 }
 
 impl Filter {
+    /// Every record but names.
+    pub(super) const EMPTY: Self = Self {
+        since_us: i64::MIN,
+        until_us: i64::MAX,
+        room: None,
+        user: None,
+        kinds: Vec::new(),
+        sources: Vec::new(),
+        condition: None,
+        zone: Zone::UTC,
+    };
+
     pub(super) fn parse(matches: &ArgMatches, now_us: i64) -> Result<Self, String> {
         let text = |name: &str| matches.get_one::<String>(name).cloned();
         let moment = |name: &str, absent: i64| match text(name) {

@@ -61,6 +61,7 @@ use std::cell::OnceCell;
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use zone::Zone;
 
 /// One report: its verb, its options and what it does.
 struct Report {
@@ -116,6 +117,8 @@ struct Job<'a> {
     /// Wall clock, microseconds since 1970.
     now_us: i64,
     filter: Filter,
+    /// That of the filter.
+    zone: Zone,
     matches: &'a ArgMatches,
     format: Format,
     look: Look,
@@ -233,6 +236,7 @@ fn report(
         scan: Scan::new(catalog, thread_count, surroundings.progress),
         log: WholeLog { log_dir, log: OnceCell::new() },
         now_us: surroundings.now_us,
+        zone: filter.zone.clone(),
         filter,
         matches,
         format: command_line::format(matches),

@@ -35,6 +35,11 @@ impl Zone {
         }
     }
 
+    /// [`Clock::wall_us`] for a moment now and then; a clock is for many.
+    pub(super) fn wall_us(&self, ts_us: i64) -> i64 {
+        self.clock().wall_us(ts_us)
+    }
+
     /// Its clock.
     pub(super) fn clock(&self) -> Clock<'_> {
         Clock { zone: self.zone.as_ref(), last: Cell::new((0, 0, 0)) }
