@@ -97,6 +97,12 @@ impl SegmentHeader {
         first
     }
 
+    /// Whether either copy of a page that [`SegmentHeader::decode`] took is damaged.
+    pub(super) fn has_damaged_copy(page: &[u8]) -> bool {
+        let (first, second) = page[..SEGMENT_HEADER_BYTES].split_at(HEADER_COPY_AT);
+        Self::decode_copy(first) != Self::decode_copy(second)
+    }
+
     /// The name of its file.
     pub fn file_name(base_seq: u64) -> String {
         format!("{base_seq:020}.seg")
@@ -199,10 +205,12 @@ mod tests {
     fn survives_one_bad_copy_but_not_two() {
         let page = HEADER.encode();
         assert_eq!(SegmentHeader::decode(&page[..]), Ok(HEADER));
+        assert!(!SegmentHeader::has_damaged_copy(&page[..]));
         for at in 0..COPY_BYTES {
             let mut damaged = page.clone();
             damaged[at] ^= 0x10;
             assert_eq!(SegmentHeader::decode(&damaged[..]), Ok(HEADER), "byte {at}");
+            assert!(SegmentHeader::has_damaged_copy(&damaged[..]), "byte {at}");
             damaged[HEADER_COPY_AT + at] ^= 0x10;
             assert_eq!(SegmentHeader::decode(&damaged[..]), Err(HeaderError::Damaged), "{at}");
         }

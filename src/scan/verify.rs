@@ -94,6 +94,12 @@ fn segment(log: &Log, index: usize, rows: &mut Rows<'_>, totals: &mut Totals) ->
         cells[7] = "these bytes were durable once and are not what was written".into();
         rows.row(&cells)?;
     }
+    for fault in segment.faults() {
+        totals.damage_count += 1;
+        let mut cells = row(&name, "damaged", None);
+        cells[7] = Cell::Text(fault.to_string());
+        rows.row(&cells)?;
+    }
     if let Ending::Torn(region) = scan.ending {
         totals.torn_count += 1;
         let mut cells = row(&name, "torn tail", Some(region));

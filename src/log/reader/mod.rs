@@ -14,6 +14,7 @@ use super::names::{NamePlace, NameTable};
 use super::record::{Kind, NameId, NameKind, RawRecord, RecordView};
 use super::recovery::{BatchPlace, SegmentScan};
 use memmap2::{Advice, Mmap};
+use std::fmt;
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -271,6 +272,32 @@ impl Log {
     }
 }
 
+/// Damage that costs no record by itself: the next one might.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SegmentFault {
+    /// One of the two copies of the segment header.
+    HeaderCopy,
+    /// The file is shorter than it was made. What stood behind its end is gone, and may have been
+    /// records: a cut between two batches leaves no other trace.
+    Short {
+        /// Bytes it has.
+        file_bytes: u64,
+        /// Bytes it was made with.
+        made_bytes: u64,
+    },
+}
+
+impl fmt::Display for SegmentFault {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::HeaderCopy => write!(out, "one of the two copies of the header is damaged"),
+            Self::Short { file_bytes, made_bytes } => {
+                write!(out, "the file was cut to {file_bytes} of its {made_bytes} bytes")
+            }
+        }
+    }
+}
+
 impl Segment {
     /// Maps a file and finds what of it is the log now.
     pub(super) fn open(path: &Path, trust: Trust) -> Result<Self, ProblemKind> {
@@ -325,6 +352,15 @@ impl Segment {
     /// What of it is the log.
     pub fn scan(&self) -> &SegmentScan {
         &self.scan
+    }
+
+    /// What is wrong with the file beside what [`Segment::scan`] says.
+    pub fn faults(&self) -> impl Iterator<Item = SegmentFault> {
+        let (file_bytes, made_bytes) =
+            (self.map.len() as u64, u64::from(self.scan.header.segment_bytes));
+        let copy = SegmentHeader::has_damaged_copy(&self.map).then_some(SegmentFault::HeaderCopy);
+        let short = SegmentFault::Short { file_bytes, made_bytes };
+        copy.into_iter().chain((file_bytes < made_bytes).then_some(short))
     }
 
     /// Every name that the segment explains.
