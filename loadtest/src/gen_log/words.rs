@@ -6,13 +6,13 @@ use super::dice::{Dice, Zipf};
 const WORD_COUNT: usize = 5_000;
 
 /// The most frequent ones, in the order of their rank.
-const FREQUENT: &str = "the to and a you of is it in for we on can have be my that with this not \
-at please your are will from me what as when order time so if do was our how about thanks they but \
-there one today need get hello delivery just yes no know tomorrow know any here which who good help \
-all number send still new would like call price back now week see check where after morning let \
-account day could before invoice until open Monday address problem want right already table door \
-something maybe again between team meeting arrived package refund payment before early late more \
-great sorry möchte straße größe café naïve garçon año niño mañana привет спасибо 你好 谢谢 ありがとう \
+const FREQUENT: &str = "the to and a you of is it in for we on can have be my that with this not
+at please your are will from me what as when order time so if do was our how about thanks they but
+there one today need get hello delivery just yes no know tomorrow any here which who good help
+all number send still new would like call price back now week see check where after morning let
+account day could before invoice until open Monday address problem want right already table door
+something maybe again between team meeting arrived package refund payment early late more great
+sorry möchte straße größe café naïve garçon año niño mañana привет спасибо 你好 谢谢 ありがとう
 नमस्ते שלום مرحبا";
 
 const EMOJI: [&str; 12] = ["🙂", "👍", "😀", "🎉", "❤️", "😅", "🙏", "🚚", "☕", "👋🏽", "🤔", "👩‍💻"];

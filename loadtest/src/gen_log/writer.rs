@@ -68,8 +68,8 @@ impl<'a> LogSink<'a> {
         let recovered = Recovered::read(&dir).map_err(|error| error.to_string())?;
         let now = || NOW_US.load(Ordering::Relaxed);
         let log_options = LogOptions {
-            // Nobody waits for an ack, and the thread never lingers for one.
-            policy: AckPolicy::Os,
+            // Nobody waits for an ack, so work gathers: full batches, as under load.
+            policy: AckPolicy::Memory,
             segment_bytes: self.options.segment_mib << 20,
             ..LogOptions::new(self.options.shards, self.options.seed, now)
         };
