@@ -1,5 +1,7 @@
 //! The one integration binary: every module is a behaviour of the running programs or of the tree.
 
+mod crash;
+
 mod documents;
 
 mod edges;

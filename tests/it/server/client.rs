@@ -99,6 +99,15 @@ impl Client {
         id
     }
 
+    /// The same, to a server that may be gone.
+    pub fn try_post(&mut self, verb: &str, room: &str, d: Value) -> u32 {
+        self.id += 1;
+        let id = self.id;
+        let text = json!({"t": verb, "id": id, "room": room, "d": d}).to_string();
+        self.write(Message::text(text));
+        id
+    }
+
     /// Sends a request and waits for its reply; events are kept for [`Client::expect`].
     pub fn request(&mut self, verb: &str, room: &str, d: Value) -> Value {
         let id = self.post(verb, room, d);

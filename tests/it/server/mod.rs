@@ -1,9 +1,9 @@
 //! The running server, from the outside: every test starts the real program, talks to it over
 //! sockets, and names the behaviour whose failure it would show.
 
-mod client;
+pub mod client;
 
-mod process;
+pub mod process;
 
 mod raw;
 

@@ -245,6 +245,41 @@ impl Server {
         child.wait().expect("our child");
     }
 
+    /// SIGKILL, unless it has ended by itself.
+    pub fn end(&mut self) {
+        if self.child.is_some() {
+            self.kill9();
+        }
+    }
+
+    /// SIGSTOP, and waits until no thread is within a system call any more.
+    pub fn freeze(&self) {
+        self.signal(libc::SIGSTOP);
+        let begin = Instant::now();
+        let tasks = format!("/proc/{}/task", self.pid());
+        let is_still = |task: &Path| {
+            // A thread that has just ended is as still as one that is stopped.
+            let stat = fs::read_to_string(task.join("stat")).unwrap_or_default();
+            // Workers of io_uring belong to the kernel and are not stopped.
+            stat.contains("(iou-") || stat.rsplit_once(") ").is_none_or(|(_, s)| s.starts_with('T'))
+        };
+        while !fs::read_dir(&tasks).expect("it runs").flatten().all(|task| is_still(&task.path())) {
+            assert!(begin.elapsed() < PATIENCE, "a thread does not stop");
+            std::thread::sleep(Duration::from_micros(200));
+        }
+    }
+
+    /// SIGCONT.
+    pub fn thaw(&self) {
+        self.signal(libc::SIGCONT);
+    }
+
+    fn signal(&self, signal: i32) {
+        // SAFETY: a plain system call; the process is our child and not yet waited for.
+        let answer = unsafe { libc::kill(self.pid() as i32, signal) };
+        assert_eq!(answer, 0, "{}", std::io::Error::last_os_error());
+    }
+
     /// SIGTERM, without waiting.
     pub fn ask_to_stop(&self) {
         let status = Command::new("kill").arg("-TERM").arg(self.pid().to_string()).status();

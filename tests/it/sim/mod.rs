@@ -25,7 +25,7 @@ mod oracle;
 
 mod plan;
 
-mod prng;
+pub mod prng;
 
 mod records;
 
