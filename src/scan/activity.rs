@@ -116,6 +116,15 @@ impl Activity {
         self.periods().map(|pairs| pairs[0].0).collect()
     }
 
+    /// Distinct users of some periods.
+    pub(super) fn users_in(&self, periods: std::ops::RangeInclusive<i32>) -> u64 {
+        let begin = self.pairs.partition_point(|(period, _)| period < periods.start());
+        let end = self.pairs.partition_point(|(period, _)| period <= periods.end());
+        let mut seen = vec![false; self.last.len()];
+        let users = self.pairs[begin..end.max(begin)].iter();
+        users.filter(|(_, user)| !std::mem::replace(&mut seen[*user as usize], true)).count() as u64
+    }
+
     /// Of periods that are days: active users of every day of `days`, those without any included.
     pub(super) fn engaged(&self, days: std::ops::RangeInclusive<i32>) -> Vec<Engaged> {
         let mut week = Window::new(7, self.last.len());

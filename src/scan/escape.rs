@@ -66,6 +66,26 @@ pub(super) fn csv(text: &str, out: &mut String) {
     }
 }
 
+/// `text` for HTML, between tags or in a quoted attribute, with unsafe characters escaped as for a
+/// terminal.
+pub(super) fn html(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            _ if is_unsafe(character) => {
+                let _ = write!(out, "\\u{{{:x}}}", u32::from(character));
+            }
+            _ => out.push(character),
+        }
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -96,6 +116,13 @@ mod tests {
     }
 
     #[test]
+    fn nothing_breaks_out_of_html() {
+        let evil = "<script>'\"&\u{202e}</script>";
+        let want = "&lt;script&gt;&#39;&quot;&amp;\\u{202e}&lt;/script&gt;";
+        assert_eq!(html(evil), want);
+    }
+
+    #[test]
     fn no_unsafe_character_leaves() {
         for code in 0..0x11_0000 {
             let Some(character) = char::from_u32(code) else { continue };
@@ -104,6 +131,7 @@ mod tests {
             terminal(&text, &mut out);
             json(&text, &mut out);
             csv(&text, &mut out);
+            out.push_str(&html(&text));
             assert!(!out.chars().any(is_unsafe), "U+{code:04X}");
         }
     }

@@ -24,6 +24,7 @@ mod fates;
 mod filter;
 mod grep;
 mod heatmap;
+mod html;
 mod kernels;
 mod latency;
 mod meta_errors;
@@ -90,6 +91,7 @@ const REPORTS: &[Report] = &[
     deliveries::REPORT,
     latency::REPORT,
     audit::REPORT,
+    html::REPORT,
     verify::REPORT,
     export::REPORT,
 ];

@@ -1,6 +1,6 @@
 //! Days, weeks and months: the periods that people come back in.
 
-use super::bucket::Bucket;
+use super::bucket::{Bucket, DAY_US};
 use super::zone::Zone;
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgMatches};
@@ -37,6 +37,11 @@ impl Period {
     pub(super) fn of(self, ts_us: i64, zone: &Zone) -> i32 {
         let number = self.bucket().of(zone.wall_us(ts_us));
         i32::try_from(number).expect("microseconds of 64 bits are fewer days than that")
+    }
+
+    /// The number of the period that holds a day since 1970.
+    pub(super) fn of_day(self, day: i32) -> i32 {
+        self.of(i64::from(day).saturating_mul(DAY_US), &Zone::UTC)
     }
 
     /// The date of its first day; of a month, `2026-11`.

@@ -3,6 +3,7 @@
 use super::bucket::Bucket;
 use super::facts::{self, Names, People, Said};
 use super::filter::Filter;
+use super::period::Period;
 use super::quantiles::Quantiles;
 use super::render::{Cell, Column, Rows};
 use super::zone::Zone;
@@ -39,6 +40,10 @@ pub(super) enum Per {
     Agent,
     /// Hour of the day of the question.
     Hour,
+    /// Day of the question.
+    Day,
+    /// One row for everything.
+    All,
 }
 
 /// Who asks.
@@ -119,6 +124,8 @@ impl Waits {
         match self.per {
             Per::Room => room,
             Per::Agent => agent,
+            Per::All => 0,
+            Per::Day => Period::Day.of(ts_us, &self.zone) as u32,
             Per::Hour => Bucket::Hour.of(self.zone.wall_us(ts_us)).rem_euclid(24) as u32,
         }
     }
@@ -198,7 +205,7 @@ fn run(job: &mut Job<'_>) -> Result<Found, ScanError> {
     let name = |key: u32| match per {
         Per::Room => people.rooms.text(key).to_owned(),
         Per::Agent => people.users.text(key).to_owned(),
-        Per::Hour => format!("{key:02}"),
+        _ => format!("{key:02}"),
     };
     for key in unanswered.keys() {
         waits.by_key.entry(*key).or_default();
@@ -216,7 +223,7 @@ fn run(job: &mut Job<'_>) -> Result<Found, ScanError> {
     let columns = match per {
         Per::Room => const { &columns("room") },
         Per::Agent => const { &columns("agent") },
-        Per::Hour => const { &columns("hour") },
+        _ => const { &columns("hour") },
     };
     let longest = all.iter_mut().map(|(_, _, spans)| spans.at_us(0.5)).max().unwrap_or(0);
     let mut rows = Rows::begin(job.out, job.format, job.look, columns)?;

@@ -45,7 +45,7 @@ fn message(o: u64, text: &str, source: Source, direction: Direction) -> MessageV
 }
 
 /// Six records of an evening, and the stop.
-fn evening(scratch: &Scratch) {
+pub(super) fn evening(scratch: &Scratch) {
     let (writer, mut producer) = start(scratch);
     let ann = producer.intern(NameKind::User, "ann").unwrap();
     let bob = producer.intern(NameKind::User, "bob").unwrap();
@@ -82,7 +82,7 @@ fn evening(scratch: &Scratch) {
 }
 
 /// Runs a command line on the scratch directory: status, stdout, stderr.
-fn scan(scratch: &Scratch, line: &str) -> (u8, String, String) {
+pub(super) fn scan(scratch: &Scratch, line: &str) -> (u8, String, String) {
     let mut arguments = vec!["--data".into(), scratch.path().as_os_str().to_owned()];
     arguments.extend(line.split_whitespace().map(OsString::from));
     run_with(&arguments, &mut || false)

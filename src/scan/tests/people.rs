@@ -177,8 +177,8 @@ fn odd_logs() {
     let (writer, _) = start(&empty);
     writer.stop().unwrap();
     for report in REPORTS_OF_PEOPLE {
-        for format in Format::ALL {
-            let line = format!("{report} --format {}", format.name());
+        for format in Format::ALL.map(Format::name) {
+            let line = format!("{report} --format {format}");
             for (scratch, want) in [(&one, 0), (&all, 0), (&jumps, 0), (&empty, 1)] {
                 let (status, out, words) = scan(scratch, &line);
                 assert_eq!(status, want, "{line}: {words}");
