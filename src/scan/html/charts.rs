@@ -136,11 +136,8 @@ pub(super) fn lines(frame: &Frame<'_>, series: &[Series<'_>]) -> String {
                 path.push_str("h3");
             }
         }
-        let _ = write!(
-            shapes,
-            "<path class=\"line\" stroke=\"var(--{})\" d=\"{path}\"/>",
-            one.colour
-        );
+        let _ =
+            write!(shapes, "<path class=\"line\" stroke=\"var(--{})\" d=\"{path}\"/>", one.colour);
     }
     let slot = WIDTH / count.max(1) as f64;
     for (index, label) in frame.labels.iter().enumerate() {

@@ -1,6 +1,6 @@
 //! The page: head, headline numbers, sections, and what its words mean.
 
-use super::charts::{spark_line, Unit};
+use super::charts::{Unit, spark_line};
 use super::gather::{Numbers, Totals, share};
 use super::sections;
 use crate::scan::conversations::State;
@@ -13,20 +13,38 @@ const STYLE: &str = include_str!("style.css");
 
 /// What the words of the page mean.
 const NOTES: &[(&str, &str)] = &[
-    ("Active user", "wrote at least one message in that time. Weekly and monthly count the 7 and 30 \
-        days that end with a day."),
-    ("New user", "wrote their first message ever, as far as the log reaches back. A cohort is all \
-        users who were new in a week."),
-    ("Response time", "from a customer's first unanswered WhatsApp message to the next message that \
+    (
+        "Active user",
+        "wrote at least one message in that time. Weekly and monthly count the 7 and 30 \
+        days that end with a day.",
+    ),
+    (
+        "New user",
+        "wrote their first message ever, as far as the log reaches back. A cohort is all \
+        users who were new in a week.",
+    ),
+    (
+        "Response time",
+        "from a customer's first unanswered WhatsApp message to the next message that \
         anybody else writes in that room, whoever or whatever that is. Median: half are faster. \
-        95 %: one in twenty is slower."),
-    ("Conversation", "the messages of a room with a customer until 24 hours of silence. Waiting: a \
+        95 %: one in twenty is slower.",
+    ),
+    (
+        "Conversation",
+        "the messages of a room with a customer until 24 hours of silence. Waiting: a \
         customer's message has no answer; overdue: for more than 30 minutes; missed: until the \
-        conversation ended."),
-    ("Delivered, read", "as WhatsApp reports it for each message; what was read counts as \
-        delivered. Customers may switch off read receipts."),
-    ("Server latency", "measured by the server itself. p50: half are faster; p99: one in a hundred \
-        is slower."),
+        conversation ended.",
+    ),
+    (
+        "Delivered, read",
+        "as WhatsApp reports it for each message; what was read counts as \
+        delivered. Customers may switch off read receipts.",
+    ),
+    (
+        "Server latency",
+        "measured by the server itself. p50: half are faster; p99: one in a hundred \
+        is slower.",
+    ),
     ("Change", "compares with as many days directly before."),
 ];
 

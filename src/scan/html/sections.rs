@@ -101,8 +101,8 @@ fn heat(numbers: &Numbers) -> Option<String> {
 
 fn engagement(numbers: &Numbers) -> Option<String> {
     let last = numbers.engaged.last()?;
-    let mean = numbers.engaged.iter().map(|one| one.daily).sum::<u64>()
-        / numbers.engaged.len() as u64;
+    let mean =
+        numbers.engaged.iter().map(|one| one.daily).sum::<u64>() / numbers.engaged.len() as u64;
     let say = format!(
         "{} people on an average day; {} in the last 7 days, {} in the last 30.",
         spark::grouped(mean),
@@ -137,8 +137,11 @@ fn newcomers(numbers: &Numbers) -> Option<String> {
         spark::grouped(numbers.now.new_users),
         spark::grouped(numbers.now.users)
     );
-    let frame =
-        Frame { alt: format!("New and known users by day. {say}"), labels: &labels, unit: Unit::Count };
+    let frame = Frame {
+        alt: format!("New and known users by day. {say}"),
+        labels: &labels,
+        unit: Unit::Count,
+    };
     let some = |values: Vec<u64>| values.into_iter().map(Some).collect();
     let all = [
         Series { name: "known", colour: "blue", values: some(known) },
@@ -341,9 +344,12 @@ fn funnel(fates: &Fates, numbers: &Numbers) -> Option<String> {
         );
     };
     row("handed over", all.messages, "", "grey");
-    for (step, colour) in
-        [(Step::Sent, "blue"), (Step::Delivered, "teal"), (Step::Read, "green"), (Step::Failed, "red")]
-    {
+    for (step, colour) in [
+        (Step::Sent, "blue"),
+        (Step::Delivered, "teal"),
+        (Step::Read, "green"),
+        (Step::Failed, "red"),
+    ] {
         let mut spans = fates.spans[step as usize].clone();
         let after = if spans.count() > 0 { spark::span(spans.at_us(0.5)) } else { String::new() };
         row(step.name(), all.of(step), &after, colour);

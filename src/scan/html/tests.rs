@@ -1,7 +1,7 @@
 //! The page over logs made by hand: whole, escaped, and the same numbers as the reports.
 
-use crate::scan::tests::{evening, scan};
 use crate::log::scratch::Scratch;
+use crate::scan::tests::{evening, scan};
 
 #[test]
 fn a_page_is_one_file_and_escapes_strangers() {
@@ -24,7 +24,10 @@ fn a_page_is_one_file_and_escapes_strangers() {
         let open = count(&format!("<{tag} ")) + count(&format!("<{tag}>"));
         assert_eq!(open, count(&format!("</{tag}>")), "{tag}");
     }
-    assert_eq!(page.matches("<svg role=\"img\" aria-label=\"").count(), page.matches("role=").count());
+    assert_eq!(
+        page.matches("<svg role=\"img\" aria-label=\"").count(),
+        page.matches("role=").count()
+    );
 }
 
 #[test]
