@@ -103,6 +103,8 @@ def exports():
                        "text": "VARCHAR", "erased": "BOOLEAN", "buckets": "BLOB"}.items():
         if described[name] != want:
             fault(f"DuckDB: {name} is {described[name]}, {want} wanted")
+    if polars.read_ipc(paths["arrow"]).height != frame.height:
+        fault("Polars reads another number of rows from arrow")
     arrow = pyarrow.ipc.open_file(paths["arrow"]).read_all()
     for name in ("kind", "source", "status"):
         if not pyarrow.types.is_dictionary(arrow.schema.field(name).type):
