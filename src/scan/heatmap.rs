@@ -37,6 +37,9 @@ fn run(job: &mut Job<'_>) -> Result<Found, ScanError> {
     let week = count(job);
     let most = week.iter().copied().max().unwrap_or(0);
     if most == 0 {
+        // No rows is an answer too: programs expect brackets around it.
+        let columns = if job.format == Format::Table { PICTURE } else { NUMBERS };
+        job.rows(columns)?.end()?;
         return Ok(Found::Nothing);
     }
     if job.format == Format::Table {

@@ -184,6 +184,10 @@ def summary(db, where, arguments):
                      from r where {where}""").fetchone()
     want = {"records": row[0], "first": row[1] and moment(row[1]), "last": row[2] and moment(row[2]),
             "users": row[3], "rooms": row[4]}
+    sizes = [row[0] for row in db.execute(
+        f"select octet_length(encode(text)) from r where kind = 'message' and {where}").fetchall()]
+    for name, q in (("p50", .5), ("p95", .95), ("max", 1)):
+        want[f"text {name}"] = rank(sizes, q) if sizes else None
     for direction in ("in", "out", "internal"):
         want[f"messages {direction}"] = db.execute(
             f"select count(*) from r where kind = 'message' and direction = '{direction}' and {where}").fetchone()[0]
