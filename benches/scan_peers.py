@@ -3,7 +3,7 @@
     scan_peers.py prepare SOURCE.parquet FOLDER    makes each engine its favourite file
     scan_peers.py ask FOLDER ENGINE ROUNDS         prints a JSON line per question
     scan_peers.py ours SCAN DATA LABEL ROUNDS      the same of ringpost-scan
-    scan_peers.py table LINES                      all of them as a table
+    scan_peers.py table LINES SHARE_MAX            all of them as a table
 
 CPU time of the query alone, best of the rounds, one thread; what is counted is the process's own
 user and system time around the call, so the engine's start and the opening of the file are outside.
@@ -120,8 +120,9 @@ def ours(scan, data, label, rounds):
                           "answer": found}))
 
 
-def table(lines):
-    """Markdown of all that was asked; the exit status says whether all answers are the same."""
+def table(lines, share_max):
+    """Markdown of all that was asked; whether all answers are the same, and the sidecars' CPU time
+    is at most this share of the fastest peer's."""
     best, answers = {}, {}
     for line in map(json.loads, lines):
         key = line["engine"], line["question"]
@@ -139,6 +140,10 @@ def table(lines):
         if engine not in peers:
             cells = [f"{best[engine, name] / fastest[name]:.2f}" for name in QUESTIONS]
             print(f"| {engine} / fastest peer | " + " | ".join(cells) + " |")
+    kept = all(best[engine, name] <= share_max * fastest[name]
+               for engine in engines if engine.endswith("sidecars") for name in QUESTIONS)
+    if not kept:
+        print(f"TOO SLOW: more than {share_max} of the fastest peer")
     equal = True
     for name, given in answers.items():
         first = next(iter(given.values()))
@@ -147,7 +152,7 @@ def table(lines):
                 equal = False
                 print(f"DIFFERENT: {name}: {engine} says {one}, {next(iter(given))} says {first}")
     print(f"answers {'equal' if equal else 'DIFFER'}: " + json.dumps({n: next(iter(a.values())) for n, a in answers.items()}))
-    return equal
+    return equal and kept
 
 
 verb, arguments = sys.argv[1], sys.argv[2:]
@@ -158,4 +163,4 @@ elif verb == "ask":
 elif verb == "ours":
     ours(arguments[0], arguments[1], arguments[2], int(arguments[3]))
 else:
-    sys.exit(not table(open(arguments[0], encoding="utf-8")))
+    sys.exit(not table(open(arguments[0], encoding="utf-8"), float(arguments[1])))

@@ -8,7 +8,8 @@
 #   tests/oracles/scan.sh --full      and one of a million
 #
 # The logs are empty, of one record, and of everything at once: clocks that go back, times decades
-# ahead, names that break naive programs, three starts of the server, many segments.
+# ahead, names that break naive programs, three starts of the server, many segments. Each is asked
+# twice: without sidecars, and with those that a server makes when it starts on the log.
 # Exit code 77 when the Python packages cannot be had.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 1
@@ -22,7 +23,7 @@ case "$mode" in
 --smoke) ;;
 --full) profile=release build=(--release) ;;
 *)
-    sed -n '2,14s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
+    sed -n '2,15s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
     exit 2
     ;;
 esac
@@ -40,10 +41,37 @@ install_peers || {
 
 cargo build --quiet "${build[@]}" --features export --bin ringpost-scan || exit 1
 cargo build --quiet "${build[@]}" --package ringpost-load || exit 1
+cargo build --quiet "${build[@]}" --bin ringpost || exit 1
 scan=$target/$profile/ringpost-scan load=$target/$profile/ringpost-load
 scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
+server_pid=
+stop() {
+    [ -n "$server_pid" ] && kill "$server_pid" 2>/dev/null && wait "$server_pid" 2>/dev/null
+    rm -rf "$scratch"
+}
+trap stop EXIT
 trap 'exit 1' INT TERM
+
+# sidecars LOG: until every segment but the one being written has one.
+sidecars() {
+    local tries=0
+    "$target/$profile/ringpost" --dev --listen 127.0.0.1:0 --data "$1" --shards 1 \
+        >"$scratch/stdout" 2>"$scratch/stderr" &
+    server_pid=$!
+    until grep -q '^ringpost listening' "$scratch/stdout" &&
+        [ "$(find "$1/log" -name '*.idx' | wc -l)" -ge $(($(find "$1/log" -name '*.seg' | wc -l) - 1)) ]; do
+        tries=$((tries + 1))
+        if [ "$tries" -gt 600 ] || ! kill -0 "$server_pid" 2>/dev/null; then
+            echo "no sidecars:"
+            cat "$scratch/stderr"
+            return 1
+        fi
+        sleep 0.1
+    done
+    kill "$server_pid"
+    wait "$server_pid"
+    server_pid=
+}
 
 # log NAME OPTION…: makes a log, and judges all that is asked of it.
 log() {
@@ -53,6 +81,8 @@ log() {
         cat "$scratch/$name.words"
         return 1
     }
+    "$tools/scan/bin/python" tests/oracles/scan.py "$scan" "$scratch/$name" "$scratch" || return 1
+    sidecars "$scratch/$name" || return 1
     "$tools/scan/bin/python" tests/oracles/scan.py "$scan" "$scratch/$name" "$scratch" || return 1
     rm -rf "${scratch:?}/$name"
 }
