@@ -119,7 +119,11 @@ impl Catalog {
             self.problems.push(Problem { path, what: ProblemKind::Gone });
         }
         if let Some(older) = self.segments.last_mut() {
-            older.until_seq = info.header.base_seq;
+            // As `Segment::yield_to` has it: a successor that follows an older segment says that
+            // nothing of this one counts.
+            let base_seq = older.header.base_seq;
+            let is_followed = info.header.prev_base_seq.is_some_and(|prev| prev >= base_seq);
+            older.until_seq = if is_followed { info.header.base_seq } else { base_seq };
         }
         self.segments.push(info);
     }

@@ -139,7 +139,12 @@ fn search(
             let mut next_row = rows.start;
             while let Some(hit) = finder.find(raw.get(from..).unwrap_or_default()) {
                 let hit = from + hit;
-                let ahead = &offs[next_row..rows.end];
+                // The row is near: look twice as far until it is passed.
+                let mut reach = 1;
+                while next_row + reach < rows.end && at(next_row + reach) <= hit {
+                    reach *= 2;
+                }
+                let ahead = &offs[next_row..(next_row + reach).min(rows.end)];
                 let behind = ahead.partition_point(|off| (off.to_native() - begin) as usize <= hit);
                 let row = next_row + behind.saturating_sub(1);
                 // The bytes may also stand in another record, or beside the text.

@@ -2,8 +2,9 @@
 
 use super::render::{Cell, Column, Rows};
 use super::{Found, Job, Report, ScanError};
-use crate::log::Log;
-use crate::log::catalog::{Catalog, SidecarState};
+use crate::log::RecordView;
+use crate::log::catalog::{Catalog, SegmentInfo, SidecarState};
+use crate::log::reader::{Problem, walk};
 use crate::log::recovery::{Ending, Region};
 use std::io;
 
@@ -37,11 +38,11 @@ struct Totals {
 fn run(job: &mut Job<'_>) -> Result<Found, ScanError> {
     let mut totals = Totals::default();
     let mut rows = Rows::begin(job.out, job.format, job.look, COLUMNS)?;
-    let log = job.log.get()?;
-    for index in 0..log.segments().len() {
-        segment(log, index, &mut rows, &mut totals)?;
+    let catalog = job.scan.catalog();
+    for info in catalog.segments() {
+        segment(info, &mut rows, &mut totals)?;
     }
-    for problem in log.problems() {
+    for problem in catalog.problems() {
         let loss = problem.what.is_loss();
         totals.damage_count += u64::from(loss);
         let name = problem.path.file_name().unwrap_or_default().to_string_lossy();
@@ -49,7 +50,7 @@ fn run(job: &mut Job<'_>) -> Result<Found, ScanError> {
         cells[7] = Cell::Text(problem.to_string());
         rows.row(&cells)?;
     }
-    let note_count = sidecars(job.scan.catalog(), &mut rows)?;
+    let note_count = sidecars(catalog, &mut rows)?;
     rows.end()?;
     if note_count > 0 {
         writeln!(job.words, "sidecars that do not count: {note_count}; rows answer instead")?;
@@ -66,11 +67,34 @@ fn run(job: &mut Job<'_>) -> Result<Found, ScanError> {
     })
 }
 
-/// One row for the segment, and one for each thing that is wrong with it.
-fn segment(log: &Log, index: usize, rows: &mut Rows<'_>, totals: &mut Totals) -> io::Result<()> {
-    let segment = &log.segments()[index];
-    let scan = segment.scan();
-    let name = segment.path().file_name().unwrap_or_default().to_string_lossy();
+/// A record whose bytes are what was written, and yet no archive of its type.
+struct BadArchive {
+    seq: u64,
+    place: Region,
+}
+
+/// One row for the segment, and one for each thing that is wrong with it. A segment is read in one
+/// pass that keeps nothing, so that a log of any size needs the memory of some batches.
+fn segment(info: &SegmentInfo, rows: &mut Rows<'_>, totals: &mut Totals) -> io::Result<()> {
+    let name = info.path.file_name().unwrap_or_default().to_string_lossy();
+    let mut bad = Vec::new();
+    let walked = walk(&info.path, |seq, begin, record| {
+        let is_bad = |kind| RecordView::check(kind, record.payload).is_none();
+        if seq < info.until_seq && record.kind().is_some_and(is_bad) {
+            let place = Region { begin, end: begin + record.header.stride() as u32 };
+            bad.push(BadArchive { seq, place });
+        }
+    });
+    let mut scan = match walked {
+        Ok(scan) => scan,
+        Err(what) => {
+            totals.damage_count += u64::from(what.is_loss());
+            let mut cells = row(&name, "unreadable", None);
+            cells[7] = Cell::Text(Problem { path: info.path.clone(), what }.to_string());
+            return rows.row(&cells);
+        }
+    };
+    scan.supersede(info.until_seq);
     let finding = match scan.ending {
         Ending::Sealed => "sealed",
         Ending::Open | Ending::Torn(_) => "open",
@@ -106,15 +130,10 @@ fn segment(log: &Log, index: usize, rows: &mut Rows<'_>, totals: &mut Totals) ->
         cells[7] = "never synced as a whole; nothing of it was acknowledged".into();
         rows.row(&cells)?;
     }
-    for entry in log.entries_of(index) {
-        if entry.kind().is_none() || entry.view().is_some() {
-            continue;
-        }
+    for BadArchive { seq, place } in bad {
         totals.damage_count += 1;
-        let begin = entry.position.offset;
-        let end = begin + entry.record.header.stride() as u32;
-        let mut cells = row(&name, "bad archive", Some(Region { begin, end }));
-        cells[6] = Cell::Id(entry.seq);
+        let mut cells = row(&name, "bad archive", Some(place));
+        cells[6] = Cell::Id(seq);
         cells[7] = "the checksum is right, the record is none: another program wrote it".into();
         rows.row(&cells)?;
     }
