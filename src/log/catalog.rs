@@ -82,6 +82,10 @@ impl Catalog {
                 Err(ProblemKind::Header(HeaderError::Unborn)) if newest == Some(base_seq) => {
                     continue;
                 }
+                // Retention took it since the listing.
+                Err(ProblemKind::Unreadable(error)) if error.kind() == io::ErrorKind::NotFound => {
+                    continue;
+                }
                 Err(what) => what,
             };
             catalog.problems.push(Problem { path, what });

@@ -321,3 +321,34 @@ fn a_view_falls_back_to_the_rows() {
     assert_eq!(first.sidecar_state(), SidecarState::Stale);
     assert_eq!(rows(first), (want, false));
 }
+
+#[test]
+fn the_seal_thread_makes_what_is_missing_and_sweeps_what_is_left_over() {
+    let scratch = Scratch::new("sidecar-job");
+    fill(&scratch, 2_000, DENSE);
+    let log_dir = scratch.path().join("log");
+    let leftovers = [Sidecar::file_name(77_777), format!("{:020}.idx.tmp", 0)];
+    for name in &leftovers {
+        std::fs::write(log_dir.join(name), "x").unwrap();
+    }
+    let dir = DataDir::lock(scratch.path()).unwrap();
+    let recovered = Recovered::read(&dir).unwrap();
+    let options = LogOptions { segment_bytes: 192 * 1_024, ..LogOptions::new(1, 7, || 0) };
+    let (writer, _producers) =
+        LogWriter::start(dir, &recovered, options, Box::new(|_| ())).unwrap();
+    writer.add_job(Box::new(SidecarJob));
+    let begin = std::time::Instant::now();
+    let done = || {
+        let catalog = Catalog::open(&log_dir).unwrap();
+        let mut finished = catalog.segments().iter().filter(|segment| segment.is_final());
+        finished.all(|segment| segment.check_sidecar() == SidecarState::Fits)
+    };
+    while !done() {
+        assert!(begin.elapsed().as_secs() < 20, "no sidecars");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    writer.stop().unwrap();
+    for name in leftovers {
+        assert!(!log_dir.join(&name).exists(), "{name}");
+    }
+}
