@@ -53,12 +53,11 @@ mod tests;
 pub use engine::Progress;
 
 use crate::log::catalog::Catalog;
-use crate::log::{Log, LogError, Trust, directory};
+use crate::log::{LogError, directory};
 use clap::{ArgMatches, Command};
 use engine::Scan;
 use filter::Filter;
 use render::{Format, Look, Rows};
-use std::cell::OnceCell;
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -112,10 +111,7 @@ pub struct Surroundings<'a> {
 
 /// A report that is running.
 struct Job<'a> {
-    /// For reports over columns, of logs of any size.
     scan: Scan<'a>,
-    /// For reports that walk the rows.
-    log: WholeLog,
     /// Wall clock, microseconds since 1970.
     now_us: i64,
     filter: Filter,
@@ -127,27 +123,6 @@ struct Job<'a> {
     out: &'a mut dyn Write,
     words: &'a mut dyn Write,
     wait: &'a mut dyn FnMut() -> bool,
-}
-
-/// The whole log, mapped and checked at its first use.
-struct WholeLog {
-    log_dir: PathBuf,
-    log: OnceCell<Log>,
-}
-
-impl WholeLog {
-    fn get(&self) -> Result<&Log, LogError> {
-        if let Some(log) = self.log.get() {
-            return Ok(log);
-        }
-        let log = Log::open(&self.log_dir, Trust::Validate)?;
-        Ok(self.log.get_or_init(|| log))
-    }
-
-    fn get_mut(&mut self) -> Result<&mut Log, LogError> {
-        self.get()?;
-        Ok(self.log.get_mut().expect("opened a moment ago"))
-    }
 }
 
 /// What a report found.
@@ -236,7 +211,6 @@ fn report(
     let thread_count = command_line::thread_count(matches);
     let found = (report.run)(&mut Job {
         scan: Scan::new(catalog, thread_count, surroundings.progress),
-        log: WholeLog { log_dir, log: OnceCell::new() },
         now_us: surroundings.now_us,
         zone: filter.zone.clone(),
         filter,

@@ -3,6 +3,7 @@
 use super::*;
 use crate::base::hash::Map;
 use crate::log::sidecar::refresh;
+use crate::log::{Log, Trust};
 use std::collections::BTreeMap;
 
 /// A message as a test sees it.
