@@ -13,7 +13,7 @@
 use super::batch::{BATCH_HEADER_BYTES, BatchHeader};
 use super::directory::{LogError, list_segments};
 use super::format::{HeaderError, SEGMENT_HEADER_BYTES, SegmentHeader};
-use super::reader::{Problem, ProblemKind, give_back, populate};
+use super::reader::{Problem, ProblemKind, SegmentFault, give_back, populate};
 use super::record::RawRecord;
 use super::sidecar::{self, Damaged, Purpose, Sidecar};
 use crate::base::limits::RECORD_BYTES_MAX;
@@ -178,6 +178,21 @@ impl SegmentInfo {
             Some(sidecar) if sidecar.check().is_err() => SidecarState::Damaged,
             _ => self.sidecar_state(),
         }
+    }
+
+    /// What is wrong with the file beside its records, see [`SegmentFault`].
+    pub fn faults(&self) -> Vec<SegmentFault> {
+        let mut faults = Vec::new();
+        let mut page = [0; SEGMENT_HEADER_BYTES];
+        let read = File::open(&self.path).and_then(|file| file.read_exact_at(&mut page, 0));
+        if read.is_ok() && SegmentHeader::has_damaged_copy(&page) {
+            faults.push(SegmentFault::HeaderCopy);
+        }
+        let made_bytes = u64::from(self.header.segment_bytes);
+        if self.size_bytes < made_bytes {
+            faults.push(SegmentFault::Short { file_bytes: self.size_bytes, made_bytes });
+        }
+        faults
     }
 
     /// The sidecar, when there is one of exactly this segment.

@@ -118,7 +118,7 @@ fn segment(info: &SegmentInfo, rows: &mut Rows<'_>, totals: &mut Totals) -> io::
         cells[7] = "these bytes were durable once and are not what was written".into();
         rows.row(&cells)?;
     }
-    for fault in segment.faults() {
+    for fault in info.faults() {
         totals.damage_count += 1;
         let mut cells = row(&name, "damaged", None);
         cells[7] = Cell::Text(fault.to_string());
