@@ -23,10 +23,17 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
 
 /// Bytes of rows that a view keeps in memory: the pages of a map count as memory of the process
 /// while they are in use.
-const HELD_BYTES_MAX: usize = 16 << 20;
+const HELD_BYTES_MAX: usize = 4 << 20;
+/// Segments whose columns may be made at a time: that takes some tens of megabytes for each, and
+/// memory must not grow with the number of threads.
+const MAKERS_MAX: usize = 2;
+/// The longest wait for others who make columns.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The segments of a log directory at one moment.
 #[derive(Debug)]
@@ -34,6 +41,7 @@ pub struct Catalog {
     log_dir: PathBuf,
     segments: Vec<SegmentInfo>,
     problems: Vec<Problem>,
+    makers: Arc<Makers>,
 }
 
 /// What the first page of a segment says.
@@ -65,8 +73,12 @@ pub enum SidecarState {
 impl Catalog {
     /// Lists the segments of `log_dir` and reads the first page of each.
     pub fn open(log_dir: &Path) -> Result<Self, LogError> {
-        let mut catalog =
-            Self { log_dir: log_dir.to_path_buf(), segments: Vec::new(), problems: Vec::new() };
+        let mut catalog = Self {
+            log_dir: log_dir.to_path_buf(),
+            segments: Vec::new(),
+            problems: Vec::new(),
+            makers: Arc::default(),
+        };
         let listed = list_segments(log_dir)?;
         let newest = listed.last().map(|(base_seq, _)| *base_seq);
         for (base_seq, path) in listed {
@@ -110,7 +122,13 @@ impl Catalog {
 
     /// Looks into a segment of this catalog.
     pub fn view<'a>(&'a self, info: &'a SegmentInfo) -> SegmentView<'a> {
-        SegmentView { info, sidecar: info.sidecar(), made: OnceCell::new(), rows: OnceCell::new() }
+        SegmentView {
+            info,
+            makers: &self.makers,
+            sidecar: info.sidecar(),
+            made: OnceCell::new(),
+            rows: OnceCell::new(),
+        }
     }
 
     fn add(&mut self, info: SegmentInfo) {
@@ -218,7 +236,8 @@ pub struct SegmentView<'a> {
     info: &'a SegmentInfo,
     sidecar: Option<Sidecar>,
     /// Made from the rows when the sidecar is not there, stale or damaged.
-    made: OnceCell<Sidecar>,
+    made: OnceCell<(Sidecar, Maker)>,
+    makers: &'a Arc<Makers>,
     rows: OnceCell<Option<Rows>>,
 }
 
@@ -273,11 +292,13 @@ impl SegmentView<'_> {
     }
 
     fn made(&self) -> &Sidecar {
-        self.made.get_or_init(|| {
+        let (made, _) = self.made.get_or_init(|| {
+            let maker = self.makers.enter();
             let bytes = sidecar::build(&self.info.path, self.info.until_seq, Purpose::Question);
             let bytes = bytes.unwrap_or_else(|| sidecar::build_empty(&self.info.header));
-            Sidecar::from_made(bytes)
-        })
+            (Sidecar::from_made(bytes), maker)
+        });
+        made
     }
 
     fn rows(&self) -> Option<&Rows> {
@@ -351,5 +372,36 @@ impl Rows {
         let holds = offset >= begin + BATCH_HEADER_BYTES as u32 && offset < begin + batch.len;
         self.checked.set(Some(batch));
         holds.then_some(batch)
+    }
+}
+
+/// Counts those who hold columns that they made; whoever comes too many waits.
+#[derive(Debug, Default)]
+struct Makers {
+    count: Mutex<usize>,
+    left: Condvar,
+}
+
+/// The right to make columns and to hold them.
+#[derive(Debug)]
+struct Maker(Arc<Makers>);
+
+impl Makers {
+    fn enter(self: &Arc<Self>) -> Maker {
+        let mut count = self.count.lock().expect("nothing panics under this lock");
+        // A wish, not a lock: who looks into many segments at once must not wait for itself.
+        if *count >= MAKERS_MAX {
+            let waited = self.left.wait_timeout_while(count, PATIENCE, |n| *n >= MAKERS_MAX);
+            count = waited.expect("nothing panics under this lock").0;
+        }
+        *count += 1;
+        Maker(Arc::clone(self))
+    }
+}
+
+impl Drop for Maker {
+    fn drop(&mut self) {
+        *self.0.count.lock().expect("nothing panics under this lock") -= 1;
+        self.0.left.notify_one();
     }
 }

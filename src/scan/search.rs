@@ -26,7 +26,7 @@ pub(super) struct Pattern {
 #[derive(Debug)]
 enum How {
     /// These bytes.
-    Bytes(Finder<'static>),
+    Bytes(Box<Finder<'static>>),
     /// A match of this.
     Regex(Regex),
 }
@@ -38,7 +38,7 @@ impl Pattern {
     /// `regex`: `text` is a regular expression; `caseless`: case does not matter.
     pub(super) fn new(text: &str, regex: bool, caseless: bool) -> Result<Self, String> {
         if !regex && !caseless {
-            let how = How::Bytes(Finder::new(text).into_owned());
+            let how = How::Bytes(Box::new(Finder::new(text).into_owned()));
             return Ok(Self { how, needle: Needle::exact(text.as_bytes()) });
         }
         let escaped = if regex { text.to_owned() } else { regex::escape(text) };

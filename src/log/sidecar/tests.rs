@@ -98,7 +98,8 @@ fn by_columns(sidecar: &Sidecar) -> Result<Vec<String>, Damaged> {
         let (user_names, room_names) =
             (sidecar.names(NameSet::Users)?, sidecar.names(NameSet::Rooms)?);
         let offs = sidecar.u32s(table, Column::Off)?;
-        for row in 0..sidecar.row_count(table)? {
+        assert_eq!(offs.len(), sidecar.row_count(table)?);
+        for (row, off) in offs.iter().enumerate() {
             let more = match table {
                 TableKind::Messages => format!(
                     "o {} size {} source {} direction {}",
@@ -130,7 +131,7 @@ fn by_columns(sidecar: &Sidecar) -> Result<Vec<String>, Damaged> {
             };
             rows.push(format!(
                 "{:08} {:?} at {} user {:?} room {:?} {more}",
-                offs[row],
+                off,
                 table,
                 times.at(row),
                 user_names.text(users.at(row)),
