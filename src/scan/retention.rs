@@ -1,11 +1,15 @@
 //! `retention`: of those who came for the first time in a period, how many came again.
 
 use super::activity::{Activity, Cohort};
+use super::bucket::DAY_US;
+use super::engine::View;
 use super::facts::{self, People};
 use super::filter::Filter;
 use super::period::Period;
 use super::render::{Cell, Column, Format, Rows};
+use super::zone::Zone;
 use super::{Found, Job, Report, ScanError};
+use crate::log::sidecar::{Damaged, NameSet, TableKind};
 use std::io;
 
 pub(super) const REPORT: Report = Report {
@@ -51,13 +55,41 @@ const COLUMNS: &[Column] =
 pub(super) fn activity(job: &Job<'_>, period: Period) -> Activity {
     let filter = Filter { since_us: i64::MIN, ..job.filter.clone() };
     let mut activity = Activity::default();
-    facts::messages(&job.scan, &filter, &mut People::default(), |said, _| {
-        if said.user != 0 {
-            activity.note(period.of(said.ts_us, &job.zone), said.user);
-        }
-    });
+    if filter.is_whole(TableKind::Messages) && filter.zone == Zone::UTC {
+        // Every period is made of whole days of UTC, and who wrote on a day is known already.
+        job.scan.run(&filter, days, |part| {
+            for (day, user) in part {
+                activity.note(period.of(i64::from(day) * DAY_US, &job.zone), user);
+            }
+        });
+    } else {
+        facts::messages(&job.scan, &filter, &mut People::default(), |said, _| {
+            if said.user != 0 {
+                activity.note(period.of(said.ts_us, &job.zone), said.user);
+            }
+        });
+    }
     activity.finish();
     activity
+}
+
+/// The days of a segment with the users who wrote on them.
+fn days(view: &View<'_>) -> Vec<(i32, u32)> {
+    let numbers = view.numbers(NameSet::Users);
+    view.segment().ask(|sidecar| {
+        let rollup = sidecar.rollup()?;
+        let mut pairs = Vec::with_capacity(rollup.day_users.len());
+        let mut begin = 0;
+        for (day, end) in rollup.days.iter().zip(rollup.day_ends.iter()) {
+            let end = end.to_native() as usize;
+            for code in rollup.day_users.get(begin..end).ok_or(Damaged)? {
+                let number = numbers.get(code.to_native() as usize).ok_or(Damaged)?;
+                pairs.push((day.to_native(), *number));
+            }
+            begin = end;
+        }
+        Ok(pairs)
+    })
 }
 
 fn run(job: &mut Job<'_>) -> Result<Found, ScanError> {

@@ -200,6 +200,10 @@ fn check_filters(scratch: &Scratch, all: &[Heard]) {
     let daily: usize =
         active.iter().map(|row| row.split(',').nth(1).unwrap().parse::<usize>().unwrap()).sum();
     assert_eq!(daily, days.len());
+    // What is counted already against what is counted row by row.
+    for line in ["active", "retention --by week", "new-vs-returning --by month", "heatmap"] {
+        assert_eq!(csv(scratch, line), csv(scratch, &format!("{line} --where size>0")), "{line}");
+    }
 }
 
 #[test]
