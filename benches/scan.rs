@@ -2,7 +2,8 @@
 //!
 //! `cargo bench --bench scan` measures five million messages; `cargo test --benches` asks a few
 //! thousand, so that it cannot rot. Every answer is checked. `cargo bench --bench scan -- DIR` asks
-//! the log in `DIR` instead, without checks. One thread, warm, best of some rounds: look at CPU time.
+//! the log in `DIR` instead, without checks. One thread, warm, best of some rounds: look at CPU
+//! time.
 
 use memchr::memmem::Finder;
 use ringpost::log::record::{Direction, MessageV1, Source};

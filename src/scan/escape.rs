@@ -1,7 +1,7 @@
 //! Texts of strangers on their way to a terminal or a file.
 //!
-//! What [`letters`](crate::base::letters) calls unsafe is shown as `\u{..}` instead. Line breaks too:
-//! one record is one line.
+//! What [`letters`](crate::base::letters) calls unsafe is shown as `\u{..}` instead. Line breaks
+//! too: one record is one line.
 
 use crate::base::letters::is_unsafe;
 use std::fmt::Write;

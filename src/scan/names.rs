@@ -3,8 +3,8 @@
 use crate::base::hash::Map;
 use crate::log::sidecar::Names;
 
-/// The names of users, rooms or commands that a scan met, numbered from 1 in no promised order; 0 is
-/// the absence of a name. A report counts by these numbers and asks for texts at the end.
+/// The names of users, rooms or commands that a scan met, numbered from 1 in no promised order; 0
+/// is the absence of a name. A report counts by these numbers and asks for texts at the end.
 #[derive(Debug)]
 pub(super) struct AllNames {
     /// All texts, one behind the other, and where each ends.
@@ -15,8 +15,8 @@ pub(super) struct AllNames {
     newest: Map<u64, u32>,
     /// The number before with the same print; 0: none.
     older: Vec<u32>,
-    /// By start of the server and interned number: the number, 0 for none. Segments of one start use
-    /// the same interned numbers, so nearly every name is found here.
+    /// By start of the server and interned number: the number, 0 for none. Segments of one start
+    /// use the same interned numbers, so nearly every name is found here.
     starts: Map<u32, Vec<u32>>,
 }
 

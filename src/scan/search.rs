@@ -1,7 +1,8 @@
 //! Looks for texts in the raw bytes of a segment.
 //!
 //! ```text
-//!  grams of the sidecar ─▶ blocks that may hold it ─▶ memmem over their bytes ─▶ which row? ─▶ in its text?
+//!  grams of the sidecar ─▶ blocks that may hold it ─▶ memmem over their bytes ─▶ which row?
+//!                                                                 is it in its text? ◀──┘
 //! ```
 //!
 //! What is found is a row; its bytes are checked when they are shown.

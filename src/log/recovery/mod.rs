@@ -13,8 +13,8 @@
 //! corrupt region was, so it is reported; what follows it is still read. Nothing is cut off or
 //! overwritten in either case: a fresh start writes a fresh segment, and the bytes stay for study.
 //!
-//! A segment may also be given up by its writer, after a write or a sync that failed. What of it was
-//! not acknowledged is then once more in the next one, whose first sequence number says where:
+//! A segment may also be given up by its writer, after a write or a sync that failed. What of it
+//! was not acknowledged is then once more in the next one, whose first sequence number says where:
 //! a record counts in the newest segment that begins at or before it.
 //!
 //! The limit of the rule: damage behind the last watermark looks like a torn tail. That is why the

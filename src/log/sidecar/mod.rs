@@ -10,8 +10,8 @@
 //! which bytes it was made from ([`SegmentKey`]); any other segment makes it stale. The checksum of
 //! a section is checked at its first use, so that a question that reads two columns pays for two.
 //!
-//! **Never:** a sidecar that is the only place of anything; a panic over its bytes; an answer from a
-//! section whose checksum is wrong (the rows are read instead).
+//! **Never:** a sidecar that is the only place of anything; a panic over its bytes; an answer from
+//! a section whose checksum is wrong (the rows are read instead).
 
 mod build;
 mod coder;

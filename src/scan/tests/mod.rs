@@ -191,7 +191,8 @@ fn summary_counts() {
     assert_eq!((status, words.as_str()), (0, ""));
     let want = "measure,value\r\nsegments,1\r\nrecords,7\r\nbytes,520\r\n\
         first,2026-11-22T18:00:00.000000Z\r\nlast,2026-11-22T18:01:00.000000Z\r\n\
-        users,2\r\nrooms,2\r\ntext p50,13\r\ntext p95,13\r\ntext max,13\r\nmessages in,1\r\nmessages out,1\r\nmessages internal,1\r\n\
+        users,2\r\nrooms,2\r\ntext p50,13\r\ntext p95,13\r\ntext max,13\r\n\
+        messages in,1\r\nmessages out,1\r\nmessages internal,1\r\n\
         kind message,3\r\nkind session,1\r\nkind command,1\r\nkind status,1\r\nkind stop,1\r\n";
     assert_eq!(out, want);
     let (status, out, _) = scan(&scratch, "summary --user nobody --format csv");
