@@ -156,15 +156,10 @@ fn read_parts(
         RecordView::Room(room) => {
             Fact::Room { o: Offset(room.o.to_native()), change: room_in(room.action, &room.text)? }
         }
-        RecordView::Session(session) if session.action == SessionAction::Start as u8 => {
-            Fact::SessionStart {
-                sid: (*session.sid).into(),
-                device: (*session.device).into(),
-                client: (*session.client).into(),
-            }
-        }
         RecordView::Session(session) => {
-            Fact::SessionEnd { sid: (*session.sid).into(), code: session.code.to_native() }
+            let starts = session.action == SessionAction::Start as u8;
+            let texts = [&*session.sid, &*session.device, &*session.client];
+            session_in(starts, texts, session.code.to_native())
         }
         RecordView::Command(command) => Fact::Command {
             name: called.into(),
@@ -193,6 +188,14 @@ fn read_parts(
         | RecordView::Seen(_) => return None,
     };
     Some(ChatRecord { ts_us, user: user.into(), room: room.into(), fact })
+}
+
+fn session_in(starts: bool, [sid, device, client]: [&str; 3], code: u16) -> Fact {
+    if starts {
+        Fact::SessionStart { sid: sid.into(), device: device.into(), client: client.into() }
+    } else {
+        Fact::SessionEnd { sid: sid.into(), code }
+    }
 }
 
 /// What an entry of a snapshot keeps; `None` for what is not the domain's.

@@ -5,7 +5,9 @@ use super::{Hub, Waiting, mark_dirty};
 use crate::base::clock::Now;
 use crate::base::codes::ErrorCode;
 use crate::base::ids::Offset;
-use crate::base::limits::{LAG_EVENTS_MAX, LAG_SLICE_BYTES, RESUME_BYTES_MAX, ROOMS_PER_SHARD_MAX};
+use crate::base::limits::{
+    HISTORY_LIMIT_MAX, LAG_EVENTS_MAX, LAG_SLICE_BYTES, RESUME_BYTES_MAX, ROOMS_PER_SHARD_MAX,
+};
 use crate::chat::event::{
     Asker, Effect, Fact, Found, Frame, JoinWish, JoinedDetail, MemberAction, Message, Name,
     Recalled, Record, Refusal, Replay, Role, RoomChange, Want,
@@ -21,6 +23,8 @@ use serde_json::json;
 pub struct JoinJob {
     by: Asker,
     plan: ReplayPlan,
+    /// Events wanted: while the log is asked for them, more may come.
+    wanted: usize,
     frames: Vec<Frame>,
     /// The next offset to replay.
     next: Offset,
@@ -71,7 +75,12 @@ impl Hub {
         effects: &mut Vec<Effect>,
     ) {
         let plan = self.rooms[&name].plan(&self.epochs, replay);
-        let job = JoinJob { by, plan, frames: Vec::new(), next: plan.from, bytes: 0, whole: true };
+        let wanted = match replay {
+            Replay::Last(count) => count.min(HISTORY_LIMIT_MAX) as usize,
+            Replay::None | Replay::After(..) => usize::MAX,
+        };
+        let (next, frames) = (plan.from, Vec::new());
+        let job = JoinJob { by, plan, wanted, frames, next, bytes: 0, whole: true };
         self.advance_join(name, job, effects);
     }
 
@@ -184,8 +193,11 @@ impl Hub {
             job.frames.clear();
             job.plan.recovered = false;
         }
+        let excess = job.frames.len().saturating_sub(job.wanted);
+        job.frames.drain(..excess);
         let count = job.frames.len() as u32;
-        let from = if count == 0 { room.visible.next() } else { job.plan.from };
+        // What is replayed ends at the top.
+        let from = Offset(room.visible.0 + 1 - u64::from(count));
         let detail = JoinedDetail {
             epoch: self.epochs.current(),
             top: room.visible,

@@ -1,7 +1,9 @@
 //! Owner: pages of history, from memory where it reaches and from the log where it does not.
 
 use super::Hub;
+use super::changes::Change;
 use super::entering::JoinJob;
+use crate::base::clock::Now;
 use crate::base::codes::ErrorCode;
 use crate::base::ids::Offset;
 use crate::base::limits::{HISTORY_BYTES_MAX, HISTORY_LIMIT_MAX, RECALLS_MAX};
@@ -17,6 +19,7 @@ pub enum Recall {
     CatchUp { room: Name, by: Asker, after: Offset },
     History { room: Name, job: HistoryJob },
     Since { room: Name, by: Asker, limit: u32 },
+    Change { room: Name, by: Asker, of: Offset, change: Change },
 }
 
 /// A page being put together. It walks back first, then forward.
@@ -152,14 +155,21 @@ impl Hub {
         effects.push(Effect::Archive { ticket, room, want, upto });
     }
 
-    pub(super) fn archived(&mut self, ticket: u64, found: Found, effects: &mut Vec<Effect>) {
+    pub(super) fn archived(
+        &mut self,
+        now: Now,
+        ticket: u64,
+        found: Found,
+        effects: &mut Vec<Effect>,
+    ) {
         let Some((want, recall)) = self.recalls.remove(&ticket) else {
             return;
         };
         let (Recall::Join { room, .. }
         | Recall::CatchUp { room, .. }
         | Recall::History { room, .. }
-        | Recall::Since { room, .. }) = &recall;
+        | Recall::Since { room, .. }
+        | Recall::Change { room, .. }) = &recall;
         let known = self.rooms.get_mut(room).expect("rooms are never forgotten");
         known.oldest = known.oldest.max(found.oldest);
         match recall {
@@ -172,6 +182,9 @@ impl Hub {
                 // Holes in the log must not stop the walk.
                 job.walk.continue_behind(found.reached);
                 self.advance_history(room, job, effects);
+            }
+            Recall::Change { room, by, of, change } => {
+                self.change_recalled(now, (room, &by, of), change, &found, effects);
             }
             Recall::Since { room, by, limit } => {
                 let top = self.rooms[&room].visible;

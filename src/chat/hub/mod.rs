@@ -4,6 +4,7 @@
 //! in the order in which they must happen. Messages that a hub sends to itself are handled before
 //! the call returns, so a node of one shard behaves like a node of many with instant channels.
 
+mod changes;
 mod commands;
 mod entering;
 mod front;
@@ -207,7 +208,7 @@ impl Hub {
             Event::Peer { message } => self.message(now, message, effects),
             Event::Durable { appends } => self.durable(appends, effects),
             Event::LogFailed => self.log_failed(effects),
-            Event::Archived { ticket, found } => self.archived(ticket, found, effects),
+            Event::Archived { ticket, found } => self.archived(now, ticket, found, effects),
             Event::Inbound { ticket, item } => self.inbound(ticket, item, effects),
             Event::Tick => self.tick(now, effects),
         }

@@ -1,5 +1,6 @@
 //! Owner: what is written into a room, and what its members are told.
 
+use super::changes::Change;
 use super::{Hub, Waiting, mark_dirty};
 use crate::base::clock::Now;
 use crate::base::codes::ErrorCode;
@@ -12,7 +13,7 @@ use crate::chat::event::{
 };
 use crate::chat::reply::{self, NewMsg};
 use crate::chat::request::refuse;
-use crate::chat::room::{Marks, Room};
+use crate::chat::room::Marks;
 use crate::chat::tail::Entry;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -83,8 +84,10 @@ impl Hub {
                 let wish = (cid, text, reply, mute);
                 self.take_message(now, &name, &by, wish, since_us, effects)
             }
-            Ask::Edit { of, text } => self.take_edit(now, &name, &by, of, text, effects),
-            Ask::Delete { of } => self.take_delete(now, &name, &by, of, effects),
+            Ask::Edit { of, text } => {
+                self.take_change(now, name, by, of, Change::Edit(text), effects)
+            }
+            Ask::Delete { of } => self.take_change(now, name, by, of, Change::Delete, effects),
             Ask::History { page, limit } => self.take_history(name, by, page, limit, effects),
             Ask::Typing => {
                 let room = self.rooms.get_mut(&name).expect("admitted");
@@ -300,64 +303,6 @@ impl Hub {
         }
     }
 
-    fn take_edit(
-        &mut self,
-        now: Now,
-        name: &Name,
-        by: &Asker,
-        of: Offset,
-        text: Box<str>,
-        effects: &mut Vec<Effect>,
-    ) -> Result<(), Refusal> {
-        self.check_log(text.len())?;
-        self.take_room_send(now, name, by)?;
-        let room = self.rooms.get_mut(name).expect("admitted");
-        let o = room.tail.top().next();
-        let entry = changeable(room, of)?;
-        if entry.author.as_ref() != Some(&by.user) {
-            return Err(refuse(ErrorCode::Forbidden, "only its author may edit a message"));
-        }
-        let version = entry.version + 1;
-        let current = entry.latest.as_ref().unwrap_or(&entry.frame);
-        entry.latest = reply::msg_edited(current, &text, version, now.wall_ms());
-        entry.version = version;
-        let ts_ms = now.wall_ms();
-        let frame = reply::edit(name, (o, ts_ms), (of, version), &by.user, &text);
-        let fact = Fact::Edit { o, of, version, text };
-        let append = self.commit(now, name, by.user.clone(), event(frame), (fact, None), effects);
-        self.confirm(by, append, &json!({"o": o.0, "ts": ts_ms, "v": version}), effects);
-        Ok(())
-    }
-
-    fn take_delete(
-        &mut self,
-        now: Now,
-        name: &Name,
-        by: &Asker,
-        of: Offset,
-        effects: &mut Vec<Effect>,
-    ) -> Result<(), Refusal> {
-        self.check_log(0)?;
-        self.take_room_send(now, name, by)?;
-        let room = self.rooms.get_mut(name).expect("admitted");
-        let o = room.tail.top().next();
-        let may_moderate = room.role(&by.user) >= Role::Moderator;
-        let entry = changeable(room, of)?;
-        if entry.author.as_ref() != Some(&by.user) && !may_moderate {
-            let text = "only its author and the room's moderators may delete a message";
-            return Err(refuse(ErrorCode::Forbidden, text));
-        }
-        let current = entry.latest.as_ref().unwrap_or(&entry.frame);
-        entry.latest = reply::msg_deleted(current);
-        entry.deleted = true;
-        let ts_ms = now.wall_ms();
-        let frame = reply::delete(name, (o, ts_ms), of, &by.user);
-        let fact = Fact::Delete { o, of };
-        let append = self.commit(now, name, by.user.clone(), event(frame), (fact, None), effects);
-        self.confirm(by, append, &json!({"o": o.0, "ts": ts_ms}), effects);
-        Ok(())
-    }
-
     /// Answers a request when its record is durable.
     pub(super) fn confirm(
         &mut self,
@@ -561,20 +506,6 @@ pub(super) fn external_key_of(room: &str, external: &str, status: &str, user: &s
     }
     let digest = digest.finalize();
     u128::from_le_bytes(digest[..16].try_into().expect("a digest has 32 bytes"))
-}
-
-/// The message at `of`, if it may still change.
-fn changeable(room: &mut Room, of: Offset) -> Result<&mut Entry, Refusal> {
-    let in_memory = room.tail.first() <= of;
-    match room.tail.get_mut(of) {
-        Some(entry) if entry.author.is_none() => {
-            Err(refuse(ErrorCode::BadRequest, "`o` is not the offset of a message"))
-        }
-        Some(entry) if entry.deleted => Err(refuse(ErrorCode::Gone, "this message was taken back")),
-        Some(entry) => Ok(entry),
-        None if in_memory => Err(refuse(ErrorCode::BadRequest, "`o` is beyond the top")),
-        None => Err(refuse(ErrorCode::Gone, "this message is too old to change")),
-    }
 }
 
 /// A durable event that is not a message.

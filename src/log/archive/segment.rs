@@ -63,10 +63,6 @@ impl Growing {
         *indexed_batches = segment.scan().batches.len();
     }
 
-    pub fn next_seq(&self) -> u64 {
-        self.segment.scan().next_seq
-    }
-
     pub fn header(&self) -> &SegmentHeader {
         &self.segment.scan().header
     }

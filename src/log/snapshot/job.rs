@@ -20,9 +20,12 @@ impl FoldJob {
 
     fn fold(&self, seal: &SealContext) -> Result<(), LogError> {
         let stop = || seal.is_stopping();
-        let options =
+        let mut options =
             FoldOptions { now_us: (self.clock)(), print: self.print, always: false, stop: &stop };
-        while !stop() && fold(seal.log_dir(), &options)?.is_some() {}
+        // Once it is due, all there is: the next start is to have little to read.
+        while !stop() && fold(seal.log_dir(), &options)?.is_some() {
+            options.always = true;
+        }
         Ok(())
     }
 }

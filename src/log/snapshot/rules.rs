@@ -123,11 +123,7 @@ pub(super) fn apply<'a>(
             placed(member.o.to_native())
         }
         RecordView::Room(change) => {
-            let (class, user) = match RoomAction::from_byte(change.action) {
-                Some(RoomAction::Created) => (Class::Created, user),
-                Some(RoomAction::Topic) => (Class::Topic, ""),
-                _ => (Class::Access, ""),
-            };
+            let (class, user) = room_class(change.action, user);
             keep(in_room(class), Kept::Record { record, room, user });
             placed(change.o.to_native())
         }
@@ -160,6 +156,15 @@ pub(super) fn apply<'a>(
         | RecordView::Stop(_)
         | RecordView::Raw(_)
         | RecordView::Metric(_) => None,
+    }
+}
+
+/// What a change of a room is kept as, and whether with whom.
+fn room_class(action: u8, user: &str) -> (Class, &str) {
+    match RoomAction::from_byte(action) {
+        Some(RoomAction::Created) => (Class::Created, user),
+        Some(RoomAction::Topic) => (Class::Topic, ""),
+        _ => (Class::Access, ""),
     }
 }
 

@@ -1,9 +1,10 @@
 //! History that has left memory: after a restart, thousands of messages back.
 
 use super::client::Client;
-use super::process::{Plan, Server};
+use super::process::{PATIENCE, Plan, Server};
 use serde_json::{Value, json};
 use std::collections::VecDeque;
+use std::time::{Duration, Instant};
 
 const ROOM: &str = "room";
 const COUNT: u64 = 2_000;
@@ -147,4 +148,107 @@ fn a_resume_replays_from_the_log_what_memory_no_longer_holds() {
     assert_eq!(joined["back_to"], Value::Null, "but nothing was taken back");
     let joined = Client::hello(&server, "many").join(ROOM, json!({"last": 9_999}));
     assert_eq!(joined["n"], 300);
+}
+
+/// Files of the log directory whose names end so.
+fn files(server: &Server, end: &str) -> usize {
+    let listing = std::fs::read_dir(server.data().join("log")).expect("a log directory");
+    listing.flatten().filter(|entry| entry.file_name().to_string_lossy().ends_with(end)).count()
+}
+
+fn wait_for_snapshot(server: &Server) {
+    let deadline = Instant::now() + PATIENCE;
+    while files(server, ".snap") == 0 {
+        assert!(Instant::now() < deadline, "no snapshot: {} segments", files(server, ".seg"));
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Nine lives leave nine segments, which is when a snapshot is due: of all but the newest.
+fn nine_lives() -> Server {
+    let mut server = Plan::new().unlimited().start();
+    for life in 0..9 {
+        let mut client =
+            Client::greet(&server, json!({"user": "alice", "echo": false, "rooms": {ROOM: {}}}));
+        fill(&mut client, ROOM, life * 40 + 1, life * 40 + 40, 20);
+        if life % 3 == 1 {
+            server.kill9();
+        } else {
+            assert_eq!(server.terminate(), 0);
+        }
+        server.restart();
+    }
+    wait_for_snapshot(&server);
+    server
+}
+
+#[test]
+fn a_start_from_a_snapshot_serves_what_the_whole_log_did() {
+    let mut server = nine_lives();
+    let epoch = Client::hello(&server, "bob").welcome["e"].clone();
+    let newest = {
+        let mut client = Client::member(&server, "bob", ROOM);
+        client.granted("history", ROOM, json!({"limit": 300}))
+    };
+    assert_eq!(server.terminate(), 0);
+    server.restart();
+    let mut bob = Client::hello(&server, "bob");
+    assert_eq!(bob.welcome["e"], epoch, "a clean stop keeps the epoch");
+    let joined = bob.join(ROOM, json!({"e": epoch, "o": 350}));
+    assert_eq!((&joined["recovered"], &joined["n"]), (&json!(true), &json!(10)), "{joined}");
+    assert!(bob.take(10).iter().map(|(o, _)| *o).eq(351..=360));
+    let page = bob.granted("history", ROOM, json!({"limit": 300}));
+    assert_eq!(page["msgs"], newest["msgs"]);
+    let first = page["msgs"][0]["ts"].as_i64().expect("a time");
+    let since = bob.granted("history", ROOM, json!({"since_ts": first, "limit": 2}));
+    let begin = offsets(&since)[0];
+    assert!(since["msgs"][0]["ts"].as_i64() >= Some(first) && begin <= 61, "{since}");
+    let before = bob.granted("history", ROOM, json!({"before": begin, "limit": 1}));
+    assert!(before["msgs"][0]["ts"].as_i64() < Some(first), "{before}");
+    let none = bob.granted("history", ROOM, json!({"since_ts": 99_999_999_999_999i64}));
+    assert_eq!((offsets(&none).len(), &none["more"]), (0, &json!(false)));
+
+    // What left memory can still be changed, once at a time, and by those who may.
+    let mut alice = Client::member(&server, "alice", ROOM);
+    assert_eq!(bob.refused("edit", ROOM, json!({"o": 5, "text": "not mine"})), 403);
+    for version in [2, 3] {
+        let edited = alice.granted("edit", ROOM, json!({"o": 5, "text": "late"}));
+        assert_eq!(edited["v"], version);
+    }
+    alice.granted("delete", ROOM, json!({"o": 6}));
+    assert_eq!(alice.refused("delete", ROOM, json!({"o": 6})), 410);
+    assert_eq!(alice.refused("edit", ROOM, json!({"o": 0, "text": "x"})), 400);
+    let page = alice.granted("history", ROOM, json!({"after": 4, "limit": 2}));
+    assert_eq!(page["msgs"][0]["d"]["v"], 3);
+    assert_eq!(page["msgs"][1]["d"]["deleted"], true);
+    assert_eq!(alice.send(ROOM, "after all", "next"), 364);
+}
+
+#[test]
+fn what_retention_took_is_said_and_the_rest_goes_on() {
+    let mut server = nine_lives();
+    assert_eq!(server.terminate(), 0);
+    let log = server.data().join("log");
+    let mut segments: Vec<_> = std::fs::read_dir(&log)
+        .expect("a log directory")
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|end| end == "seg"))
+        .collect();
+    segments.sort();
+    // The snapshot knows what these told.
+    for path in &segments[..3] {
+        std::fs::remove_file(path).expect("it was listed");
+    }
+    server.restart();
+    let mut bob = Client::member(&server, "bob", ROOM);
+    let page = bob.granted("history", ROOM, json!({"after": 0, "limit": 3}));
+    let first = offsets(&page)[0];
+    assert!(first > 40 && page["first"] == first, "{page}");
+    let page = bob.granted("history", ROOM, json!({"before": first + 1, "limit": 9}));
+    assert_eq!((offsets(&page), &page["more"]), (vec![first], &json!(false)));
+    let page = bob.granted("history", ROOM, json!({"before": first}));
+    assert_eq!((offsets(&page).len(), &page["more"]), (0, &json!(false)));
+    assert_eq!(bob.refused("delete", ROOM, json!({"o": 1})), 410);
+    assert_eq!(bob.send(ROOM, "1", "next"), 361);
 }

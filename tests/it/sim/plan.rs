@@ -61,6 +61,8 @@ pub struct Plan {
     pub log_faults: bool,
     /// Steps before everything settles.
     pub step_count: u64,
+    /// A start reads a snapshot and what is behind it.
+    pub snapshots: bool,
 }
 
 impl Plan {
@@ -94,6 +96,7 @@ impl Plan {
             wall_jumps: rng.chance(20),
             log_faults: rng.chance(20),
             step_count: rng.range(200, 400) as u64,
+            snapshots: rng.chance(50),
         }
     }
 

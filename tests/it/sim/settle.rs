@@ -207,7 +207,7 @@ impl World {
             let mut text = String::new();
             for room in world.oracle.room_names() {
                 for shard in &world.shards {
-                    describe_room(&shard.hub, &room, !world.records_lost, &mut text);
+                    describe_room(&shard.hub, &room, world, &mut text);
                 }
                 compare_tail(world, &room, &world.oracle);
             }
@@ -227,13 +227,17 @@ impl World {
     }
 }
 
-fn describe_room(hub: &Hub, name: &str, marks: bool, out: &mut String) {
+fn describe_room(hub: &Hub, name: &str, world: &World, out: &mut String) {
     let Some(room) = hub.room(name) else {
         return;
     };
     let _ = writeln!(out, "{name}: {:?} {:?} {:?}", room.topic, room.access, room.members);
-    let _ = writeln!(out, "visible {:?} tail {:?}", room.visible, room.tail);
-    if marks {
+    let _ = writeln!(out, "visible {:?} top {:?}", room.visible, room.tail.top());
+    if !world.plan.snapshots {
+        // Behind a snapshot less may be in memory.
+        let _ = writeln!(out, "tail {:?}", room.tail);
+    }
+    if !world.records_lost {
         let _ = writeln!(out, "marks {:?}", room.marks);
     }
 }

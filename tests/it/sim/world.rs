@@ -19,9 +19,9 @@ use ringpost::base::limits::{
 };
 use ringpost::base::rate::Rate;
 use ringpost::chat::event::{
-    Event, Fact, Found, Inbound, InboundBody, Message, Recalled, Record, Source, Want,
+    Event, Fact, Found, Inbound, InboundBody, Kept, Message, Name, Recalled, Record, Source, Want,
 };
-use ringpost::chat::hub::HubOptions;
+use ringpost::chat::hub::{Hub, HubOptions, external_print};
 use ringpost::chat::reply;
 use std::collections::VecDeque;
 
@@ -625,10 +625,13 @@ impl World {
         self.shards.clear();
         let epoch = EpochId(self.rng.next() >> 20);
         let fresh = !clean || !log.iter().any(|logged| matches!(logged, Logged::Epoch(_)));
+        let kept = if self.plan.snapshots { self.rng.below(log.len() + 1) } else { 0 };
         for shard in 0..self.plan.shard_count {
             let options = self.options(shard);
             let mut shard = Shard::new(options, self.now, &self.plan);
-            for logged in &log {
+            shard.hub.begin_epoch(EpochId(0));
+            restore_kept(&mut shard.hub, &log[..kept]);
+            for logged in &log[kept..] {
                 match logged {
                     Logged::Fact(record) => shard.hub.restore(record.clone()),
                     Logged::Epoch(epoch) => shard.hub.begin_epoch(*epoch),
@@ -673,6 +676,47 @@ impl World {
             sends: limited(SENDS_PER_S, SENDS_BURST),
             room_sends: limited(ROOM_SENDS_PER_S, ROOM_SENDS_BURST),
             sessions_per_user_max: self.plan.sessions_per_user_max,
+        }
+    }
+}
+
+/// Restores what a snapshot of these records keeps, worked out the slow way.
+fn restore_kept(hub: &mut Hub, log: &[Logged]) {
+    let mut epoch = EpochId(0);
+    let mut runs: Vec<(Name, EpochId, Offset, Offset)> = Vec::new();
+    for logged in log {
+        let record = match logged {
+            Logged::Fact(record) => record,
+            Logged::Epoch(begun) => {
+                epoch = *begun;
+                hub.begin_epoch(epoch);
+                continue;
+            }
+            Logged::Stop => continue,
+        };
+        let Some((o, _)) = reply::frame_of(record) else { continue };
+        match runs.iter_mut().find(|run| run.0 == record.room && run.1 == epoch) {
+            Some((.., last)) => *last = o,
+            None => runs.push((record.room.clone(), epoch, o, o)),
+        }
+    }
+    for (room, epoch, first, last) in runs {
+        hub.restore_kept(Kept::Run { room, epoch, first, last });
+    }
+    for logged in log {
+        let Logged::Fact(record) = logged else { continue };
+        let (ts_us, room, user) = (record.ts_us, record.room.clone(), record.user.clone());
+        if let Some(print) = external_print(record) {
+            hub.restore_kept(Kept::Taken { ts_us, room: room.clone(), print });
+        }
+        match &record.fact {
+            Fact::Message { o, cid, .. } if !cid.is_empty() => {
+                hub.restore_kept(Kept::Sent { ts_us, room, user, cid: cid.clone(), o: *o });
+            }
+            Fact::Room { .. } | Fact::Member { .. } | Fact::Mark { .. } | Fact::Status(_) => {
+                hub.restore_kept(Kept::Fact(record.clone()));
+            }
+            _ => {}
         }
     }
 }
