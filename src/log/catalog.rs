@@ -405,3 +405,37 @@ impl Drop for Maker {
         self.0.left.notify_one();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::scratch::Scratch;
+
+    #[test]
+    fn a_segment_yields_to_the_one_that_follows_and_counts_for_nothing_otherwise() {
+        check(&[(0, None), (58, Some(0))], &[58, u64::MAX]);
+        check(&[(0, None), (58, Some(0)), (60, Some(0))], &[58, 58, u64::MAX]);
+        check(&[(0, None), (58, None)], &[0, u64::MAX]);
+        // Retention took what was between.
+        check(&[(10, Some(5)), (58, Some(40)), (90, Some(58))], &[58, 90, u64::MAX]);
+    }
+
+    #[track_caller]
+    fn check(headers: &[(u64, Option<u64>)], want: &[u64]) {
+        let scratch = Scratch::new("catalog-yield");
+        for (base_seq, prev_base_seq) in headers.iter().copied() {
+            let header = SegmentHeader {
+                base_seq,
+                prev_base_seq,
+                created_us: 1,
+                salt: 7,
+                segment_bytes: 192 * 1_024,
+                start: 1,
+            };
+            std::fs::write(scratch.path().join(name(base_seq)), &header.encode()[..]).unwrap();
+        }
+        let catalog = Catalog::open(scratch.path()).unwrap();
+        let got: Vec<_> = catalog.segments().iter().map(|segment| segment.until_seq).collect();
+        assert_eq!(got, want);
+    }
+}

@@ -63,6 +63,8 @@ def rows(data):
 
 paths = sorted(glob.glob(os.path.join(sys.argv[1], "*.seg"))) + [f"{1 << 64:020}"]
 for path, newer in itertools.pairwise(paths):
+    base, until = int(os.path.basename(path)[:20]), int(os.path.basename(newer)[:20])
+    if newer != paths[-1] and not base <= struct.unpack("<Q", open(newer, "rb").read(32)[24:])[0] <= (1 << 64) - 2:
+        until = base  # The next one does not follow this one, which was given up before it kept anything.
     for row in rows(open(path, "rb").read()):
-        if row["seq"] < int(os.path.basename(newer)[:20]):  # A later segment stands for what is behind its begin.
-            print(json.dumps(row))
+        if row["seq"] < until: print(json.dumps(row))

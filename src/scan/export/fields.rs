@@ -225,10 +225,10 @@ pub(super) const TABLES: &[Table] = &[
             Field::Room,
             Field::Erased,
             Field::External,
-            Field::Recipient,
-            Field::Status,
-            Field::Error,
             Field::Extra,
+            Field::Status,
+            Field::Recipient,
+            Field::Error,
         ],
     },
     Table {
