@@ -8,9 +8,6 @@ use std::fmt::Write;
 /// Units of a chart's own coordinates: x from 0 to [`WIDTH`], y from 0 (top) to [`HEIGHT`].
 const WIDTH: f64 = 1_000.0;
 const HEIGHT: f64 = 100.0;
-/// Labels below a chart at most; on a telephone every second one is left out.
-const LABELS_MAX: usize = 8;
-
 /// How numbers of an axis are said.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Unit {
@@ -25,6 +22,16 @@ impl Unit {
             Self::Count => spark::grouped(value),
             Self::Span => spark::span(value),
         }
+    }
+
+    /// As [`Unit::say`], without zeros of smaller units: there is little room beside an axis.
+    fn tick(self, value: u64) -> String {
+        if value == 0 {
+            return "0".to_owned();
+        }
+        let say = self.say(value).replace(".0 s", " s");
+        let bare = [" 00s", " 00m", " 00h"].iter().find_map(|zeros| say.strip_suffix(zeros));
+        bare.map(str::to_owned).unwrap_or(say)
     }
 
     /// A round number that is not below `max`.
@@ -70,6 +77,8 @@ pub(super) struct Frame<'a> {
     pub(super) alt: String,
     pub(super) labels: &'a [String],
     pub(super) unit: Unit,
+    /// Labels below it at most; on a telephone every second one is left out.
+    pub(super) labels_max: usize,
 }
 
 /// Bars, several series on top of each other.
@@ -158,11 +167,17 @@ pub(super) fn lines(frame: &Frame<'_>, series: &[Series<'_>]) -> String {
 
 /// The shapes between their axes. Bars stand in the middle of their slots, points at the edges.
 fn plot(frame: &Frame<'_>, top: u64, shapes: &str, slots: bool) -> String {
-    let mut out = String::from("<div class=\"chart\"><div class=\"y\" aria-hidden=\"true\">");
-    for quarter in [4_u64, 2, 0] {
+    let ticks = [4_u64, 2, 0].map(|quarter| {
         let value = (u128::from(top) * u128::from(quarter) / 4) as u64;
-        let say = if value == 0 { "0".to_owned() } else { frame.unit.say(value) };
-        let _ = write!(out, "<span style=\"bottom:{}%\">{say}</span>", quarter * 25);
+        (quarter * 25, frame.unit.tick(value))
+    });
+    let letters = ticks.iter().map(|(_, say)| say.chars().count()).max().unwrap_or(0);
+    let mut out = format!(
+        "<div class=\"chart\"><div class=\"y\" aria-hidden=\"true\" \
+         style=\"min-width:{letters}ch\">"
+    );
+    for (percent, say) in ticks {
+        let _ = write!(out, "<span style=\"bottom:{percent}%\">{say}</span>");
     }
     let alt = html(&frame.alt);
     let _ = write!(
@@ -176,7 +191,7 @@ fn plot(frame: &Frame<'_>, top: u64, shapes: &str, slots: bool) -> String {
     out.push_str(shapes);
     out.push_str("</svg><div class=\"x\" aria-hidden=\"true\">");
     let count = frame.labels.len();
-    let every = count.div_ceil(LABELS_MAX).max(1);
+    let every = count.div_ceil(frame.labels_max).max(1);
     for (shown, index) in (0..count).step_by(every).enumerate() {
         let at = match (slots, count) {
             (true, _) => (index as f64 + 0.5) / count as f64,
@@ -212,7 +227,10 @@ pub(super) fn spark_line(values: &[u64]) -> String {
 pub(super) fn heat_map(counts: &[u64; 168], alt: &str) -> String {
     const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
     let most = counts.iter().copied().max().unwrap_or(0).max(1);
-    let mut out = String::from("<div class=\"chart heat\"><div class=\"y\" aria-hidden=\"true\">");
+    let mut out = String::from(
+        "<div class=\"chart heat\"><div class=\"y\" aria-hidden=\"true\" \
+         style=\"min-width:4ch\">",
+    );
     for (day, name) in DAYS.iter().enumerate() {
         let bottom = (6.5 - day as f64) / 7.0 * 100.0;
         let _ = write!(out, "<span style=\"bottom:{bottom:.2}%\">{name}</span>");
@@ -281,16 +299,20 @@ mod tests {
         }
         assert_eq!(Unit::Span.round(61_000_000), 120_000_000);
         assert_eq!(Unit::Span.round(700), 800);
+        assert_eq!(Unit::Span.tick(43_200_000_000), "12h");
+        assert_eq!(Unit::Span.tick(5_400_000_000), "1h 30m");
+        assert_eq!(Unit::Span.tick(2_000_000), "2 s");
         assert!(Unit::Span.round(u64::MAX) > 1 << 62);
     }
 
     #[test]
     fn charts_of_nothing_and_of_one() {
-        let frame = Frame { alt: "<alt>".to_owned(), labels: &[], unit: Unit::Count };
+        let frame =
+            Frame { alt: "<alt>".to_owned(), labels: &[], unit: Unit::Count, labels_max: 8 };
         assert!(bars(&frame, &[]).contains("&lt;alt&gt;"));
         assert!(lines(&frame, &[]).contains("</svg>"));
         let labels = ["one".to_owned()];
-        let frame = Frame { alt: String::new(), labels: &labels, unit: Unit::Span };
+        let frame = Frame { alt: String::new(), labels: &labels, unit: Unit::Span, labels_max: 8 };
         let one = || Series { name: "a", colour: "blue", values: vec![Some(u64::MAX)] };
         assert!(!bars(&frame, &[one()]).contains("NaN"));
         assert!(lines(&frame, &[one()]).contains("h3"));

@@ -64,7 +64,8 @@ pub(super) struct Numbers {
 pub(super) struct Totals {
     pub(super) messages: u64,
     pub(super) users: u64,
-    pub(super) new_users: u64,
+    /// `None`: the log does not reach back far enough to tell who is new.
+    pub(super) new_users: Option<u64>,
     pub(super) waits: WaitsOf,
     pub(super) reach: Reach,
 }
@@ -191,14 +192,21 @@ impl Pass {
         let totals = |window: Window, messages, waits, reach| Totals {
             messages,
             users: self.days.users_in(window.first_day..=window.last_day),
-            new_users: new_users(&newness, window),
+            new_users: Some(new_users(&newness, window)),
             waits,
             reach,
         };
         let now = totals(window, self.volume.iter().sum(), one(&all), fates.all);
         let prior_waits = one(&waits_of(self.prior_waits));
-        let before = (self.prior_messages > 0)
+        let mut before = (self.prior_messages > 0)
             .then(|| totals(self.prior, self.prior_messages, prior_waits, fates_before));
+        // At the beginning of a log everybody is new: that is no news.
+        let first_day = newness.first().map_or(0, |one| one.period);
+        if let Some(before) = &mut before
+            && first_day > self.prior.first_day.saturating_sub(window.day_count())
+        {
+            before.new_users = None;
+        }
         let day_waits: BTreeMap<u32, WaitsOf> = waits_of(self.day_waits).into_iter().collect();
         let people = &self.people;
         let user = |code| people.users.text(code).to_owned();

@@ -124,8 +124,8 @@ fn change(now: f64, before: Option<f64>, good: Good, days: i32) -> String {
         (_, Good::Less) => ("up", "▼ −"),
     };
     let percent = percent.abs().min(9_999.0);
-    let days = if days == 1 { "the day".to_owned() } else { format!("the {days} days") };
-    format!("<p><span class=\"{class}\">{sign}{percent:.0} %</span> on {days} before</p>")
+    let days = if days == 1 { "the day".to_owned() } else { format!("{days} days") };
+    format!("<p><span class=\"{class}\">{sign}{percent:.0} %</span> vs {days} before</p>")
 }
 
 fn tile(name: &str, value: &str, below: &str, picture: &str) -> String {
@@ -146,9 +146,10 @@ fn tiles(numbers: &Numbers) -> String {
     let users = more(now.users, before(|one| Some(one.users as f64)));
     let daily: Vec<_> = numbers.engaged.iter().map(|one| one.daily).collect();
     out.push_str(&tile("Active users", &count(now.users), &users, &spark_line(&daily)));
-    let new = more(now.new_users, before(|one| Some(one.new_users as f64)));
+    let new =
+        more(now.new_users.unwrap_or(0), before(|one| one.new_users.map(|users| users as f64)));
     let fresh: Vec<_> = numbers.newness.iter().map(|one| one.new_count).collect();
-    out.push_str(&tile("New users", &count(now.new_users), &new, &spark_line(&fresh)));
+    out.push_str(&tile("New users", &count(now.new_users.unwrap_or(0)), &new, &spark_line(&fresh)));
     if now.waits.answers > 0 {
         let median = |one: &Totals| (one.waits.answers > 0).then_some(one.waits.median_us as f64);
         let wait = change(now.waits.median_us as f64, before(median), Good::Less, days);
@@ -170,7 +171,7 @@ fn tiles(numbers: &Numbers) -> String {
         let days: Vec<_> =
             numbers.fates.days.values().map(|reach| reach.of(Step::Delivered)).collect();
         let said = format!("{:.1} %", delivered * 100.0);
-        out.push_str(&tile("Delivered on WhatsApp", &said, &below, &spark_line(&days)));
+        out.push_str(&tile("Delivered", &said, &below, &spark_line(&days)));
     }
     out.push_str("</div>\n");
     out

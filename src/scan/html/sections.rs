@@ -20,6 +20,8 @@ const MONTHS: [&str; 12] =
 
 /// Bars of a chart over days at most; more days are taken together by weeks.
 const BARS_MAX: usize = 120;
+/// Labels below a chart.
+const LABELS_MAX: usize = 8;
 /// Cohorts, and weeks behind them, that the triangle has room for.
 const COHORTS_MAX: usize = 8;
 /// Rows of a list of names or reasons.
@@ -27,23 +29,28 @@ const ROWS_MAX: usize = 10;
 
 /// All that have something to say, in the order of the page.
 pub(super) fn all(numbers: &Numbers) -> Vec<String> {
-    let sections = [
-        volume(numbers),
-        heat(numbers),
-        engagement(numbers),
-        newcomers(numbers),
-        cohorts(numbers),
-        busiest("Busiest people", "person", &numbers.users, "messages"),
-        busiest("Busiest rooms", "room", &numbers.rooms, "messages"),
-        busiest("Commands", "command", &numbers.commands, "calls"),
-        responses(numbers),
-        agents(numbers),
-        waiting(numbers),
-        funnel(&numbers.fates, numbers),
-        failures(&numbers.fates),
-        server(numbers),
+    let fates = &numbers.fates;
+    let rows = [
+        (volume(numbers), None),
+        (heat(numbers), engagement(numbers)),
+        (newcomers(numbers), cohorts(numbers)),
+        (busiest(numbers), None),
+        (responses(numbers), agents(numbers)),
+        (waiting(numbers), None),
+        (funnel(fates, numbers), failures(fates)),
+        (server(numbers), None),
     ];
-    sections.into_iter().flatten().collect()
+    rows.into_iter().flat_map(row).collect()
+}
+
+/// Two cards beside each other; one alone has the whole width.
+fn row(cards: (Option<String>, Option<String>)) -> Vec<String> {
+    let wide = |card: String| vec![card.replacen("class=\"card\"", "class=\"card wide\"", 1)];
+    match cards {
+        (Some(left), Some(right)) => vec![left, right],
+        (Some(alone), None) | (None, Some(alone)) => wide(alone),
+        (None, None) => Vec::new(),
+    }
 }
 
 /// `Tue 17 Nov 2026`.
@@ -59,9 +66,9 @@ fn short_day(day: i32) -> String {
     format!("{of_month} {}", MONTHS[month as usize - 1])
 }
 
-fn card(class: &str, title: &str, say: &str, body: &str) -> String {
+fn card(title: &str, say: &str, body: &str) -> String {
     format!(
-        "<section class=\"card{class}\"><h2>{title}</h2><p class=\"say\">{}</p>{body}</section>",
+        "<section class=\"card\"><h2>{title}</h2><p class=\"say\">{}</p>{body}</section>",
         html(say)
     )
 }
@@ -85,18 +92,22 @@ fn volume(numbers: &Numbers) -> Option<String> {
         long_day(numbers.window.first_day + best as i32),
         spark::grouped(*most)
     );
-    let frame =
-        Frame { alt: format!("Messages by day. {say}"), labels: &labels, unit: Unit::Count };
+    let frame = Frame {
+        alt: format!("Messages by day. {say}"),
+        labels: &labels,
+        unit: Unit::Count,
+        labels_max: LABELS_MAX,
+    };
     let values = sums.into_iter().map(Some).collect();
     let chart = bars(&frame, &[Series { name: "", colour: "blue", values }]);
-    Some(card(" wide", "Messages", &say, &chart))
+    Some(card("Messages", &say, &chart))
 }
 
 fn heat(numbers: &Numbers) -> Option<String> {
     let (best, _) = numbers.heat.iter().enumerate().max_by_key(|(_, count)| **count)?;
     let say = format!("Most is written on {}s after {:02}:00.", WEEKDAYS[best / 24], best % 24);
     let alt = format!("Messages by weekday and hour. {say}");
-    Some(card("", "When people write", &say, &heat_map(&numbers.heat, &alt)))
+    Some(card("When people write", &say, &heat_map(&numbers.heat, &alt)))
 }
 
 fn engagement(numbers: &Numbers) -> Option<String> {
@@ -110,7 +121,12 @@ fn engagement(numbers: &Numbers) -> Option<String> {
         spark::grouped(last.monthly)
     );
     let labels: Vec<_> = numbers.engaged.iter().map(|one| short_day(one.day)).collect();
-    let frame = Frame { alt: format!("Active users. {say}"), labels: &labels, unit: Unit::Count };
+    let frame = Frame {
+        alt: format!("Active users. {say}"),
+        labels: &labels,
+        unit: Unit::Count,
+        labels_max: LABELS_MAX,
+    };
     let series = |name, colour, pick: fn(&crate::scan::activity::Engaged) -> u64| Series {
         name,
         colour,
@@ -122,7 +138,7 @@ fn engagement(numbers: &Numbers) -> Option<String> {
         series("daily", "blue", |one| one.daily),
     ];
     let names = [("daily", "blue"), ("weekly (7 days)", "teal"), ("monthly (30 days)", "amber")];
-    Some(card("", "Active users", &say, &(lines(&frame, &all) + &legend(&names))))
+    Some(card("Active users", &say, &(lines(&frame, &all) + &legend(&names))))
 }
 
 fn newcomers(numbers: &Numbers) -> Option<String> {
@@ -131,10 +147,11 @@ fn newcomers(numbers: &Numbers) -> Option<String> {
     };
     let (labels, new) = by_days(numbers, &pick(|one| one.new_count));
     let (_, known) = by_days(numbers, &pick(|one| one.returning_count));
-    let share = numbers.now.new_users as f64 / numbers.now.users.max(1) as f64 * 100.0;
+    let new_users = numbers.now.new_users.unwrap_or(0);
+    let share = new_users as f64 / numbers.now.users.max(1) as f64 * 100.0;
     let say = format!(
         "{} of {} people were new: {share:.0} %.",
-        spark::grouped(numbers.now.new_users),
+        spark::grouped(new_users),
         spark::grouped(numbers.now.users)
     );
     let frame = Frame {
@@ -148,7 +165,7 @@ fn newcomers(numbers: &Numbers) -> Option<String> {
         Series { name: "new", colour: "amber", values: some(new) },
     ];
     let names = [("were here before", "blue"), ("new", "amber")];
-    Some(card("", "New and returning", &say, &(bars(&frame, &all) + &legend(&names))))
+    Some(card("New and returning", &say, &(bars(&frame, &all) + &legend(&names))))
 }
 
 fn cohorts(numbers: &Numbers) -> Option<String> {
@@ -181,7 +198,7 @@ fn cohorts(numbers: &Numbers) -> Option<String> {
         "Of those who came for the first time, {:.0} % wrote again the week after.",
         came as f64 / could.max(1) as f64 * 100.0
     );
-    Some(card("", "Who comes back", &say, &body))
+    Some(card("Who comes back", &say, &body))
 }
 
 fn active_after(cohort: &Cohort, weeks: i64) -> u64 {
@@ -202,14 +219,25 @@ fn cohort_row(cohort: &Cohort, weeks: i64, passed: i64) -> String {
             continue;
         }
         let percent = active_after(cohort, week) as f64 / cohort.user_count.max(1) as f64 * 100.0;
-        let class = if percent > 55.0 { "c hi" } else { "c" };
-        let _ = write!(row, "<td class=\"{class}\" style=\"--s:{percent:.0}\">{percent:.0} %</td>");
+        let _ = write!(row, "<td class=\"c\" style=\"--s:{percent:.0}\">{percent:.0} %</td>");
     }
     row.push_str("</tr>");
     row
 }
 
-fn busiest(title: &str, one: &str, list: &[(String, u64)], what: &str) -> Option<String> {
+fn busiest(numbers: &Numbers) -> Option<String> {
+    let lists = [
+        list("person", &numbers.users, "messages"),
+        list("room", &numbers.rooms, "messages"),
+        list("command", &numbers.commands, "calls"),
+    ];
+    let lists: String = lists.into_iter().flatten().collect();
+    let body = format!("<div class=\"smalls lists\">{lists}</div>");
+    let say = "People, rooms and commands with most messages and calls.";
+    (!lists.is_empty()).then(|| card("The busiest", say, &body))
+}
+
+fn list(one: &str, list: &[(String, u64)], what: &str) -> Option<String> {
     let (_, most) = list.first()?;
     let mut body = format!(
         "<div class=\"scroll\"><table><thead><tr><th scope=\"col\">{one}</th><th scope=\"col\" \
@@ -225,7 +253,7 @@ fn busiest(title: &str, one: &str, list: &[(String, u64)], what: &str) -> Option
         );
     }
     body.push_str("</tbody></table></div>");
-    Some(card("", title, &format!("By number of {what}."), &body))
+    Some(body)
 }
 
 fn responses(numbers: &Numbers) -> Option<String> {
@@ -248,10 +276,11 @@ fn responses(numbers: &Numbers) -> Option<String> {
         alt: format!("Median response time by hour of the question. {say}"),
         labels: &labels,
         unit: Unit::Span,
+        labels_max: LABELS_MAX,
     };
     let chart = bars(&frame, &[Series { name: "", colour: "teal", values }]);
     let title = "Response time by hour of the question";
-    Some(card("", title, &say, &(chart + &legend(&[("median", "teal")]))))
+    Some(card(title, &say, &(chart + &legend(&[("median", "teal")]))))
 }
 
 fn agents(numbers: &Numbers) -> Option<String> {
@@ -274,7 +303,7 @@ fn agents(numbers: &Numbers) -> Option<String> {
         );
     }
     body.push_str("</tbody></table></div>");
-    Some(card("", "Who answers customers", "By number of answers.", &body))
+    Some(card("Who answers customers", "By number of answers.", &body))
 }
 
 fn waiting(numbers: &Numbers) -> Option<String> {
@@ -319,7 +348,7 @@ fn waiting(numbers: &Numbers) -> Option<String> {
         spark::grouped(talk_count),
         spark::grouped(numbers.talks.len() as u64)
     );
-    Some(card("", "Conversations", &say, &body))
+    Some(card("Conversations", &say, &body))
 }
 
 fn funnel(fates: &Fates, numbers: &Numbers) -> Option<String> {
@@ -364,7 +393,7 @@ fn funnel(fates: &Fates, numbers: &Numbers) -> Option<String> {
         spark::grouped(numbers.now.reach.messages),
         share(Step::Read)
     );
-    Some(card("", "Messages to WhatsApp", &say, &body))
+    Some(card("Messages to WhatsApp", &say, &body))
 }
 
 /// By what Meta charges for; nothing when no status said so.
@@ -413,7 +442,7 @@ fn failures(fates: &Fates) -> Option<String> {
     body.push_str("</tbody></table></div>");
     let share = failed as f64 / fates.all.messages.max(1) as f64 * 100.0;
     let say = format!("{} messages failed: {share:.1} %.", spark::grouped(failed));
-    Some(card("", "Why messages failed", &say, &body))
+    Some(card("Why messages failed", &say, &body))
 }
 
 fn server(numbers: &Numbers) -> Option<String> {
@@ -434,7 +463,7 @@ fn server(numbers: &Numbers) -> Option<String> {
             .collect();
         let worst = points.iter().map(|(_, _, p99)| *p99).max().unwrap_or(0);
         let alt = format!("{name}: p50 and p99 over time; p99 at most {}", spark::span(worst));
-        let frame = Frame { alt, labels: &labels, unit: Unit::Span };
+        let frame = Frame { alt, labels: &labels, unit: Unit::Span, labels_max: 4 };
         let all = [
             Series {
                 name: "p99",
@@ -457,5 +486,5 @@ fn server(numbers: &Numbers) -> Option<String> {
     }
     body.push_str("</div>");
     body.push_str(&legend(&[("p50", "blue"), ("p99", "amber")]));
-    Some(card(" wide", "Server latency", "Measured by the server itself.", &body))
+    Some(card("Server latency", "Measured by the server itself.", &body))
 }

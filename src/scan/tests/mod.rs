@@ -184,6 +184,28 @@ fn tail_follows_a_live_log() {
 }
 
 #[test]
+fn tail_reads_from_the_end_and_waits_for_the_disk() {
+    let scratch = Scratch::new("tail-end");
+    evening(&scratch);
+    evening(&scratch);
+    let seqs = |line: &str| {
+        let (_, out, words) = scan(&scratch, &format!("--format csv {line}"));
+        assert_eq!(words, "", "{line}");
+        out.lines().skip(1).map(|row| row.split(',').next().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let all = seqs("tail -n 100");
+    assert_eq!(all.len(), 14);
+    for number in 1..14 {
+        assert_eq!(seqs(&format!("tail -n {number}")), all[14 - number..], "{number}");
+    }
+    assert_eq!(seqs("tail -n 3 --kind status").len(), 2);
+    // A log that was closed in order is on the disk.
+    assert_eq!(seqs("tail -n 100 --durable"), all);
+    std::fs::remove_file(scratch.path().join("ctl")).unwrap();
+    check(&scratch, "tail --durable", 2, "ctl file");
+}
+
+#[test]
 fn summary_counts() {
     let scratch = Scratch::new("summary");
     evening(&scratch);
