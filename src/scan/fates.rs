@@ -253,7 +253,7 @@ impl Fates {
             Some(reach) => reach.add(fate),
             None => self.categories.entry(category.clone()).or_default().add(fate),
         }
-        self.days.entry(Period::Day.of(fate.begun_us, &self.zone)).or_default().add(fate);
+        self.days.entry(Period::Day.of(fate.begun_us, &self.zone.clock())).or_default().add(fate);
     }
 
     fn category(&mut self, name: String) -> u16 {

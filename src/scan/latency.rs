@@ -66,10 +66,11 @@ pub(super) type Latencies = BTreeMap<(i64, String), Gathered>;
 /// Adds up the metric records that the filters let through. A record belongs to the piece of time
 /// in which its while ended.
 pub(super) fn latencies(job: &Job<'_>, filter: &Filter, bucket: Bucket) -> Latencies {
+    let clock = job.zone.clock();
     let mut all = Latencies::new();
     job.scan.run(filter, metrics, |part| {
         for (ts_us, name, values) in part {
-            let number = bucket.of(job.zone.wall_us(ts_us));
+            let number = bucket.of(clock.wall_us(ts_us));
             all.entry((number, name)).or_default().add(&values);
         }
     });

@@ -24,7 +24,7 @@ const COLUMNS: &[Column] = &[
 fn run(job: &mut Job<'_>) -> Result<Found, ScanError> {
     let period = Period::parse(job.matches);
     let mut newness = retention::activity(job, period).newness();
-    let since = period.of(job.filter.since_us, &job.zone);
+    let since = period.of(job.filter.since_us, &job.zone.clock());
     newness.retain(|one| one.period >= since);
     let most = newness.iter().map(|one| one.new_count + one.returning_count).max().unwrap_or(0);
     let mut rows = Rows::begin(job.out, job.format, job.look, COLUMNS)?;

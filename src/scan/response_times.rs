@@ -125,7 +125,7 @@ impl Waits {
             Per::Room => room,
             Per::Agent => agent,
             Per::All => 0,
-            Per::Day => Period::Day.of(ts_us, &self.zone) as u32,
+            Per::Day => Period::Day.of(ts_us, &self.zone.clock()) as u32,
             Per::Hour => Bucket::Hour.of(self.zone.wall_us(ts_us)).rem_euclid(24) as u32,
         }
     }

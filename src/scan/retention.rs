@@ -54,18 +54,19 @@ const COLUMNS: &[Column] =
 /// `--since` only by what is shown.
 pub(super) fn activity(job: &Job<'_>, period: Period) -> Activity {
     let filter = Filter { since_us: i64::MIN, ..job.filter.clone() };
+    let clock = job.zone.clock();
     let mut activity = Activity::default();
     if filter.is_whole(TableKind::Messages) && filter.zone == Zone::UTC {
         // Every period is made of whole days of UTC, and who wrote on a day is known already.
         job.scan.run(&filter, days, |part| {
             for (day, user) in part {
-                activity.note(period.of(i64::from(day) * DAY_US, &job.zone), user);
+                activity.note(period.of(i64::from(day) * DAY_US, &clock), user);
             }
         });
     } else {
         facts::messages(&job.scan, &filter, &mut People::default(), |said, _| {
             if said.user != 0 {
-                activity.note(period.of(said.ts_us, &job.zone), said.user);
+                activity.note(period.of(said.ts_us, &clock), said.user);
             }
         });
     }
@@ -95,7 +96,7 @@ fn days(view: &View<'_>) -> Vec<(i32, u32)> {
 fn run(job: &mut Job<'_>) -> Result<Found, ScanError> {
     let period = Period::parse(job.matches);
     let activity = activity(job, period);
-    let since = period.of(job.filter.since_us, &job.zone);
+    let since = period.of(job.filter.since_us, &job.zone.clock());
     let cohorts: Vec<_> =
         activity.cohorts().into_iter().filter(|cohort| cohort.period >= since).collect();
     let last = activity.last_period().unwrap_or(0);

@@ -14,6 +14,7 @@ use crate::scan::filter::Filter;
 use crate::scan::latency::latencies;
 use crate::scan::period::Period;
 use crate::scan::response_times::{Between, Per, Waits};
+use crate::scan::zone::Clock;
 use crate::scan::{Job, volume};
 use std::collections::BTreeMap;
 
@@ -109,9 +110,10 @@ pub(super) fn gather(job: &Job<'_>, day_count: i32) -> Option<Numbers> {
     let mut pass = Pass::new(job, window, prior);
     // Who is new is decided by the whole past.
     let filter = Filter { since_us: i64::MIN, until_us: window.until_us, ..job.filter.clone() };
+    let clock = job.zone.clock();
     let mut people = std::mem::take(&mut pass.people);
     facts::messages(&job.scan, &filter, &mut people, |said, people| {
-        pass.message(said, people, job);
+        pass.message(said, people, &clock);
     });
     pass.people = people;
     pass.days.finish();
@@ -157,11 +159,11 @@ impl Pass {
         }
     }
 
-    fn message(&mut self, said: Said, people: &People, job: &Job<'_>) {
-        let day = Period::Day.of(said.ts_us, &job.zone);
+    fn message(&mut self, said: Said, people: &People, clock: &Clock<'_>) {
+        let day = Period::Day.of(said.ts_us, clock);
         if said.user != 0 {
             self.days.note(day, said.user);
-            self.weeks.note(Period::Week.of(said.ts_us, &job.zone), said.user);
+            self.weeks.note(Period::Week.of(said.ts_us, clock), said.user);
         }
         if self.prior.holds(day) {
             self.prior_messages += 1;
@@ -171,7 +173,7 @@ impl Pass {
             return;
         }
         self.volume[(day - self.window.first_day) as usize] += 1;
-        self.heat[week_hour(job.zone.wall_us(said.ts_us))] += 1;
+        self.heat[week_hour(clock.wall_us(said.ts_us))] += 1;
         // What the server itself says is nobody's.
         if said.source != Some(Source::System) {
             bump(&mut self.users, said.user);

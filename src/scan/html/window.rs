@@ -23,18 +23,18 @@ impl Window {
     /// From `--since` to `--until`; without them the last days that have messages. Days that have
     /// not been yet only count when nothing else is there: a clock may have jumped.
     pub(super) fn choose(job: &Job<'_>, active: &Counts, day_count: i32) -> Option<Self> {
-        let today = Period::Day.of(job.now_us, &job.zone);
+        let today = Period::Day.of(job.now_us, &job.zone.clock());
         let day = |number: i64| i32::try_from(number).unwrap_or(i32::MAX);
         let (first_active, _) = active.first_key_value()?;
         let passed = active.range(..=i64::from(today)).next_back();
         let (last_active, _) = passed.or(active.last_key_value())?;
         let last_day = match job.filter.until_us {
             i64::MAX => day(*last_active),
-            until_us => Period::Day.of(until_us - 1, &job.zone),
+            until_us => Period::Day.of(until_us - 1, &job.zone.clock()),
         };
         let first_day = match job.filter.since_us {
             i64::MIN => last_day.saturating_sub(day_count - 1).max(day(*first_active)),
-            since_us => Period::Day.of(since_us, &job.zone),
+            since_us => Period::Day.of(since_us, &job.zone.clock()),
         };
         let first_day = first_day.min(last_day).max(last_day.saturating_sub(DAYS_MAX - 1));
         let mut window = Self::of(first_day, last_day, &job.zone);
@@ -84,8 +84,8 @@ mod tests {
         // 2026-10-25: the clock goes back at 03:00, so the day has 25 hours.
         let window = Window::of(20_751, 20_751, &berlin);
         assert_eq!(window.until_us - window.since_us, 25 * 3_600_000_000);
-        assert_eq!(Period::Day.of(window.since_us, &berlin), 20_751);
-        assert_eq!(Period::Day.of(window.since_us - 1, &berlin), 20_750);
+        assert_eq!(Period::Day.of(window.since_us, &berlin.clock()), 20_751);
+        assert_eq!(Period::Day.of(window.since_us - 1, &berlin.clock()), 20_750);
         let prior = Window::of(10, 19, &Zone::UTC).prior(&Zone::UTC);
         assert_eq!((prior.first_day, prior.last_day, prior.since_us), (0, 9, 0));
     }
