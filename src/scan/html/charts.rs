@@ -104,7 +104,8 @@ pub(super) fn bars(frame: &Frame<'_>, series: &[Series<'_>]) -> String {
         // The whole height answers the pointer, not only the bar.
         let _ = write!(
             shapes,
-            "<rect class=\"touch\" x=\"{left:.2}\" y=\"0\" width=\"{slot:.2}\" height=\"{HEIGHT}\"/>"
+            "<rect class=\"touch\" x=\"{left:.2}\" y=\"0\" width=\"{slot:.2}\" \
+             height=\"{HEIGHT}\"/>"
         );
         for one in series {
             let height = value(one, index) as f64 / top as f64 * HEIGHT;

@@ -158,6 +158,7 @@ fn newcomers(numbers: &Numbers) -> Option<String> {
         alt: format!("New and known users by day. {say}"),
         labels: &labels,
         unit: Unit::Count,
+        labels_max: LABELS_MAX,
     };
     let some = |values: Vec<u64>| values.into_iter().map(Some).collect();
     let all = [
@@ -247,7 +248,8 @@ fn list(one: &str, list: &[(String, u64)], what: &str) -> Option<String> {
         let bar = table_bar(*count as f64 / *most as f64, "blue");
         let _ = write!(
             body,
-            "<tr><td class=\"name\">{}</td><td class=\"n\">{}</td><td class=\"pic\">{bar}</td></tr>",
+            "<tr><td class=\"name\">{}</td><td class=\"n\">{}</td>\
+             <td class=\"pic\">{bar}</td></tr>",
             html(name),
             spark::grouped(*count)
         );
@@ -415,7 +417,8 @@ fn categories(fates: &Fates) -> String {
     format!(
         "<h3>By pricing category</h3><div class=\"scroll\"><table><thead><tr>\
          <th scope=\"col\">category</th><th scope=\"col\" class=\"n\">messages</th>\
-         <th scope=\"col\" class=\"n\">billable</th></tr></thead><tbody>{rows}</tbody></table></div>"
+         <th scope=\"col\" class=\"n\">billable</th></tr></thead><tbody>{rows}</tbody>\
+         </table></div>"
     )
 }
 
