@@ -39,11 +39,6 @@ impl Names {
         &self.texts[code as usize]
     }
 
-    /// One more than the largest number.
-    pub(super) fn len(&self) -> usize {
-        self.texts.len()
-    }
-
     /// The number of what a scan numbered otherwise; `known` holds one more than each answer.
     fn renumber(&mut self, other: u32, set: NameSet, scan: &Scan<'_>, known: &mut Vec<u32>) -> u32 {
         let index = other as usize;

@@ -1,22 +1,9 @@
-//! Numbers as pictures of a line's height: sparklines, bars, grouped digits, spans of time.
+//! Numbers for eyes: bars, grouped digits, spans of time.
 
 use std::fmt::Write;
 
-/// Eighths of a letter's height. The first is for "a little", never for nothing.
-const LEVELS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
-
 /// Eighths of a letter's width, from nothing to seven.
 const PARTS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
-
-/// One letter per value, as high as its share of the greatest; a blank for 0.
-pub(super) fn sparkline(values: &[u64]) -> String {
-    let max = values.iter().copied().max().unwrap_or(0);
-    let level = |value: u64| match (u128::from(value) * 8).div_ceil(u128::from(max.max(1))) {
-        0 => ' ',
-        eighths => LEVELS[eighths as usize - 1],
-    };
-    values.iter().map(|value| level(*value)).collect()
-}
 
 /// A bar of at most `width` letters for a share of 1. What is not nothing shows at least an eighth.
 pub(super) fn bar(share: f64, width: usize) -> String {
@@ -62,10 +49,6 @@ mod tests {
 
     #[test]
     fn pictures() {
-        assert_eq!(sparkline(&[0, 1, 50, 100]), " ▁▄█");
-        assert_eq!(sparkline(&[0, 0]), "  ");
-        assert_eq!(sparkline(&[]), "");
-        assert_eq!(sparkline(&[u64::MAX, 1]), "█▁");
         assert_eq!(bar(1.0, 4), "████");
         assert_eq!(bar(0.5, 4), "██");
         assert_eq!(bar(0.3, 4), "█▎");
