@@ -4,8 +4,8 @@
 ///
 /// A raw control can move the cursor, rename the window or answer in the person's place (CWE-150,
 /// CVE-2003-0063); a bidirectional control can make a line read as another (Unicode Technical
-/// Report 36, §2.1.4); a letter without a picture can make two names look the same. The joiners U+200C and
-/// U+200D stay: Persian, the scripts of India and the emoji of families need them.
+/// Report 36, §2.1.4); a letter without a picture can make two names look the same. The joiners
+/// U+200C and U+200D stay: Persian, the scripts of India and the emoji of families need them.
 pub fn is_unsafe(letter: char) -> bool {
     letter.is_control() // C0, DEL and C1.
         || matches!(letter,
