@@ -181,6 +181,12 @@ impl Framer {
         }
     }
 
+    /// For a segment that holds whole, synced batches up to `offset` already.
+    pub(super) fn resume(salt: u64, prev_crc: u32, next_seq: u64, offset: u32) -> Self {
+        let out = Vec::new();
+        Self { salt, prev_crc, next_seq, offset, durable_off: offset, out, open: None }
+    }
+
     /// Appends a record; closes the open batch first when the record does not fit.
     pub fn push(&mut self, record: &RawRecord<'_>) {
         let stride = record.header.stride();

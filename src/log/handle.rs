@@ -125,7 +125,6 @@ pub(super) struct Shared {
     /// True while the log thread sleeps or is about to.
     armed: AtomicBool,
     thread: OnceLock<Thread>,
-    sealer_stop: AtomicBool,
     /// How often a rotation was asked for, and how many of those are done.
     rotations_asked: AtomicU64,
     rotations_done: AtomicU64,
@@ -160,7 +159,6 @@ impl Shared {
             stop: AtomicBool::new(false),
             armed: AtomicBool::new(false),
             thread: OnceLock::new(),
-            sealer_stop: AtomicBool::new(false),
             rotations_asked: AtomicU64::new(0),
             rotations_done: AtomicU64::new(0),
             low: AtomicBool::new(false),
@@ -234,14 +232,6 @@ impl Shared {
 
     pub(super) fn is_asked_to_stop(&self) -> bool {
         self.stop.load(Ordering::Acquire)
-    }
-
-    pub(super) fn ask_sealer_to_stop(&self) {
-        self.sealer_stop.store(true, Ordering::Release);
-    }
-
-    pub(super) fn is_sealer_asked_to_stop(&self) -> bool {
-        self.sealer_stop.load(Ordering::Acquire)
     }
 
     /// Returns what [`Shared::rotated`] must reach.
@@ -374,6 +364,34 @@ impl LogHandle {
     pub fn job_errors(&self) -> Vec<(&'static str, String)> {
         let words = self.shared.words();
         words.job_errors.iter().map(|(job, error)| (*job, error.clone())).collect()
+    }
+
+    /// What the operator should know now, one sentence each; empty when all is well.
+    pub fn remarks(&self) -> Vec<String> {
+        let counts = self.counts();
+        let mut remarks = Vec::new();
+        match self.state() {
+            LogState::Ok | LogState::Stopped => {}
+            LogState::Full => remarks.push("log: full, messages are refused".to_owned()),
+            LogState::Faulty => {
+                remarks.push("log: the disk fails, messages are refused".to_owned())
+            }
+            LogState::Failed => remarks.push("log: failed, nothing is acknowledged".to_owned()),
+        }
+        if self.is_low() && self.state() == LogState::Ok {
+            remarks.push("log: no room for another segment, it will be full soon".to_owned());
+        }
+        if counts.segment_failure_count > 0 {
+            let count = counts.segment_failure_count;
+            remarks.push(format!("log: {count} failed writes or syncs since the start"));
+        }
+        if counts.doubt_count > 0 {
+            let count = counts.doubt_count;
+            remarks.push(format!("log: {count} records may not outlive the machine"));
+        }
+        let jobs = self.job_errors();
+        remarks.extend(jobs.into_iter().map(|(job, error)| format!("log job {job}: {error}")));
+        remarks
     }
 
     /// What the log thread has done so far.

@@ -81,6 +81,20 @@ impl Recovered {
         })
     }
 
+    /// What was durable once and cannot be read, behind the snapshot: one sentence each, with its
+    /// place. All the rest is served; nothing is cut off.
+    pub fn damage(&self) -> Vec<String> {
+        let lost = self.log.problems().iter().filter(|problem| problem.what.is_loss());
+        let mut damage: Vec<_> = lost.map(|problem| problem.to_string()).collect();
+        for segment in self.log.segments() {
+            let path = segment.path().display();
+            damage.extend(segment.scan().corrupt.iter().map(|region| {
+                format!("{path}: bytes {}..{} are damaged", region.begin, region.end)
+            }));
+        }
+        damage
+    }
+
     /// The segments that a server left without a seal, damaged, or torn: how many of each.
     pub fn report(&self) -> RecoveryReport {
         let scans = || self.log.segments().iter().map(|segment| segment.scan());

@@ -4,6 +4,7 @@ use super::directory::LogError;
 use super::disk::Disk;
 use super::format::SegmentHeader;
 use super::handle::{LogHandle, Shared};
+use super::sealer::Mending;
 use super::segment::{SegmentFile, Spare};
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -45,6 +46,7 @@ impl SparePool {
         shared: Arc<Shared>,
     ) -> Self {
         Spare::remove_stale(disk, &log_dir);
+        Mending::remove_stale(disk, &log_dir);
         let (slot, made) = (Mutex::new(Slot::Empty), Condvar::new());
         Self { disk, log_dir, segment_bytes, retry, handle: LogHandle { shared }, slot, made }
     }

@@ -71,6 +71,8 @@ pub fn serve(config: Config, ready: impl FnOnce(SocketAddr)) -> Result<(), NodeE
     for problem in &recovered.refused {
         eprintln!("ringpost: a snapshot is not used, which makes this start longer: {problem}");
     }
+    let damage = recovered.damage();
+    damage.iter().for_each(|damage| eprintln!("warning: the log is damaged: {damage}"));
     // Unmaps what was read.
     drop(recovered);
     writer.add_job(Box::new(FoldJob::new(record::external_print, wall_us)));
@@ -80,7 +82,8 @@ pub fn serve(config: Config, ready: impl FnOnce(SocketAddr)) -> Result<(), NodeE
     let (mail, mailboxes): (Vec<_>, Vec<_>) =
         (0..shard_count).map(|_| bounded(MAILBOX_ITEMS_MAX)).unzip();
     let (ask, questions) = bounded(QUESTIONS_MAX);
-    let world = Arc::new(World::new(config, clock, mail, ask));
+    let log = writer.handle();
+    let world = Arc::new(World::new(config, clock, mail, ask, log.clone(), damage));
     let archive = start_archive(&writer, questions, &world)?;
     let parts = hubs.into_iter().zip(producers).zip(mailboxes).zip(listeners);
     let parts = parts.enumerate().map(|(index, (((hub, producer), mailbox), listener))| {
@@ -89,13 +92,15 @@ pub fn serve(config: Config, ready: impl FnOnce(SocketAddr)) -> Result<(), NodeE
     });
     let shards = start_shards(parts.collect(), shard_cpus, &world)?;
     let _ = bells.set(world.bells.get().expect("set when all shards started").clone());
-    watchdog::start(Arc::clone(&world), writer.handle())?;
+    watchdog::start(Arc::clone(&world), log.clone())?;
     ready(address);
 
     signals.forever().next();
     hurry_when_told_again(signals, &world)?;
     stop(shards, &world)?;
-    writer.stop()?;
+    let stopped = writer.stop();
+    watchdog::tell(&log);
+    stopped?;
     drop(world);
     // The archive holds a sender of its own mail only through `world`; it ends with the process.
     drop(archive);
@@ -109,7 +114,9 @@ fn end_with_our_threads() {
     std::panic::set_hook(Box::new(move |panic| {
         report(panic);
         let name = std::thread::current().name().unwrap_or("").to_owned();
-        if name.starts_with("shard-") || name.starts_with("ringpost-") {
+        // The seal thread outlives a job that panics, and says so itself.
+        let ours = name.starts_with("shard-") || name.starts_with("ringpost-");
+        if ours && name != "ringpost-seal" {
             std::process::abort();
         }
     }));
@@ -200,7 +207,7 @@ fn begin_epoch(
             let position =
                 producer.append(none, none, &record).map_err(|_| NodeError::LogRefused)?;
             producer.wake();
-            while producer.durable() < position && producer.committed() < position {
+            while producer.acked() < position || producer.committed() < position {
                 if producer.state() != LogState::Ok {
                     return Err(NodeError::LogRefused);
                 }

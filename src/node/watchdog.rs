@@ -17,9 +17,12 @@ const STRIKES_MAX: u32 = 20;
 pub fn start(world: Arc<World>, log: LogHandle) -> Result<(), NodeError> {
     let watch = move || {
         let mut told = false;
+        let mut said = Said::default();
         let mut seen: Vec<(u64, u32)> = vec![(0, 0); world.heartbeats.len()];
         loop {
             std::thread::sleep(Duration::from_secs(1));
+            tell(&log);
+            said.news(&log);
             // Only a restart helps, and members must not go on keeping what the log lacks.
             if log.state() == LogState::Failed && !std::mem::replace(&mut told, true) {
                 eprintln!("error: the log failed; stopping");
@@ -45,4 +48,31 @@ pub fn start(world: Arc<World>, log: LogHandle) -> Result<(), NodeError> {
         .spawn(watch)
         .map(|_| ())
         .map_err(NodeError::Thread)
+}
+
+/// Prints what the threads of the log had to say.
+pub fn tell(log: &LogHandle) {
+    log.take_notes().iter().for_each(|note| eprintln!("warning: log: {note}"));
+}
+
+/// What was said of the log last, so that each change is said once.
+#[derive(Default)]
+struct Said {
+    is_low: bool,
+    is_refusing: bool,
+}
+
+impl Said {
+    fn news(&mut self, log: &LogHandle) {
+        let is_low = log.is_low();
+        if is_low && !std::mem::replace(&mut self.is_low, is_low) {
+            eprintln!("warning: log: the disk has no room for another segment");
+        }
+        self.is_low = is_low;
+        let is_refusing = matches!(log.state(), LogState::Full | LogState::Faulty);
+        if is_refusing != std::mem::replace(&mut self.is_refusing, is_refusing) {
+            let what = if is_refusing { "refuses messages" } else { "takes messages again" };
+            eprintln!("warning: log: it {what}");
+        }
+    }
 }

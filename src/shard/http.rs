@@ -281,8 +281,8 @@ fn not_allowed(allow: &'static str) -> Plan {
 }
 
 fn health(world: &World) -> Plan {
-    let (status, text) = admin::health(world.is_healthy());
-    Plan::Text { status, text: text.to_owned() }
+    let (status, text) = admin::health(world.is_healthy(), &world.remarks());
+    Plan::Text { status, text }
 }
 
 fn header_lines(request: &Request<'_>) -> String {

@@ -6,6 +6,7 @@ use super::sources::Sources;
 use crate::base::limits::SHARD_CONNECTIONS_MAX;
 use crate::chat::event::{Found, Message};
 use crate::config::Config;
+use crate::log::{LogHandle, LogState};
 use crate::net::Bell;
 use crossbeam_channel::Sender;
 use std::sync::OnceLock;
@@ -29,6 +30,10 @@ pub struct World {
     pub sources: Sources,
     /// Questions to the archive.
     pub archive: Sender<Question>,
+    /// The log, for its health.
+    pub log: LogHandle,
+    /// What recovery found damaged, in one sentence each.
+    pub damage: Vec<String>,
 }
 
 /// An item in a shard's mailbox.
@@ -60,6 +65,8 @@ impl World {
         clock: Clock,
         mail: Vec<Sender<Mail>>,
         archive: Sender<Question>,
+        log: LogHandle,
+        damage: Vec<String>,
     ) -> Self {
         let heartbeats = mail.iter().map(|_| AtomicU64::new(0)).collect();
         let sources = Sources::new(config.limits.connections_per_ip);
@@ -72,6 +79,8 @@ impl World {
             heartbeats,
             connections: AtomicUsize::new(0),
             archive,
+            log,
+            damage,
         }
     }
 
@@ -83,14 +92,28 @@ impl World {
         share.saturating_add(share / 4).min(SHARD_CONNECTIONS_MAX)
     }
 
-    /// Whether every shard turns.
+    /// Whether the server can do its work: every shard turns, and the log works or waits for room.
     pub fn is_healthy(&self) -> bool {
+        self.shards_turn() && self.log.state() != LogState::Failed
+    }
+
+    fn shards_turn(&self) -> bool {
         let now_ms = self.clock.now().mono_ms();
         let fresh = |beat: &AtomicU64| {
             let beat_ms = beat.load(Ordering::Relaxed);
             beat_ms != 0 && now_ms.saturating_sub(beat_ms) < STALE_MS
         };
         self.heartbeats.iter().all(fresh)
+    }
+
+    /// What the operator should know, one sentence each; empty when all is well.
+    pub fn remarks(&self) -> Vec<String> {
+        let mut remarks = self.log.remarks();
+        if !self.shards_turn() {
+            remarks.push("a shard does not turn".to_owned());
+        }
+        remarks.extend(self.damage.iter().map(|damage| format!("log damaged: {damage}")));
+        remarks
     }
 
     /// Wakes a shard from a thread that is none.

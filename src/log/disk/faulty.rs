@@ -48,7 +48,7 @@ struct State {
 enum Undo {
     Write { file: Arc<File>, id: usize, offset: u64, before: Vec<u8> },
     Create(PathBuf),
-    Rename { from: PathBuf, to: PathBuf },
+    Rename { from: PathBuf, to: PathBuf, over: Option<PathBuf> },
     Remove { path: PathBuf, parked: PathBuf },
 }
 
@@ -134,7 +134,12 @@ impl Undo {
             Self::Create(path) => {
                 let _ = std::fs::remove_file(path);
             }
-            Self::Rename { from, to } => std::fs::rename(to, from).unwrap(),
+            Self::Rename { from, to, over } => {
+                std::fs::rename(&to, from).unwrap();
+                if let Some(over) = over {
+                    std::fs::rename(over, to).unwrap();
+                }
+            }
             Self::Remove { path, parked } => std::fs::rename(parked, path).unwrap(),
         }
     }
@@ -151,8 +156,12 @@ impl Disk for FaultyDisk {
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut state = self.whole_step()?;
+        let parked = to.with_extension(format!("parked-{}", state.count));
+        let over = to.exists().then(|| std::fs::rename(to, &parked).map(|()| parked));
+        let over = over.transpose()?;
         RealDisk.rename(from, to)?;
-        state.undo.push(Undo::Rename { from: from.to_path_buf(), to: to.to_path_buf() });
+        let (from, to) = (from.to_path_buf(), to.to_path_buf());
+        state.undo.push(Undo::Rename { from, to, over });
         Ok(())
     }
 

@@ -32,6 +32,13 @@ impl Cursor {
         Self { segment: segment as u32, ..Self::default() }
     }
 
+    pub(super) fn at(segment: &Segment, index: usize, seq: u64) -> Self {
+        let behind = |batch: &BatchPlace| batch.base_seq + u64::from(batch.count);
+        let batch = segment.scan.batches.partition_point(|batch| behind(batch) <= seq);
+        let generation = segment.generation;
+        Self { segment: index as u32, batch: batch as u32, generation, next_seq: seq }
+    }
+
     /// Its place in what the segment is now.
     fn settle(mut self, segments: &[Segment]) -> Self {
         let Some(segment) = segments.get(self.segment as usize) else {

@@ -189,6 +189,11 @@ impl Log {
         }
     }
 
+    /// Where the segments are.
+    pub fn log_dir(&self) -> &Path {
+        &self.log_dir
+    }
+
     /// Files that could not be read as a segment.
     pub fn problems(&self) -> &[Problem] {
         &self.problems
@@ -217,6 +222,17 @@ impl Log {
     /// The place behind the last record.
     pub fn end(&self) -> Cursor {
         Cursor::behind(&self.segments)
+    }
+
+    /// The place before the batch that holds the record `seq`, or behind the last one.
+    pub fn cursor_at(&self, seq: u64) -> Cursor {
+        let begun = |segment: &Segment| segment.scan.header.base_seq <= seq;
+        let behind = self.segments.partition_point(begun);
+        match behind.checked_sub(1) {
+            Some(index) if seq < self.next_seq() => Cursor::at(&self.segments[index], index, seq),
+            Some(_) => self.end(),
+            None => Cursor::default(),
+        }
     }
 
     /// The record at a place that an [`Entry`] of this value gave; `None` for any other place that

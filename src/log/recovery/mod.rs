@@ -20,7 +20,7 @@
 //! The limit of the rule: damage behind the last watermark looks like a torn tail. That is why the
 //! writer puts an empty batch behind the last sync of a burst, and a seal behind the last of all.
 
-use super::batch::{BATCH_HEADER_BYTES, BATCH_MAGIC, BatchHeader};
+use super::batch::{BATCH_HEADER_BYTES, BATCH_MAGIC, BatchHeader, Framer};
 use super::format::{HeaderError, SEGMENT_HEADER_BYTES, SegmentHeader};
 use super::record::ALIGN;
 
@@ -150,6 +150,11 @@ impl SegmentScan {
             self.accept(&resumed);
         }
         self.ending = self.tail(segment);
+    }
+
+    /// Continues what was read, as its writer would.
+    pub(super) fn framer(&self) -> Framer {
+        Framer::resume(self.header.salt, self.prev_crc, self.next_seq, self.end)
     }
 
     /// Leaves out the records from `seq` on: the segment was given up after a failed write or

@@ -1,5 +1,6 @@
 //! The last steps of a full segment: sync, seal, sync. The log thread is at the next one already.
 
+use super::mending::Mending;
 use crate::base::ids::LogPosition;
 use crate::log::batch::{FLAG_SEAL, Framer};
 use crate::log::directory::LogError;
@@ -48,9 +49,15 @@ impl Closing {
         Ok((self.file.path().to_path_buf(), self.base_seq))
     }
 
-    /// Records whose fate is not known when [`CloseError::InDoubt`] comes.
-    pub(super) fn record_count(&self) -> u64 {
-        self.framer.next_seq() - self.base_seq
+    /// How to save what it holds when [`CloseError::InDoubt`] comes.
+    pub(super) fn mending(&self) -> Mending {
+        Mending {
+            segment: self.file.path().to_path_buf(),
+            base_seq: self.base_seq,
+            end: self.framer.end() as u32,
+            is_durable: false,
+            record_count: self.framer.next_seq() - self.base_seq,
+        }
     }
 
     fn make_durable(&mut self, disk: &dyn Disk, log_dir: &Path) -> Result<(), LogError> {

@@ -1,7 +1,7 @@
 //! What a job sees of the log.
 
 use super::closing::{CloseError, Closing};
-use super::{Job, Order, Sealed};
+use super::{Job, Mending, Order, Sealed};
 use crate::log::directory::LogError;
 use crate::log::disk::Disk;
 use crate::log::handle::Shared;
@@ -58,14 +58,10 @@ impl SealContext {
     /// Whether the job should return now. Asked between the steps of a long call, at least each
     /// 100 ms, for it also does what the log thread waits for from this thread.
     pub fn is_stopping(&self) -> bool {
-        // The flag first: it is set behind the last order, which so is obeyed in any case.
-        let stopping = self.shared.is_sealer_asked_to_stop();
         while let Ok(order) = self.inbox.try_recv() {
             self.obey(order);
         }
-        if stopping {
-            self.is_stopping.set(true);
-        } else {
+        if !self.is_stopping.get() {
             self.spares.prepare();
         }
         self.is_stopping.get()
@@ -95,7 +91,7 @@ impl SealContext {
 
     /// Waits for orders, at most as long as `patience`.
     pub(super) fn receive(&self, patience: Duration) {
-        // A job may have met the order that was to wake this thread, so the flag is asked first.
+        // A job may have met the order that was to wake this thread, so it is asked first.
         let stopping = self.is_stopping();
         let idle = self.sealed.borrow().is_empty() && self.fresh_jobs.borrow().is_empty();
         let mut patience = if idle && !stopping { patience } else { Duration::ZERO };
@@ -143,7 +139,7 @@ impl SealContext {
     }
 
     fn close(&self, closing: Closing) {
-        let record_count = closing.record_count();
+        let mending = closing.mending();
         match closing.close(self.disk, &self.log_dir, &self.shared) {
             Ok(sealed) => {
                 self.shared.sync_worked();
@@ -151,13 +147,33 @@ impl SealContext {
                 self.sealed.borrow_mut().push_back(sealed);
             }
             Err(CloseError::InDoubt(error)) => {
-                self.note(format!("{error}; {record_count} records may not outlive this machine"));
-                self.shared.doubt(record_count);
+                self.note(error.to_string());
                 self.shared.sync_failed(&error);
-                *self.doubt.borrow_mut() = Some(error);
+                self.mend(&mending);
             }
             Err(CloseError::Unsealed(error)) => {
-                self.note(format!("{error}; the segment is durable and stays without a seal"));
+                self.note(format!("{error}; the segment is durable and has no seal yet"));
+                self.mend(&Mending { is_durable: true, ..mending });
+            }
+        }
+    }
+
+    /// Saves what a segment holds that failed. What is in the kernel is still whole, if the
+    /// checksums say so, though its own file may never become durable.
+    fn mend(&self, mending: &Mending) {
+        let count = mending.record_count;
+        match mending.mend(self.disk, &self.log_dir) {
+            Ok(()) => {
+                *self.doubt.borrow_mut() = None;
+                self.sealed.borrow_mut().push_back((mending.segment.clone(), mending.base_seq));
+            }
+            Err(error) if mending.is_durable => {
+                self.note(format!("{error}; a segment that failed stays without a seal"));
+            }
+            Err(error) => {
+                self.note(format!("{error}; {count} records may not outlive this machine"));
+                self.shared.doubt(count);
+                *self.doubt.borrow_mut() = Some(error);
             }
         }
     }
@@ -165,8 +181,10 @@ impl SealContext {
     fn obey(&self, order: Order) {
         match order {
             Order::Close(closing) => self.close(*closing),
+            Order::Mend(mending) => self.mend(&mending),
             Order::Job(job) => self.fresh_jobs.borrow_mut().push_back(job),
             Order::Wake => {}
+            Order::Stop => self.is_stopping.set(true),
         }
     }
 }

@@ -17,15 +17,18 @@ mod closing;
 
 mod context;
 
+mod mending;
+
 #[cfg(test)]
 mod tests;
 
 pub(super) use closing::Closing;
 pub use context::SealContext;
+pub(super) use mending::Mending;
 
 use super::directory::LogError;
 use super::disk::Disk;
-use super::handle::{FailOnPanic, LogHandle, Shared};
+use super::handle::{FailOnPanic, Shared};
 use super::spare::SparePool;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -53,7 +56,8 @@ pub trait Job: Send {
         Ok(())
     }
 
-    /// A segment is whole, sealed and durable, and nobody writes to it any more.
+    /// A segment is whole, sealed and durable, and nobody writes to it any more. One whose write
+    /// or sync failed comes too, once what it kept is in a file that did not fail.
     fn sealed(
         &mut self,
         _seal: &SealContext,
@@ -73,17 +77,20 @@ pub trait Job: Send {
 pub(super) enum Order {
     /// A segment is full.
     Close(Box<Closing>),
+    /// A segment was given up.
+    Mend(Mending),
     /// One more job.
     Job(Box<dyn Job>),
-    /// Something is to be done soon; see [`SealContext`].
+    /// A spare is wanted.
     Wake,
+    /// Close what was handed over before this, and end.
+    Stop,
 }
 
 /// The running seal thread. Dropping it stops it.
 #[derive(Debug)]
 pub(super) struct Sealer {
     orders: Sender<Order>,
-    handle: LogHandle,
     thread: Option<JoinHandle<Result<(), LogError>>>,
 }
 
@@ -96,12 +103,12 @@ impl Sealer {
         shared: Arc<Shared>,
     ) -> Result<Self, LogError> {
         let (orders, inbox) = channel();
-        let context = SealContext::new(log_dir.clone(), disk, spares, Arc::clone(&shared), inbox);
+        let context = SealContext::new(log_dir.clone(), disk, spares, shared, inbox);
         let thread = std::thread::Builder::new()
             .name("ringpost-seal".to_owned())
             .spawn(move || Worker { context, jobs: Vec::new() }.run())
             .map_err(LogError::io("start the seal thread for", &log_dir))?;
-        Ok(Self { orders, handle: LogHandle { shared }, thread: Some(thread) })
+        Ok(Self { orders, thread: Some(thread) })
     }
 
     /// A way to give orders, for the log thread.
@@ -120,8 +127,7 @@ impl Sealer {
         let Some(thread) = self.thread.take() else {
             return Ok(());
         };
-        self.handle.shared.ask_sealer_to_stop();
-        let _ = self.orders.send(Order::Wake);
+        let _ = self.orders.send(Order::Stop);
         thread.join().unwrap_or(Err(LogError::Panicked))
     }
 }

@@ -18,9 +18,6 @@ mod thread;
 #[cfg(test)]
 mod tests;
 
-#[cfg(test)]
-mod faults;
-
 pub use super::handle::{AckPolicy, LogCounts, LogHandle, LogState};
 
 use super::directory::{DataDir, LogError};

@@ -19,7 +19,7 @@ use crate::log::batch::{Framer, SYNC_ALIGN};
 use crate::log::directory::LogError;
 use crate::log::format::SegmentHeader;
 use crate::log::handle::{AckPolicy, LogState};
-use crate::log::sealer::{Closing, Order};
+use crate::log::sealer::{Closing, Mending, Order};
 use std::sync::atomic::Ordering;
 
 impl Worker {
@@ -126,6 +126,13 @@ impl Worker {
             self.shared.note(format!("{error}; the log goes on in a fresh segment"));
             if self.kept_seq > open.base_seq {
                 self.prev_base_seq = Some(open.base_seq);
+                let _ = self.orders.send(Order::Mend(Mending {
+                    segment: open.file.path().to_path_buf(),
+                    base_seq: open.base_seq,
+                    end: self.kept_end,
+                    is_durable: self.options.policy == AckPolicy::Fsync,
+                    record_count: self.kept_seq - open.base_seq,
+                }));
             } else {
                 // Nothing of it is anybody's. If its name stays, the fresh one cannot be made.
                 let _ = self.options.disk.remove(open.file.path());

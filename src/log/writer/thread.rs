@@ -54,6 +54,8 @@ pub(super) struct Worker {
     /// Sequence number of the first record that the rings still hold: where a segment begins that
     /// follows a failed one.
     pub(super) kept_seq: u64,
+    /// End of what the open segment keeps whatever happens to it.
+    pub(super) kept_end: u32,
     /// The segment before the open one.
     pub(super) prev_base_seq: Option<u64>,
     /// The newest file there ever was: its number is not given again.
@@ -117,6 +119,7 @@ impl Worker {
             orders,
             open: None,
             kept_seq: recovered.base_seq,
+            kept_end: 0,
             prev_base_seq: recovered.newest_seq,
             newest_seq: recovered.newest_seq,
             start: recovered.start,
@@ -310,6 +313,7 @@ impl Worker {
     fn kept(&mut self) {
         let open = self.open.as_ref().expect("a segment is open");
         self.kept_seq = open.framer.next_seq();
+        self.kept_end = open.framer.end() as u32;
         if self.failure_count > 0 {
             self.failure_count = 0;
             self.shared.note("the log writes again; nothing acknowledged was lost".to_owned());

@@ -1,5 +1,7 @@
 //! The log thread on real files: what was appended is read back, and what was acked is there.
 
+mod faults;
+
 use super::*;
 use crate::base::ids::LogPosition;
 use crate::log::producer::RingFull;

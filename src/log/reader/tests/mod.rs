@@ -1,5 +1,7 @@
 //! Files that are wrong as a whole, places, and ranges.
 
+mod overlap;
+
 use super::*;
 use crate::log::directory::list_segments;
 use crate::log::directory::{DataDir, log_dir};
