@@ -16,6 +16,7 @@ use super::recovery::{BatchPlace, SegmentScan};
 use memmap2::{Advice, Mmap};
 use std::fmt;
 use std::fs::File;
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -71,7 +72,7 @@ pub enum ProblemKind {
     /// It is named by its successor and not there.
     Gone,
     /// The system refused to give its bytes.
-    Unreadable(std::io::Error),
+    Unreadable(io::Error),
 }
 
 impl ProblemKind {
@@ -267,6 +268,11 @@ impl Log {
             }
             // A live server makes the file before its header: look again next time.
             Err(ProblemKind::Header(HeaderError::Unborn)) if newest => return Ok(()),
+            // Gone since it was listed: retention took it, or its writer gave it up and is about
+            // to make another one of this name.
+            Err(ProblemKind::Unreadable(error)) if error.kind() == io::ErrorKind::NotFound => {
+                return Ok(());
+            }
             Err(what) => what,
         };
         self.problems.push(Problem { path: file.path, what });
@@ -502,7 +508,7 @@ fn name_place(map: &[u8], record: &RawRecord<'_>) -> Option<(NameId, NamePlace)>
     Some((NameId(name.id.to_native()), place))
 }
 
-pub(super) fn populate(map: &Mmap, begin: usize, end: usize) -> std::io::Result<()> {
+pub(super) fn populate(map: &Mmap, begin: usize, end: usize) -> io::Result<()> {
     let begin = begin.min(map.len());
     let end = end.min(map.len());
     if begin >= end {
