@@ -57,6 +57,8 @@ impl Worker {
         self.begin_segment()?;
         self.sync()?;
         self.vouch_due = false;
+        // Over what an earlier server wrote there.
+        self.tell();
         Ok(())
     }
 

@@ -384,7 +384,7 @@ impl Worker {
     }
 
     /// Notes in `ctl` how far the log is.
-    fn tell(&mut self) {
+    pub(super) fn tell(&mut self) {
         self.tell_due = false;
         self.told = Instant::now();
         let (Some(ctl), Some(open)) = (&self.ctl, &self.open) else {
