@@ -162,7 +162,8 @@ pub(super) fn read_header(path: &Path) -> Result<(SegmentHeader, u64), ProblemKi
     let mut page = [0; SEGMENT_HEADER_BYTES];
     match file.read_exact_at(&mut page, 0) {
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-            return Err(ProblemKind::Header(HeaderError::Unborn));
+            let what = if size_bytes == 0 { HeaderError::Unborn } else { HeaderError::Cut };
+            return Err(ProblemKind::Header(what));
         }
         other => other.map_err(ProblemKind::Unreadable)?,
     }

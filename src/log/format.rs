@@ -48,6 +48,8 @@ pub struct SegmentHeader {
 pub enum HeaderError {
     /// All zeros or too short: the server died while it made the file. Nothing was in it.
     Unborn,
+    /// Shorter than a header and not empty: a segment gets its size before its name, so it was cut.
+    Cut,
     /// A segment of another format version.
     Version(u32),
     /// Archives of another layout.
@@ -60,6 +62,7 @@ impl std::fmt::Display for HeaderError {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Unborn => write!(out, "the file was never finished"),
+            Self::Cut => write!(out, "the file was cut within its header"),
             Self::Version(version) => write!(out, "format version {version} is not known"),
             Self::Descriptor(bits) => write!(out, "archive layout {bits:#010x} is not known"),
             Self::Damaged => write!(out, "both copies of the segment header are damaged"),

@@ -326,7 +326,8 @@ impl Segment {
         let file = File::open(path).map_err(ProblemKind::Unreadable)?;
         let size = file.metadata().map_err(ProblemKind::Unreadable)?.len();
         if size < SEGMENT_HEADER_BYTES as u64 {
-            return Err(ProblemKind::Header(HeaderError::Unborn));
+            let what = if size == 0 { HeaderError::Unborn } else { HeaderError::Cut };
+            return Err(ProblemKind::Header(what));
         }
         // SAFETY: the file is only ever appended to inside its fixed size, by a server that keeps
         // whole batches unchanged; bytes outside whole batches are read as plain integers only.

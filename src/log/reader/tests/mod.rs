@@ -91,6 +91,9 @@ fn files_that_are_short_empty_or_misnamed() {
     std::fs::write(&misnamed, &bytes).unwrap();
     let log = open(&scratch);
     assert!(log.problems()[0].to_string().ends_with("its header says it begins at 0"));
+    std::fs::write(&misnamed, b"RINGPOST").unwrap();
+    let log = open(&scratch);
+    assert!(log.problems()[0].what.is_loss(), "the newest one too: {}", log.problems()[0]);
     std::fs::write(&misnamed, b"").unwrap();
     assert_eq!(message_count(&open(&scratch)), 6);
     // The next start must not stumble over the unborn file.
