@@ -28,7 +28,7 @@ type Records = BTreeMap<u64, Vec<u8>>;
 
 /// What is done to a file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Harm {
+pub enum Harm {
     /// One bit is another.
     Flip { at: u64, bit: u8 },
     /// A sector reads as zeros.
@@ -78,7 +78,7 @@ fn wait(producer: &mut Producer) {
 }
 
 /// A log of sealed segments and an open one, copied while its writer lives.
-fn make(folder: &Folder) -> PathBuf {
+pub fn make(folder: &Folder) -> PathBuf {
     let (live, copy) = (folder.path().join("live"), folder.path().join("copy"));
     let dir = DataDir::lock(&live).expect("a fresh directory");
     let recovered = Recovered::read(&dir).expect("an empty log");
@@ -179,20 +179,30 @@ fn read_unchecked(bytes: &[u8]) -> Option<Records> {
 
 impl Harm {
     fn draw(original: &Original, rng: &mut Rng) -> Self {
-        let span = original.end - PAGE;
         // One in forty hits a header, which is small; bits of both copies.
         let at = match rng.below(40) {
             0 => rng.below(HEADER_BYTES as usize) as u64 + 2_048 * rng.below(2) as u64,
-            _ => PAGE + rng.below(span as usize) as u64,
+            _ => return Self::draw_within(PAGE, original.end, rng),
         };
+        Self::draw_within(at, at + 1, rng)
+    }
+
+    /// Begins at a random place of these.
+    pub fn draw_within(begin: u64, end: u64, rng: &mut Rng) -> Self {
+        let at = begin + rng.below((end - begin) as usize) as u64;
         match rng.below(10) {
-            0 => Self::Cut { at },
-            1 => Self::Zero { at: at / 512 * 512, len: 512 },
+            // A file without a byte was never begun.
+            0 => Self::Cut { at: at.max(1) },
+            1 => {
+                let at = at / 512 * 512;
+                Self::Zero { at, len: 512.min(end.max(at + 1) - at) }
+            }
             _ => Self::Flip { at, bit: rng.below(8) as u8 },
         }
     }
 
-    fn apply(self, bytes: &mut Vec<u8>) {
+    /// Does it.
+    pub fn apply(self, bytes: &mut Vec<u8>) {
         match self {
             Self::Flip { at, bit } => bytes[at as usize] ^= 1 << bit,
             Self::Zero { at, len } => bytes[at as usize..(at + len) as usize].fill(0),
@@ -311,7 +321,8 @@ fn no_rotten_bit_is_served_or_hides_its_neighbours() {
     assert!(count < 100 || verdicts.control_missed > 0, "the control missed nothing");
 }
 
-fn write(path: &Path, bytes: &[u8]) {
+/// Makes the file these bytes, in place.
+pub fn write(path: &Path, bytes: &[u8]) {
     let file = File::options().write(true).open(path).expect("it is there");
     file.write_all_at(bytes, 0).expect("room");
     file.set_len(bytes.len() as u64).expect("writable");

@@ -19,6 +19,8 @@ mod disk;
 
 mod flips;
 
+mod derived;
+
 use ledger::Figures;
 
 /// How many rounds of `what`: from `RINGPOST_CRASH`, a list like `power=20,kill=100`.
