@@ -53,7 +53,7 @@ impl Hub {
             version: entry.version,
             deleted: entry.deleted,
         });
-        self.change(now, &name, &by, of, subject, change, effects)
+        self.change(now, (&name, of), &by, subject, change, effects)
     }
 
     /// Asks the log for a message that is not in memory. One change of it at a time: the next one
@@ -105,7 +105,7 @@ impl Hub {
                 version: msg.v.unwrap_or(1),
                 deleted: msg.deleted,
             });
-            self.change(now, &room, by, of, subject, change, effects)
+            self.change(now, (&room, of), by, subject, change, effects)
         });
         if let Err(refusal) = changed {
             self.refuse(by.from, by.id, &refusal, effects);
@@ -115,9 +115,8 @@ impl Hub {
     fn change(
         &mut self,
         now: Now,
-        name: &Name,
+        (name, of): (&Name, Offset),
         by: &Asker,
-        of: Offset,
         subject: Option<Subject>,
         change: Change,
         effects: &mut Vec<Effect>,

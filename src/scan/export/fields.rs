@@ -7,6 +7,7 @@ use crate::log::record::{
 
 /// What a column holds. Every one may be absent from a row but [`Type::Flag`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(not(feature = "export"), allow(dead_code, reason = "asked by Parquet and Arrow"))]
 pub(super) enum Type {
     /// 64-bit unsigned.
     Count,
@@ -43,6 +44,7 @@ macro_rules! fields {
                 }
             }
 
+            #[cfg_attr(not(feature = "export"), allow(dead_code, reason = "as `Type`"))]
             pub(super) const fn ty(self) -> Type {
                 match self {
                     $(Self::$field => Type::$ty,)*
@@ -113,6 +115,7 @@ pub(super) const UNKNOWN_CODE: &str = "unknown";
 
 impl Field {
     /// Every text that a [`Type::Code`] column can hold; none for other columns.
+    #[cfg_attr(not(feature = "export"), allow(dead_code, reason = "as `Type`"))]
     pub(super) fn codes(self) -> Vec<&'static str> {
         let mut codes: Vec<&'static str> = match self {
             Self::Kind => Kind::ALL.iter().map(|kind| kind.name()).collect(),
