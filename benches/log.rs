@@ -4,11 +4,13 @@
 //! cannot rot. Both check what they read. Look at CPU time and ratios on a loaded machine.
 
 use hdrhistogram::Histogram;
+use ringpost::base::ids::LogPosition;
 use ringpost::log::record::{Direction, MessageV1, Source};
 use ringpost::log::{
-    AckPolicy, DataDir, Kind, Log, LogOptions, LogWriter, NameKind, Producer, RecordView,
+    AckPolicy, DataDir, Kind, Log, LogOptions, LogWriter, NameId, NameKind, Producer, RecordView,
     Recovered, Trust,
 };
+use std::collections::VecDeque;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -32,6 +34,7 @@ fn main() {
     for policy in AckPolicy::ALL {
         append(&root, policy, &scale);
     }
+    rotate(&root, &scale);
     scan(&root, &scale);
     let _ = std::fs::remove_dir_all(&root);
 }
@@ -81,6 +84,53 @@ fn append(root: &Path, policy: AckPolicy, scale: &Scale) {
     );
     // The first ones are the histogram and the stack of this program; none comes with the records.
     assert!(used.faults < 64, "an append takes no page fault");
+}
+
+/// What an acknowledgement takes while segments follow one another, beside one that falls into a
+/// segment's middle: making the next one must stall nobody.
+fn rotate(root: &Path, scale: &Scale) {
+    let root = root.join("rotate");
+    let dir = DataDir::lock(&root).expect("a directory");
+    let recovered = Recovered::read(&dir).expect("a readable log");
+    let options = LogOptions { segment_bytes: 4 << 20, ..LogOptions::new(1, 7, || 1) };
+    let (writer, mut producers) =
+        LogWriter::start(dir, &recovered, options, Box::new(|_| ())).expect("a log thread");
+    let (handle, producer) = (writer.handle(), &mut producers[0]);
+    let text = "x".repeat(1_000);
+    let new = || Histogram::<u64>::new_with_bounds(1, 60_000_000, 3).expect("bounds");
+    let (mut calm, mut rotating) = (new(), new());
+    let mut waiting = VecDeque::<(LogPosition, Instant, u64)>::new();
+    let begin = Instant::now();
+    for o in 1..=scale.append_count / 10 {
+        while begin.elapsed() < Duration::from_micros(50 * o) || waiting.len() > 4_000 {
+            let acked = producer.acked();
+            let segment_count = handle.counts().segment_count;
+            while let Some((position, since, before)) = waiting.front().copied()
+                && position <= acked
+            {
+                let histogram = if before == segment_count { &mut calm } else { &mut rotating };
+                histogram.saturating_record(since.elapsed().as_micros() as u64);
+                waiting.pop_front();
+            }
+            std::thread::yield_now();
+        }
+        let record = MessageV1 { text: &text, ..message(o) };
+        let none = NameId::NONE;
+        let position = producer.append(none, none, &record).expect("room in the ring");
+        waiting.push_back((position, Instant::now(), handle.counts().segment_count));
+        producer.wake();
+    }
+    writer.stop().expect("a clean stop");
+    for (name, histogram) in [("within a segment", calm), ("over a rotation", rotating)] {
+        println!(
+            "ack fsync, {name:16}  {} acks  p50 {} us  p99 {} us  max {} us",
+            histogram.len(),
+            histogram.value_at_quantile(0.5),
+            histogram.value_at_quantile(0.99),
+            histogram.max(),
+        );
+    }
+    println!("segments begun          {}", handle.counts().segment_count);
 }
 
 /// Fills a fresh log, opens it, and walks it: by headers alone, and reading each message.

@@ -8,7 +8,7 @@ use super::sealer::Mending;
 use super::segment::{SegmentFile, Spare};
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// At most one spare, and at most one thread that makes it.
 ///
@@ -34,7 +34,7 @@ enum Slot {
     Making,
     Ready(Spare),
     /// No room, or a disk that refuses; tried again after a while.
-    Failed(Instant),
+    Failed,
 }
 
 impl SparePool {
@@ -59,21 +59,28 @@ impl SparePool {
         }
     }
 
-    /// Makes the spare if one is wanted. Says how soon this should be called again, if it failed.
-    pub(super) fn prepare(&self) -> Option<Duration> {
-        let mut slot = self.slot();
-        match &*slot {
-            Slot::Wanted => {}
-            Slot::Failed(since) if since.elapsed() >= self.retry => {}
-            Slot::Failed(since) => return Some(self.retry.saturating_sub(since.elapsed())),
-            Slot::Empty | Slot::Making | Slot::Ready(_) => return None,
+    /// Makes the spare if one is wanted and was not tried yet.
+    pub(super) fn prepare(&self) {
+        let slot = self.slot();
+        if matches!(*slot, Slot::Wanted) {
+            self.fill(slot);
         }
+    }
+
+    /// As [`SparePool::prepare`], and tries again what failed. Says how long to wait before the
+    /// next call when it failed once more.
+    pub(super) fn prepare_again(&self) -> Option<Duration> {
+        let slot = self.slot();
+        if matches!(*slot, Slot::Wanted | Slot::Failed) { self.fill(slot) } else { None }
+    }
+
+    fn fill(&self, mut slot: MutexGuard<'_, Slot>) -> Option<Duration> {
         *slot = Slot::Making;
         drop(slot);
         let made = self.make();
         self.handle.shared.set_low(made.is_err());
         let retry = made.is_err().then_some(self.retry);
-        *self.slot() = made.map_or_else(|_| Slot::Failed(Instant::now()), Slot::Ready);
+        *self.slot() = made.map_or(Slot::Failed, Slot::Ready);
         self.made.notify_all();
         retry
     }
@@ -90,7 +97,7 @@ impl SparePool {
                 Slot::Making => {
                     slot = self.made.wait(slot).unwrap_or_else(PoisonError::into_inner);
                 }
-                Slot::Empty | Slot::Wanted | Slot::Failed(_) => {
+                Slot::Empty | Slot::Wanted | Slot::Failed => {
                     drop(slot);
                     let made = self.make();
                     slot = self.slot();

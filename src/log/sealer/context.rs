@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// The seal thread's side of the log, lent to each [`Job`].
 pub struct SealContext {
@@ -73,12 +73,14 @@ impl SealContext {
     /// The segment comes to [`Job::sealed`] like any other, after this call.
     pub fn rotate(&self, patience: Duration) -> bool {
         let asked = self.shared.ask_to_rotate();
-        let deadline = Instant::now() + patience;
+        let step = Duration::from_millis(1);
+        let mut waited = Duration::ZERO;
         while self.shared.rotated() < asked {
-            if self.is_stopping() || Instant::now() >= deadline {
+            if self.is_stopping() || waited >= patience {
                 return false;
             }
-            std::thread::sleep(Duration::from_millis(1));
+            std::thread::sleep(step);
+            waited += step;
         }
         // What the log thread ordered before it said so is obeyed before this returns.
         !self.is_stopping()
@@ -95,7 +97,7 @@ impl SealContext {
         let stopping = self.is_stopping();
         let idle = self.sealed.borrow().is_empty() && self.fresh_jobs.borrow().is_empty();
         let mut patience = if idle && !stopping { patience } else { Duration::ZERO };
-        if let Some(retry) = self.spares.prepare() {
+        if !stopping && let Some(retry) = self.spares.prepare_again() {
             patience = patience.min(retry);
         }
         if let Ok(order) = self.inbox.recv_timeout(patience) {

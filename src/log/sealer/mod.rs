@@ -27,16 +27,16 @@ pub use context::SealContext;
 pub(super) use mending::Mending;
 
 use super::directory::LogError;
-use super::disk::Disk;
 use super::handle::{FailOnPanic, Shared};
 use super::spare::SparePool;
+use super::writer::LogOptions;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// From one [`Job::tick`] to the next.
 pub const TICK: Duration = Duration::from_secs(60);
@@ -98,15 +98,15 @@ impl Sealer {
     /// Starts the thread, without jobs.
     pub(super) fn start(
         log_dir: PathBuf,
-        disk: &'static dyn Disk,
+        options: LogOptions,
         spares: Arc<SparePool>,
         shared: Arc<Shared>,
     ) -> Result<Self, LogError> {
         let (orders, inbox) = channel();
-        let context = SealContext::new(log_dir.clone(), disk, spares, shared, inbox);
+        let context = SealContext::new(log_dir.clone(), options.disk, spares, shared, inbox);
         let thread = std::thread::Builder::new()
             .name("ringpost-seal".to_owned())
-            .spawn(move || Worker { context, jobs: Vec::new() }.run())
+            .spawn(move || Worker { context, jobs: Vec::new(), clock: options.clock }.run())
             .map_err(LogError::io("start the seal thread for", &log_dir))?;
         Ok(Self { orders, thread: Some(thread) })
     }
@@ -141,6 +141,8 @@ impl Drop for Sealer {
 struct Worker {
     context: SealContext,
     jobs: Vec<Box<dyn Job>>,
+    /// Wall clock, microseconds since 1970.
+    clock: fn() -> i64,
 }
 
 impl Worker {
@@ -153,9 +155,9 @@ impl Worker {
     }
 
     fn turns(&mut self) {
-        let mut next_tick = Instant::now() + TICK;
+        let mut ticked_us = (self.clock)();
         loop {
-            self.context.receive(next_tick.saturating_duration_since(Instant::now()));
+            self.context.receive(TICK.saturating_sub(self.since(ticked_us)));
             if self.context.is_stopping() {
                 return;
             }
@@ -164,11 +166,17 @@ impl Worker {
                 self.each(|job, seal| job.sealed(seal, &segment, base_seq));
                 self.begin_jobs();
             }
-            if Instant::now() >= next_tick {
+            if self.since(ticked_us) >= TICK {
                 self.each(|job, seal| job.tick(seal));
-                next_tick = Instant::now() + TICK;
+                ticked_us = (self.clock)();
             }
         }
+    }
+
+    /// How long ago that was. A clock that was set back says nothing, so that it is due.
+    fn since(&self, at_us: i64) -> Duration {
+        let since_us = (self.clock)().wrapping_sub(at_us);
+        u64::try_from(since_us).map_or(TICK, Duration::from_micros)
     }
 
     fn begin_jobs(&mut self) {
@@ -196,7 +204,7 @@ impl Worker {
         index: usize,
         call: &dyn Fn(&mut dyn Job, &SealContext) -> Result<(), LogError>,
     ) {
-        let Self { context, jobs } = self;
+        let Self { context, jobs, .. } = self;
         let job = jobs[index].as_mut();
         let name = job.name();
         // A job that panicked half way is not called again, so nobody sees what it left behind.

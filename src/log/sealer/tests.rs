@@ -6,6 +6,7 @@ use crate::log::scratch::Scratch;
 use crate::log::writer::{AckPolicy, LogOptions, LogWriter};
 use crate::log::{DataDir, Producer, Recovered};
 use std::sync::Mutex;
+use std::time::Instant;
 
 type Calls = Arc<Mutex<Vec<String>>>;
 

@@ -119,7 +119,7 @@ impl LogWriter {
             Arc::clone(&shared),
         ));
         let sealer =
-            Sealer::start(log_dir.clone(), options.disk, Arc::clone(&spares), Arc::clone(&shared))?;
+            Sealer::start(log_dir.clone(), options, Arc::clone(&spares), Arc::clone(&shared))?;
         let parts = thread::Parts { rings: readers, notifier, spares, orders: sealer.orders() };
         let mut worker = thread::Worker::new(log_dir, recovered, options, shared, parts);
         worker.begin_log()?;

@@ -19,7 +19,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::Sender;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Bytes taken from one ring before the next has its turn.
 const TURN_BYTES: usize = 256 * KIB;
@@ -68,8 +68,8 @@ pub(super) struct Worker {
     /// Segments given up since the last one that took what it was given.
     pub(super) failure_count: u32,
     ctl: Option<Ctl>,
-    /// When `ctl` was written, and whether there is news since.
-    told: Instant,
+    /// When `ctl` was written, by the wall clock, and whether there is news since.
+    told_us: i64,
     tell_due: bool,
 }
 
@@ -127,7 +127,7 @@ impl Worker {
             vouch_due: false,
             failure_count: 0,
             ctl,
-            told: Instant::now(),
+            told_us: 0,
             tell_due: true,
         }
     }
@@ -241,8 +241,12 @@ impl Worker {
             self.sync()?;
             self.publish_durable();
         }
-        if self.tell_due && self.told.elapsed() >= TELL_AFTER {
-            self.tell();
+        if self.tell_due {
+            // Negative when the clock was set back: then it is time, too.
+            let since_us = (self.options.clock)().wrapping_sub(self.told_us);
+            if !(0..TELL_AFTER.as_micros() as i64).contains(&since_us) {
+                self.tell();
+            }
         }
         Ok(())
     }
@@ -386,7 +390,7 @@ impl Worker {
     /// Notes in `ctl` how far the log is.
     pub(super) fn tell(&mut self) {
         self.tell_due = false;
-        self.told = Instant::now();
+        self.told_us = (self.options.clock)();
         let (Some(ctl), Some(open)) = (&self.ctl, &self.open) else {
             return;
         };
@@ -400,7 +404,7 @@ impl Worker {
             segment: open.base_seq,
             committed_off: open.framer.end() as u32,
             durable_off: open.framer.durable_off(),
-            at_us: (self.options.clock)(),
+            at_us: self.told_us,
         });
     }
 
