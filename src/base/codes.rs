@@ -138,6 +138,8 @@ pub enum CloseReason {
     Replaced,
     /// The user logged out.
     LoggedOut,
+    /// All that the user said and was called is being erased.
+    Erased,
     /// A frame that is no JSON envelope.
     BadFrame,
     /// The token is wrong.
@@ -156,7 +158,7 @@ pub enum CloseReason {
 
 impl CloseReason {
     /// All reasons in the order of their codes.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::Normal,
         Self::Protocol,
         Self::BinaryOnText,
@@ -171,6 +173,7 @@ impl CloseReason {
         Self::TokenExpired,
         Self::Replaced,
         Self::LoggedOut,
+        Self::Erased,
         Self::BadFrame,
         Self::BadToken,
         Self::NoHello,
@@ -197,6 +200,7 @@ impl CloseReason {
             Self::TokenExpired => (4201, "token_expired", Advice::Renew),
             Self::Replaced => (4409, "replaced", Advice::Stay),
             Self::LoggedOut => (4410, "logged_out", Advice::Stay),
+            Self::Erased => (4411, "erased", Advice::Stay),
             Self::BadFrame => (4500, "bad_frame", Advice::Fix),
             Self::BadToken => (4501, "bad_token", Advice::Fix),
             Self::NoHello => (4502, "no_hello", Advice::Fix),

@@ -135,6 +135,8 @@ pub const ROOM_SENDS_BURST: u32 = 20;
 
 /// A user or device name, bytes.
 pub const USER_NAME_BYTES_MAX: usize = 160;
+/// Begins the name of whoever and whatever was erased; nobody may call themselves so.
+pub const ERASED_NAME_PREFIX: &str = "erased-";
 /// A room name, bytes: fits `wa:` with two platform ids.
 pub const ROOM_NAME_BYTES_MAX: usize = 240;
 /// The client's own message id, bytes.

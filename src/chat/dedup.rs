@@ -47,6 +47,13 @@ impl Cids {
         assert!(self.order.len() == self.seen.len());
     }
 
+    /// Drops what a user sent.
+    pub fn forget_user(&mut self, user: &Name) {
+        self.order.retain(|(sender, _)| sender != user);
+        self.seen.retain(|(sender, _), _| sender != user);
+        assert!(self.order.len() == self.seen.len());
+    }
+
     /// Drops what is older than the window at `now_ms` (of the monotonic clock), and the oldest
     /// beyond the bound.
     pub fn forget(&mut self, now_ms: i64) {

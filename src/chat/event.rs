@@ -157,6 +157,50 @@ pub enum InboundBody {
     },
 }
 
+/// What an erasure takes out of everything that is remembered.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Forget {
+    /// A user, under every name.
+    User {
+        /// Who.
+        user: Name,
+        /// What they are called from now on.
+        alias: Name,
+        /// Of a contact of WhatsApp: the id that ends the names of their rooms.
+        contact: Option<Box<str>>,
+    },
+    /// What was said in a room.
+    Room {
+        /// Which.
+        room: Name,
+        /// Whether the log has another name for it from now on.
+        renamed: bool,
+    },
+    /// One message.
+    Message {
+        /// Of which room.
+        room: Name,
+        /// Where in it.
+        o: Offset,
+    },
+    /// What was said in some rooms before a time.
+    Aged {
+        /// A room's name, or the beginning of names followed by `*`; and ms since 1970.
+        rules: Vec<(Box<str>, i64)>,
+    },
+}
+
+/// How far a hub is with [`Forget`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Forgetting {
+    /// Sessions of the user were told to go and are not gone yet.
+    Sessions,
+    /// There are more rooms to go through.
+    Rooms,
+    /// Nothing is left here.
+    Done,
+}
+
 /// Something to do, in the order given.
 #[derive(Debug)]
 pub enum Effect {

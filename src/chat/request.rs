@@ -267,7 +267,7 @@ fn status(fields: StatusFields) -> Result<Request, Refusal> {
 }
 
 /// Checks a user name: 1 to 160 bytes, no control characters, no white space at the ends, and not
-/// the `wa:` names, which belong to contacts.
+/// the `wa:` and `erased-` names, which belong to contacts and to people who were erased.
 pub fn check_user(name: &str) -> Result<(), Refusal> {
     within("user", name.len(), limits::USER_NAME_BYTES_MAX)?;
     if name.is_empty() || name.trim() != name || name.chars().any(char::is_control) {
@@ -275,6 +275,9 @@ pub fn check_user(name: &str) -> Result<(), Refusal> {
     }
     if name.starts_with("wa:") {
         return Err(bad("`user` names that begin with wa: belong to WhatsApp contacts"));
+    }
+    if name.starts_with(limits::ERASED_NAME_PREFIX) {
+        return Err(bad("`user` names that begin with erased- stand for people who were erased"));
     }
     Ok(())
 }

@@ -18,6 +18,8 @@ pub struct Room {
     pub name: Name,
     /// Its topic.
     pub topic: Box<str>,
+    /// Who gave it; empty when nobody did.
+    pub topic_by: Name,
     /// Who may enter.
     pub access: Access,
     /// Durable members.
@@ -72,6 +74,7 @@ impl Room {
         Self {
             name,
             topic: "".into(),
+            topic_by: "".into(),
             access: Access::Open,
             members: BTreeMap::new(),
             marks: BTreeMap::new(),

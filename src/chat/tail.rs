@@ -78,6 +78,22 @@ impl Tail {
         self.entries.get_mut(o.0.checked_sub(first.0)? as usize)
     }
 
+    /// Shows every event in memory, oldest first, to be changed.
+    pub fn update(&mut self, mut change: impl FnMut(Offset, &mut Entry)) {
+        let first = self.first();
+        for (n, entry) in self.entries.iter_mut().enumerate() {
+            let before = entry.frame.len();
+            change(Offset(first.0 + n as u64), entry);
+            self.bytes = self.bytes - before + entry.frame.len();
+        }
+    }
+
+    /// Forgets the events; the next one still gets the position behind them.
+    pub fn clear(&mut self) {
+        self.entries.clear();
+        self.bytes = 0;
+    }
+
     /// The events from `from` on that are in memory, with their offsets.
     pub fn since(&self, from: Offset) -> impl DoubleEndedIterator<Item = (Offset, &Entry)> + '_ {
         let first = self.first();

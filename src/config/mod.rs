@@ -18,7 +18,7 @@ mod settings;
 pub use settings::{Preset, SETTINGS, Setting};
 
 mod value;
-pub use value::{Kind, Value};
+pub use value::{Kind, RoomKeep, Value};
 
 mod error;
 pub use error::{ConfigError, Place};

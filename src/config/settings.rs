@@ -1,7 +1,7 @@
 //! The table. To add a setting: a row here, a field in `typed.rs`, and the document's table again
 //! from `ringpost config docs`.
 
-use super::value::Kind;
+use super::value::{DAYS_MAX, Kind};
 use crate::base::limits;
 
 /// One thing an operator can set.
@@ -130,6 +130,27 @@ pub const SETTINGS: &[Setting] = &[
         preset: Preset::Integer((limits::SEGMENT_BYTES / limits::MIB) as u64),
         flag: None,
         help: "Size of one log file in MiB.",
+    },
+    Setting {
+        key: "log.keep_days",
+        kind: Kind::Integer { min: 0, max: DAYS_MAX as u64 },
+        preset: Preset::Integer(0),
+        flag: None,
+        help: "Days after which whole log files go; 0 keeps them for good.",
+    },
+    Setting {
+        key: "log.keep_mib",
+        kind: COUNT,
+        preset: Preset::Integer(0),
+        flag: None,
+        help: "MiB of log on disk beyond which the oldest files go; 0 is unlimited.",
+    },
+    Setting {
+        key: "log.keep_rooms",
+        kind: Kind::RoomKeeps,
+        preset: Preset::Nothing,
+        flag: None,
+        help: "Rooms whose texts go after some days: `support/*=30d`; the first that fits holds.",
     },
     Setting {
         key: "metrics.log_every_s",

@@ -45,7 +45,10 @@ fn a_first_try_needs_nothing() {
     assert_eq!(config.server.listen.to_string(), "127.0.0.1:8080");
     assert_eq!(config.server.data, Path::new("./ringpost-data"));
     assert!(config.server.dev && config.server.echo);
-    assert_eq!(config.log, LogConfig { ack: AckPolicy::Fsync, segment_bytes: 64 << 20 });
+    let (keep_days, keep_bytes, keep_rooms) = (None, None, Vec::new());
+    let (ack, segment_bytes) = (AckPolicy::Fsync, 64 << 20);
+    let log = LogConfig { ack, segment_bytes, keep_days, keep_bytes, keep_rooms };
+    assert_eq!(config.log, log);
     assert_eq!(config.limits.sends, Some(Rate { per_s: 10, burst: 30 }));
     assert_eq!(config.limits.connections_per_ip, None);
     assert_eq!(config.warnings, [""; 0]);
@@ -142,6 +145,19 @@ fn settings_are_checked_together() {
     assert!(!config.server.echo && !config.server.dev);
     let config = serve("", &["RINGPOST_WHATSAPP_VERIFY_TOKEN=t"], "");
     assert!(config.warnings[0].contains("`whatsapp.app_secret` is not"), "{:?}", config.warnings);
+}
+
+#[test]
+fn what_is_kept_for_how_long() {
+    let file = "[log]\nkeep_days = 90\nkeep_rooms = [\"a=b=7d\", \"support/*=30d\"]\n";
+    let config = serve("--config r.toml --dev --set log.keep_mib=2", &[], file);
+    assert_eq!((config.log.keep_days, config.log.keep_bytes), (Some(90), Some(2 << 20)));
+    let keeps: Vec<_> = config.log.keep_rooms.iter().map(ToString::to_string).collect();
+    assert_eq!(keeps, ["a=b=7d", "support/*=30d"]);
+    for wrong in ["30d", "=30d", "a=0d", "a=30", "a=99999d", "a=-1d"] {
+        let args = format!("--dev --set log.keep_rooms={wrong}");
+        refused(&args, &[], "", "expected rooms and days, like support/*=30d");
+    }
 }
 
 #[test]

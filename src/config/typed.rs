@@ -2,7 +2,7 @@
 
 use super::error::{ConfigError, Place};
 use super::layers::Layers;
-use super::value::Value;
+use super::value::{RoomKeep, Value};
 use crate::base::limits::MIB;
 use crate::base::secret::Secret;
 use std::net::SocketAddr;
@@ -50,12 +50,18 @@ pub struct ServerConfig {
 }
 
 /// `log.*`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct LogConfig {
     /// What an `ok` promises.
     pub ack: AckPolicy,
     /// Size of a segment file; a whole number of MiB.
     pub segment_bytes: u64,
+    /// Days after which whole segments go.
+    pub keep_days: Option<u32>,
+    /// Bytes on disk beyond which the oldest segments go.
+    pub keep_bytes: Option<u64>,
+    /// Rooms whose texts go earlier.
+    pub keep_rooms: Vec<RoomKeep>,
 }
 
 /// `metrics.*`.
@@ -160,6 +166,13 @@ impl Config {
                     _ => AckPolicy::Fsync,
                 },
                 segment_bytes: integer(layers, "log.segment_mib") * MIB as u64,
+                keep_days: Some(integer(layers, "log.keep_days") as u32).filter(|days| *days > 0),
+                keep_bytes: Some(integer(layers, "log.keep_mib") * MIB as u64)
+                    .filter(|bytes| *bytes > 0),
+                keep_rooms: match layers.get("log.keep_rooms") {
+                    Some(Value::RoomKeeps(keeps)) => keeps.clone(),
+                    _ => Vec::new(),
+                },
             },
             metrics: MetricsConfig { log_every_s: integer(layers, "metrics.log_every_s") },
             fanout: match choice(layers, "rooms.fanout") {

@@ -32,6 +32,8 @@ pub enum Kind {
     },
     /// Several secrets; in one line they are separated by commas.
     Secrets,
+    /// Rooms and how long their texts are kept, `rooms=days` each, such as `support/*=30d`.
+    RoomKeeps,
 }
 
 /// A value that has the form its setting wants.
@@ -49,9 +51,39 @@ pub enum Value {
     Choice(&'static str),
     /// Of [`Kind::Origins`].
     Origins(Vec<String>),
+    /// Of [`Kind::RoomKeeps`].
+    RoomKeeps(Vec<RoomKeep>),
     /// Of [`Kind::Secret`] (exactly one) and [`Kind::Secrets`] (one or more).
     Secrets(Vec<Secret>),
 }
+
+/// How long the texts of some rooms are kept.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RoomKeep {
+    /// A room's name, or the beginning of names followed by `*`.
+    pub rooms: String,
+    /// Whole days, at least 1.
+    pub days: u32,
+}
+
+impl RoomKeep {
+    fn parse(text: &str) -> Option<Self> {
+        // A room's name may have any sign in it, the last `=` is ours.
+        let (rooms, days) = text.trim().rsplit_once('=')?;
+        let days: u32 = days.strip_suffix('d')?.parse().ok()?;
+        let fits = !rooms.is_empty() && (1..=DAYS_MAX).contains(&days);
+        fits.then(|| Self { rooms: rooms.to_owned(), days })
+    }
+}
+
+impl fmt::Display for RoomKeep {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}={}d", self.rooms, self.days)
+    }
+}
+
+/// Longest time that anything can be kept for by a rule: a hundred years.
+pub(super) const DAYS_MAX: u32 = 36_525;
 
 impl Kind {
     /// Reads the one-line form of flags and environment variables. `None` when it has another form;
@@ -65,7 +97,9 @@ impl Kind {
             Self::Choice(words) => {
                 words.iter().find(|word| **word == text).map(|word| Value::Choice(word))
             }
-            Self::Origins | Self::Secrets => self.list(text.split(',').map(str::trim)),
+            Self::Origins | Self::Secrets | Self::RoomKeeps => {
+                self.list(text.split(',').map(str::trim))
+            }
             Self::Secret { .. } => self.list([text].into_iter()),
         }
     }
@@ -87,6 +121,9 @@ impl Kind {
                 .map(|item| is_origin(item).then(|| item.to_owned()))
                 .collect::<Option<Vec<_>>>()
                 .map(Value::Origins),
+            Self::RoomKeeps => {
+                items.map(RoomKeep::parse).collect::<Option<Vec<_>>>().map(Value::RoomKeeps)
+            }
             Self::Secret { .. } | Self::Secrets => {
                 let bytes_min = if let Self::Secret { bytes_min } = self { bytes_min } else { 1 };
                 let secrets = items
@@ -107,6 +144,7 @@ impl Kind {
             Self::Path => "PATH",
             Self::Choice(_) => "WORD",
             Self::Origins => "ORIGINS",
+            Self::RoomKeeps => "ROOMS",
             Self::Secret { .. } | Self::Secrets => "SECRET",
         }
     }
@@ -125,6 +163,7 @@ impl fmt::Display for Kind {
             Self::Path => out.write_str("a path"),
             Self::Choice(words) => write!(out, "one of {}", words.join(", ")),
             Self::Origins => out.write_str("origins like https://chat.example.org"),
+            Self::RoomKeeps => out.write_str("rooms and days, like support/*=30d"),
             Self::Secret { bytes_min: 1 } => out.write_str("a secret that is not empty"),
             Self::Secret { bytes_min } => write!(out, "a secret of at least {bytes_min} bytes"),
             Self::Secrets => out.write_str("one or more secrets, none empty"),
@@ -142,6 +181,10 @@ impl fmt::Display for Value {
             Self::Path(value) => write!(out, "{:?}", value.to_string_lossy()),
             Self::Choice(value) => write!(out, "\"{value}\""),
             Self::Origins(value) => write!(out, "{value:?}"),
+            Self::RoomKeeps(value) => {
+                let texts: Vec<_> = value.iter().map(RoomKeep::to_string).collect();
+                write!(out, "{texts:?}")
+            }
             Self::Secrets(value) if value.len() == 1 => out.write_str("(secret)"),
             Self::Secrets(value) => write!(out, "({} secrets)", value.len()),
         }

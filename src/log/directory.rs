@@ -148,6 +148,11 @@ pub(super) fn list_files(log_dir: &Path) -> Result<Vec<Listed>, LogError> {
     Ok(segments)
 }
 
+/// First sequence number of the newest segment of `log_dir`, which a server may be writing.
+pub fn newest_segment(log_dir: &Path) -> Result<Option<u64>, LogError> {
+    Ok(list_segments(log_dir)?.last().map(|(base_seq, _)| *base_seq))
+}
+
 /// Makes the entries of a directory durable: a synced file without its name is lost.
 pub(super) fn sync_dir(dir: &Path) -> Result<(), LogError> {
     let file = File::open(dir).map_err(LogError::io("open", dir))?;

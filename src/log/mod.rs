@@ -61,6 +61,12 @@ pub mod sealer;
 
 pub mod writer;
 
+pub mod rewrite;
+
+pub mod erase;
+
+pub mod retention;
+
 #[cfg(test)]
 pub(crate) mod scratch;
 

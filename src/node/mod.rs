@@ -7,11 +7,15 @@
 
 mod error;
 
+mod keeper;
+
 pub mod restore;
 
 mod watchdog;
 
 pub use error::NodeError;
+
+use keeper::Keeper;
 
 use crate::base::hash::seed_maps;
 use crate::base::ids::{EpochId, ShardId};
@@ -66,8 +70,8 @@ pub fn serve(config: Config, ready: impl FnOnce(SocketAddr)) -> Result<(), NodeE
     let (writer, mut producers) =
         start_log(dir, &recovered, &config, shard_count, word(&random, 1), Arc::clone(&bells))?;
     writer.add_job(Box::new(SidecarJob));
-    let node_producer = producers.pop().expect("one more than shards");
-    begin_epoch(node_producer, &recovered, &mut hubs, word(&random, 2))?;
+    let mut node_producer = producers.pop().expect("one more than shards");
+    begin_epoch(&mut node_producer, &recovered, &mut hubs, word(&random, 2))?;
     for problem in &recovered.refused {
         eprintln!("ringpost: a snapshot is not used, which makes this start longer: {problem}");
     }
@@ -93,6 +97,7 @@ pub fn serve(config: Config, ready: impl FnOnce(SocketAddr)) -> Result<(), NodeE
     let shards = start_shards(parts.collect(), shard_cpus, &world)?;
     let _ = bells.set(world.bells.get().expect("set when all shards started").clone());
     watchdog::start(Arc::clone(&world), log.clone())?;
+    writer.add_job(Box::new(Keeper::new(&world, node_producer, policy(&world.config))));
     ready(address);
 
     signals.forever().next();
@@ -189,7 +194,7 @@ fn start_log(
 /// After an unclean stop, events may have been seen that the log does not hold: a new epoch keeps
 /// their offsets apart from those given from now on. It is on disk before anybody is served.
 fn begin_epoch(
-    mut producer: Producer,
+    producer: &mut Producer,
     recovered: &Recovered,
     hubs: &mut [Hub],
     random: u64,

@@ -40,7 +40,7 @@ pub(super) fn command() -> Command {
         let verb = Command::new(report.name).about(report.about);
         command = command.subcommand((report.options)(verb));
     }
-    command
+    command.subcommand(super::erase::command())
 }
 
 fn options() -> Vec<Arg> {

@@ -17,6 +17,7 @@ mod conversations;
 mod deliveries;
 mod describe;
 mod engine;
+mod erase;
 mod escape;
 mod export;
 mod facts;
@@ -196,9 +197,12 @@ fn report(
     matches: &ArgMatches,
     out: &mut dyn Write,
     words: &mut dyn Write,
-    surroundings: Surroundings<'_>,
+    mut surroundings: Surroundings<'_>,
 ) -> Result<Found, ScanError> {
     let (verb, matches) = matches.subcommand().expect("a report is required");
+    if verb == erase::VERB {
+        return erase::run(matches, out, words, &mut surroundings);
+    }
     let report = REPORTS.iter().find(|report| report.name == verb).expect("reports make verbs");
     let filter = Filter::parse(matches, surroundings.now_us).map_err(ScanError::Argument)?;
     if !report.filtered && !filter.is_empty() {

@@ -275,6 +275,13 @@ impl Shard {
                     self.meter.answered(ticket, self.now.mono_us);
                     self.tell_hub(Event::Archived { ticket, found });
                 }
+                Mail::Forget { what, answer } => {
+                    let how_far = self.hub.forget(&what, &mut self.effects);
+                    self.perform();
+                    // Whoever asked may have been told to stop.
+                    let _ = answer.try_send(how_far);
+                }
+                Mail::Forgotten => self.hub.forgotten(),
                 Mail::Drain => self.begin_drain(),
             }
         }

@@ -4,13 +4,13 @@ use super::archive::Question;
 use super::clock::Clock;
 use super::sources::Sources;
 use crate::base::limits::SHARD_CONNECTIONS_MAX;
-use crate::chat::event::{Found, Message};
+use crate::chat::event::{Forget, Forgetting, Found, Message};
 use crate::config::Config;
 use crate::log::{LogHandle, LogState};
 use crate::net::Bell;
 use crossbeam_channel::Sender;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 /// The common knowledge of a node's shards.
 pub struct World {
@@ -48,6 +48,15 @@ pub enum Mail {
         /// What was found.
         found: Found,
     },
+    /// An erasure: forget a piece, and say how far that is.
+    Forget {
+        /// What.
+        what: Arc<Forget>,
+        /// Who wants to know.
+        answer: Sender<Forgetting>,
+    },
+    /// The erasure is over.
+    Forgotten,
     /// The server stops: say goodbye to everyone and end.
     Drain,
 }

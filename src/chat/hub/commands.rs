@@ -143,6 +143,7 @@ impl Hub {
         }
         let room = self.rooms.get_mut(name).expect("admitted");
         room.topic = topic.into();
+        room.topic_by = by.user.clone();
         let o = room.tail.top().next();
         let frame = reply::topic(name, (o, now.wall_ms()), &by.user, topic);
         let fact = Fact::Room { o, change: RoomChange::Topic(topic.into()) };

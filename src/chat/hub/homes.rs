@@ -20,6 +20,10 @@ impl Hub {
         resume: Option<Secret>,
         effects: &mut Vec<Effect>,
     ) {
+        if self.is_barred(&user) {
+            let unwelcome = Message::Unwelcome { to: from.conn, reason: CloseReason::Erased };
+            return self.tell(from.shard, unwelcome, effects);
+        }
         let secret = self.new_secret();
         let sessions_max = self.options.sessions_per_user_max;
         let to = from.conn;

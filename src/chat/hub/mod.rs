@@ -7,6 +7,7 @@
 mod changes;
 mod commands;
 mod entering;
+mod erasing;
 mod front;
 mod history;
 mod homes;
@@ -101,6 +102,7 @@ pub struct Hub {
     recall_number: u64,
 
     users: Map<Name, User>,
+    forgets: erasing::Forgets,
     secret_number: u64,
 }
 
@@ -158,6 +160,7 @@ impl Hub {
             recalls: Map::default(),
             recall_number: 0,
             users: Map::default(),
+            forgets: erasing::Forgets::default(),
             secret_number: 0,
         }
     }

@@ -127,7 +127,10 @@ impl Hub {
                     RoomChange::Created => {
                         room.members.insert(record.user.clone(), Role::Owner);
                     }
-                    RoomChange::Topic(topic) => room.topic.clone_from(topic),
+                    RoomChange::Topic(topic) => {
+                        room.topic.clone_from(topic);
+                        room.topic_by = record.user.clone();
+                    }
                     RoomChange::Access(access) => room.access = *access,
                 }
             }

@@ -1,5 +1,6 @@
 use super::*;
-use crate::chat::event::{Fact, Inbound, InboundBody, Outcome};
+use crate::base::codes::CloseReason;
+use crate::chat::event::{Fact, Forget, Forgetting, Inbound, InboundBody, Outcome};
 
 /// One hub that plays all three parts, driven like a conversation.
 struct Stage {
@@ -561,4 +562,65 @@ fn commands_are_logged_with_how_they_ended() {
         ("dance", Outcome::Failed, 0),
     ];
     assert_eq!(ended.collect::<Vec<_>>(), want);
+}
+
+#[test]
+fn an_erased_user_is_gone_from_memory_and_may_come_back_as_somebody_new() {
+    let mut stage = Stage::new();
+    stage.enter(1, "alice", "general");
+    stage.enter(2, "bob", "general");
+    let send = |cid: &str, text: &str| {
+        format!(r#"{{"t":"send","room":"general","d":{{"cid":"{cid}","text":"{text}"}}}}"#)
+    };
+    stage.say(1, &send("a", "secret words"));
+    stage.say(2, &send("b", "kept words"));
+    stage.say(1, r#"{"t":"edit","room":"general","d":{"o":1,"text":"secret edit"}}"#);
+    stage.say(1, r#"{"t":"cmd","room":"general","d":{"name":"topic","text":"secret topic"}}"#);
+    stage.say(1, r#"{"t":"mark","room":"general","d":{"recv":2,"read":2}}"#);
+    stage.sync();
+    stage.log.clear();
+    let (user, alias) = ("alice".into(), "erased-1".into());
+    let what = Forget::User { user, alias, contact: None };
+    let mut effects = Vec::new();
+    assert_eq!(stage.hub.forget(&what, &mut effects), Forgetting::Sessions);
+    let [Effect::Close { conn: ended, reason }] = effects[..] else { panic!("{effects:?}") };
+    assert_eq!((ended, reason), (conn(1), CloseReason::Erased));
+    stage.event(Event::Closed { conn: conn(1), code: reason.code() });
+    // Until it is over nobody comes in by that name.
+    stage.open(3);
+    stage.say(3, r#"{"t":"hello","id":1,"d":{"user":"alice"}}"#);
+    stage.told(&["3 closed 4411"]);
+    stage.event(Event::Closed { conn: conn(3), code: 4411 });
+    while stage.hub.forget(&what, &mut effects) != Forgetting::Done {}
+    let room = stage.hub.room("general").expect("it is there");
+    let seen = format!("{:?}", (&room.tail, &room.members, &room.marks, &room.cids, &room.topic));
+    for gone in ["alice", "secret"] {
+        assert!(!seen.contains(gone), "{gone} in {seen}");
+    }
+    assert!(seen.contains("kept words") && seen.contains("erased-1"), "{seen}");
+    stage.hub.forgotten();
+    stage.enter(4, "alice", "general");
+    stage.say(4, r#"{"t":"history","id":9,"room":"general","d":{}}"#);
+    stage.told(&[r#"4 {{}"from":"erased-1"{}"deleted":true{}kept words{}"#]);
+}
+
+#[test]
+fn old_texts_and_single_messages_are_forgotten_alone() {
+    let mut stage = Stage::new();
+    stage.enter(1, "alice", "support/a");
+    for text in ["first", "second", "third"] {
+        let d = format!(r#"{{"cid":"{text}","text":"{text}"}}"#);
+        stage.say(1, &format!(r#"{{"t":"send","room":"support/a","d":{d}}}"#));
+        stage.now_ms += 1_000;
+    }
+    let mut effects = Vec::new();
+    let room: Name = "support/a".into();
+    stage.hub.forget(&Forget::Message { room: room.clone(), o: Offset(2) }, &mut effects);
+    let texts = |stage: &Stage| format!("{:?}", stage.hub.room("support/a").unwrap().tail);
+    assert!(!texts(&stage).contains("second") && texts(&stage).contains("first"));
+    let rules = vec![("sales".into(), i64::MAX), ("support/*".into(), 1_795_000_001_500)];
+    stage.hub.forget(&Forget::Aged { rules }, &mut effects);
+    assert!(!texts(&stage).contains("first") && texts(&stage).contains("third"));
+    stage.hub.forget(&Forget::Room { room, renamed: false }, &mut effects);
+    assert!(!texts(&stage).contains("third") && effects.is_empty());
 }

@@ -367,6 +367,11 @@ impl Segment {
         self.names.get(id).map(|place| (place.offset, place.len))
     }
 
+    /// The bytes of the file; only what [`Segment::scan`] names are records.
+    pub(in crate::log) fn bytes(&self) -> &[u8] {
+        &self.map
+    }
+
     /// The file.
     pub fn path(&self) -> &Path {
         &self.path

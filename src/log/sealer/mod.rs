@@ -40,6 +40,8 @@ use std::time::Duration;
 
 /// From one [`Job::tick`] to the next.
 pub const TICK: Duration = Duration::from_secs(60);
+/// From one [`Job::poll`] to the next.
+pub const POLL: Duration = Duration::from_secs(1);
 
 /// Work of the seal thread. Called on that thread only, one job at a time.
 ///
@@ -64,6 +66,12 @@ pub trait Job: Send {
         _segment: &Path,
         _base_seq: u64,
     ) -> Result<(), LogError> {
+        Ok(())
+    }
+
+    /// Each [`POLL`]: to see whether somebody asks for something. Must cost next to nothing when
+    /// nobody does.
+    fn poll(&mut self, _seal: &SealContext) -> Result<(), LogError> {
         Ok(())
     }
 
@@ -156,8 +164,9 @@ impl Worker {
 
     fn turns(&mut self) {
         let mut ticked_us = (self.clock)();
+        let mut polled_us = ticked_us;
         loop {
-            self.context.receive(TICK.saturating_sub(self.since(ticked_us)));
+            self.context.receive(POLL.saturating_sub(self.since(polled_us)));
             if self.context.is_stopping() {
                 return;
             }
@@ -165,6 +174,10 @@ impl Worker {
             while let Some((segment, base_seq)) = self.context.take_sealed() {
                 self.each(|job, seal| job.sealed(seal, &segment, base_seq));
                 self.begin_jobs();
+            }
+            if self.since(polled_us) >= POLL {
+                self.each(|job, seal| job.poll(seal));
+                polled_us = (self.clock)();
             }
             if self.since(ticked_us) >= TICK {
                 self.each(|job, seal| job.tick(seal));
@@ -176,7 +189,7 @@ impl Worker {
     /// How long ago that was. A clock that was set back says nothing, so that it is due.
     fn since(&self, at_us: i64) -> Duration {
         let since_us = (self.clock)().wrapping_sub(at_us);
-        u64::try_from(since_us).map_or(TICK, Duration::from_micros)
+        u64::try_from(since_us).map_or(Duration::MAX, Duration::from_micros)
     }
 
     fn begin_jobs(&mut self) {

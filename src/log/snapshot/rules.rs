@@ -159,11 +159,12 @@ pub(super) fn apply<'a>(
     }
 }
 
-/// What a change of a room is kept as, and whether with whom.
+/// What a change of a room is kept as, and whether with whom: an erasure takes a topic along with
+/// whoever gave it.
 fn room_class(action: u8, user: &str) -> (Class, &str) {
     match RoomAction::from_byte(action) {
         Some(RoomAction::Created) => (Class::Created, user),
-        Some(RoomAction::Topic) => (Class::Topic, ""),
+        Some(RoomAction::Topic) => (Class::Topic, user),
         _ => (Class::Access, ""),
     }
 }

@@ -97,7 +97,7 @@ fn first_life(producer: &mut Producer) {
 const FIRST: [&str; 8] = [
     "epoch   5",
     "room lobby ann ",
-    "room lobby  new",
+    "room lobby ann new",
     "member lobby  bob 2",
     "mark lobby ann 3",
     "run lobby  5 1-6",
@@ -133,7 +133,7 @@ fn the_newest_of_each_key_stays_and_old_ids_go() {
         "epoch   4",
         "run attic  4 1-1",
         "room lobby ann ",
-        "room lobby  new",
+        "room lobby ann new",
         "mark lobby ann 3",
         "run lobby  5 1-6",
         "run lobby  4 7-8",

@@ -9,6 +9,8 @@ mod raw;
 
 mod endings;
 
+mod erasure;
+
 mod history;
 
 mod http;

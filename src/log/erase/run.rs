@@ -1,0 +1,410 @@
+//! An erasure, step by step. Every step can be the last before a crash: the request stays until
+//! all are done, and doing a step again changes nothing more.
+//!
+//! | step | on disk afterwards | a crash behind it |
+//! | --- | --- | --- |
+//! | demand | the request | the next start begins |
+//! | plan | the request knows what belongs to the subject | goes on with that |
+//! | write | `<file>.tmp`, not yet synced | it is written again |
+//! | sync | the same, synced | it is written again |
+//! | swap | the new file has the name, perhaps not durably | it is looked at again: nothing to do |
+//! | settle | the swap is durable | the next file |
+//! | rewritten | the request says so | only the tombstone is missing |
+//! | tombstone | the log says who and when | found by its number, not written twice |
+//! | done | the request names nobody | nothing |
+
+use super::plan::{self, Finder, Survey, files, list_extension};
+use super::redact::Redactor;
+use super::request::{Request, Stage};
+use super::target::Target;
+use crate::base::hash::Set;
+use crate::log::directory::{LogError, log_dir, sync_dir};
+use crate::log::reader::Segment;
+use crate::log::record::{EraseV1, Kind, RecordView};
+use crate::log::rewrite::{Damage, Rewritten, rewrite};
+use std::fmt;
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::ops::ControlFlow;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+/// A place where an erasure can be interrupted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Step {
+    /// What belongs to the subject is on disk with the request.
+    Planned,
+    /// A file was looked at, and not touched.
+    Looked,
+    /// A new file is written.
+    Written,
+    /// It is synced.
+    Synced,
+    /// It has taken the place of the old one.
+    Swapped,
+    /// Durably so.
+    Settled,
+    /// All files are rewritten.
+    Rewritten,
+    /// The tombstone is durable.
+    Buried,
+}
+
+/// What an erasure needs of whoever carries it out: a server, or a tool that holds the lock.
+pub trait Host {
+    /// Makes everybody who knows the subject forget it, and everything that was said until now
+    /// stand in segments that nobody writes to. Gives the sequence number before which they begin.
+    fn forget(&mut self, target: &Target, pseudonym: &str) -> Result<u64, EraseError>;
+
+    /// Called at every step. An error ends the erasure here, to be gone on with later.
+    fn pass(&mut self, step: Step, request: &Request) -> Result<(), EraseError>;
+
+    /// Appends the record of the erasure, and returns when it is durable.
+    fn bury(&mut self, tombstone: &EraseV1<'_>) -> Result<(), EraseError>;
+
+    /// Everything is rewritten and durable: readers should look again.
+    fn done(&mut self, target: &Target);
+
+    /// Wall clock, microseconds since 1970.
+    fn now_us(&self) -> i64;
+}
+
+/// Why an erasure is not done yet.
+#[derive(Debug)]
+pub enum EraseError {
+    /// The system refused something.
+    Log(LogError),
+    /// It was interrupted.
+    Stopped,
+    /// It cannot be done, in words that name the place. Nothing was changed.
+    Refused(String),
+}
+
+impl fmt::Display for EraseError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Log(error) => write!(out, "{error}"),
+            Self::Stopped => write!(out, "interrupted; it goes on with the next start"),
+            Self::Refused(why) => write!(out, "{why}"),
+        }
+    }
+}
+
+impl std::error::Error for EraseError {}
+
+impl From<LogError> for EraseError {
+    fn from(error: LogError) -> Self {
+        Self::Log(error)
+    }
+}
+
+/// Does what is left to do of `request`, whose file is in the data directory `root`. A refusal
+/// settles the request too.
+pub fn carry_out(
+    root: &Path,
+    request: &mut Request,
+    host: &mut dyn Host,
+) -> Result<(), EraseError> {
+    match go_through(root, request, host) {
+        Err(EraseError::Refused(why)) => {
+            request.stage = Stage::Refused;
+            request.problem.clone_from(&why);
+            settle(root, request)?;
+            Err(EraseError::Refused(why))
+        }
+        Err(EraseError::Log(error)) => {
+            // It is tried again; until then the request says what stands in the way.
+            request.problem = error.to_string();
+            let _ = request.save(root);
+            Err(error.into())
+        }
+        ended => ended,
+    }
+}
+
+fn go_through(root: &Path, request: &mut Request, host: &mut dyn Host) -> Result<(), EraseError> {
+    let log_dir = log_dir(root);
+    let resumed = request.stage == Stage::Rewritten;
+    if matches!(request.stage, Stage::Requested | Stage::Planned) {
+        if request.stage == Stage::Requested {
+            // A refusal must come before anybody has forgotten anything.
+            for path in files(&log_dir, u64::MAX)? {
+                if let Some(segment) = open(&path, request)? {
+                    refuse_damage(&segment, request)?;
+                }
+                host.pass(Step::Looked, request)?;
+            }
+        }
+        let before = host.forget(&request.target, &request.pseudonym())?;
+        let files = files(&log_dir, before)?;
+        if request.stage == Stage::Requested {
+            let demand = &*request;
+            let mut pause = || host.pass(Step::Looked, demand);
+            request.finds = survey_all(&files, demand, &mut pause)?.0;
+            request.stage = Stage::Planned;
+            request.save(root)?;
+            host.pass(Step::Planned, request)?;
+        }
+        rewrite_all(root, &files, request, host)?;
+        remove_leftovers(&log_dir)?;
+        request.stage = Stage::Rewritten;
+        request.save(root)?;
+        host.pass(Step::Rewritten, request)?;
+    }
+    if request.stage == Stage::Rewritten {
+        // Only a run that was cut off behind it can have left the tombstone already.
+        if !resumed || !is_buried(&log_dir, request)? {
+            bury(request, host)?;
+        }
+        host.pass(Step::Buried, request)?;
+        request.stage = Stage::Done;
+        request.done_us = host.now_us();
+        request.problem.clear();
+        settle(root, request)?;
+        host.done(&request.target);
+    }
+    Ok(())
+}
+
+/// The last version of a request: it names nobody.
+fn settle(root: &Path, request: &mut Request) -> Result<(), EraseError> {
+    request.target = request.target.disguised(&request.pseudonym());
+    request.finds = Default::default();
+    request.save(root)?;
+    Ok(())
+}
+
+/// Looks at every file without touching one: what belongs to the subject, and what would change.
+/// Refuses when a file cannot be read and force is not given. `pause` is called after each file.
+pub fn survey_all(
+    files: &[PathBuf],
+    request: &Request,
+    pause: &mut dyn FnMut() -> Result<(), EraseError>,
+) -> Result<(plan::Finds, Vec<Survey>), EraseError> {
+    let mut finder = Finder::new(&request.target);
+    for path in files {
+        if let Some(segment) = open(path, request)? {
+            refuse_damage(&segment, request)?;
+            finder.find_messages(&segment);
+        }
+        pause()?;
+    }
+    for path in files {
+        if let Some(segment) = open(path, request)? {
+            finder.find_bodies(&segment);
+        }
+        pause()?;
+    }
+    let finds = finder.finish();
+    let known = Known::new(&finds);
+    let mut surveys = Vec::new();
+    for path in files {
+        if let Some(segment) = open(path, request)? {
+            surveys.push(plan::survey(&segment, &known.redactor(&segment, request)));
+        }
+        pause()?;
+    }
+    Ok((finds, surveys))
+}
+
+/// [`plan::Finds`] to ask.
+struct Known {
+    raw_ids: Set<u64>,
+    externals: Set<Box<str>>,
+    pseudonym: std::cell::OnceCell<String>,
+}
+
+impl Known {
+    fn new(finds: &plan::Finds) -> Self {
+        Self {
+            raw_ids: finds.raw_ids.iter().copied().collect(),
+            externals: finds.externals.iter().cloned().collect(),
+            pseudonym: std::cell::OnceCell::new(),
+        }
+    }
+
+    fn redactor<'a>(&'a self, segment: &Segment, request: &'a Request) -> Redactor<'a> {
+        let pseudonym = self.pseudonym.get_or_init(|| request.pseudonym());
+        Redactor::new(segment, (&request.target, pseudonym), &self.raw_ids, &self.externals)
+    }
+}
+
+/// `None`: there is nothing in it, or nothing that can be read and force says to go on. A snapshot
+/// that cannot be read is only in the way: it is made again from the segments.
+fn open(path: &Path, request: &Request) -> Result<Option<Segment>, EraseError> {
+    match plan::open(path) {
+        Ok(found) => Ok(found),
+        Err(_) if request.force || is_snapshot(path) => Ok(None),
+        Err(unreadable) => Err(EraseError::Refused(format!(
+            "{} cannot be read, so nobody can say what is in it",
+            unreadable.path.display()
+        ))),
+    }
+}
+
+fn refuse_damage(segment: &Segment, request: &Request) -> Result<(), EraseError> {
+    match segment.scan().corrupt.first() {
+        Some(region) if !request.force && !is_snapshot(segment.path()) => {
+            Err(EraseError::Refused(format!(
+                "{}: bytes {}..{} are damaged, so nobody can say what is in them",
+                segment.path().display(),
+                region.begin,
+                region.end
+            )))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn is_snapshot(path: &Path) -> bool {
+    path.extension().is_some_and(|end| end == "snap")
+}
+
+fn rewrite_all(
+    root: &Path,
+    files: &[PathBuf],
+    request: &mut Request,
+    host: &mut dyn Host,
+) -> Result<(), EraseError> {
+    let known = Known::new(&request.finds);
+    let log_dir = log_dir(root);
+    for (index, path) in files.iter().enumerate() {
+        request.progress = (index as u64, files.len() as u64);
+        let rewritten = match open(path, request)? {
+            Some(segment) => rewrite_one(&segment, request, &known)?,
+            None if is_snapshot(path) => {
+                std::fs::remove_file(path).map_err(LogError::io("remove", path))?;
+                None
+            }
+            None => None,
+        };
+        let Some(rewritten) = rewritten else {
+            host.pass(Step::Looked, request)?;
+            continue;
+        };
+        swap(&log_dir, path, &rewritten, &mut |step| host.pass(step, request))?;
+        if !is_snapshot(path) {
+            request.record_count += rewritten.changed_count;
+            request.lost_count += rewritten.lost_count;
+            request.segment_count += 1;
+        }
+        request.save(root)?;
+    }
+    request.progress = (files.len() as u64, files.len() as u64);
+    Ok(())
+}
+
+/// `None`: nothing in it has to go.
+fn rewrite_one(
+    segment: &Segment,
+    request: &Request,
+    known: &Known,
+) -> Result<Option<Rewritten>, EraseError> {
+    let redactor = known.redactor(segment, request);
+    if !plan::survey(segment, &redactor).is_touched() {
+        return Ok(None);
+    }
+    let damage = if request.force { Damage::Drop } else { Damage::Refuse };
+    let salt = salt(segment.scan().header.salt, request.id);
+    let again = rewrite(segment.bytes(), segment.scan(), salt, damage, &mut |_, record, space| {
+        redactor.change(record, space)
+    });
+    again
+        .map(Some)
+        .map_err(|error| EraseError::Refused(format!("{}: {error}", segment.path().display())))
+}
+
+/// Another salt than `old`, and another one for each erasure.
+pub(in crate::log) fn salt(old: u64, id: u64) -> u64 {
+    let mixed = (old ^ id.rotate_left(29)).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ id;
+    if mixed == old { !old } else { mixed }
+}
+
+/// Puts a rewritten file in the place of `path`. Readers that have the old one mapped go on with
+/// it; what was derived from it is removed first, because it holds the same words.
+pub(in crate::log) fn swap(
+    log_dir: &Path,
+    path: &Path,
+    rewritten: &Rewritten,
+    pass: &mut dyn FnMut(Step) -> Result<(), EraseError>,
+) -> Result<(), EraseError> {
+    let mut tmp = path.as_os_str().to_owned();
+    tmp.push(".tmp");
+    let tmp = PathBuf::from(tmp);
+    let opened = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&tmp);
+    let mut file = opened.map_err(LogError::io("make", &tmp))?;
+    file.write_all(&rewritten.bytes).map_err(LogError::io("write", &tmp))?;
+    // Zeros without blocks: readers expect the size that the header says.
+    let size = u64::from(rewritten.header.segment_bytes);
+    let size = size.max(rewritten.bytes.len() as u64);
+    file.set_len(size).map_err(LogError::io("resize", &tmp))?;
+    pass(Step::Written)?;
+    file.sync_all().map_err(LogError::io("sync", &tmp))?;
+    pass(Step::Synced)?;
+    remove_if_there(&path.with_extension("idx"))?;
+    std::fs::rename(&tmp, path).map_err(LogError::io("rename", &tmp))?;
+    pass(Step::Swapped)?;
+    sync_dir(log_dir)?;
+    pass(Step::Settled)
+}
+
+/// Files that nobody reads and that may hold what was erased: what a crash left of a swap or a
+/// snapshot, and segments that were given up.
+pub fn remove_leftovers(log_dir: &Path) -> Result<(), LogError> {
+    for path in list_extension(log_dir, "tmp")? {
+        if path.file_stem().is_none_or(|stem| stem != "spare") {
+            remove_if_there(&path)?;
+        }
+    }
+    for path in list_extension(log_dir, "abandoned")? {
+        remove_if_there(&path)?;
+    }
+    sync_dir(log_dir)
+}
+
+pub(in crate::log) fn remove_if_there(path: &Path) -> Result<(), LogError> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(LogError::io("remove", path)(error))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn bury(request: &Request, host: &mut dyn Host) -> Result<(), EraseError> {
+    let pseudonym = request.pseudonym();
+    let subject = match request.target.disguised(&pseudonym) {
+        Target::Message { room, o } => format!("{room}/{o}"),
+        _ => pseudonym,
+    };
+    host.bury(&EraseV1 {
+        ts_us: host.now_us(),
+        id: request.id,
+        record_count: request.record_count,
+        by: &request.by,
+        subject: &subject,
+        reason: &request.reason,
+        segment_count: request.segment_count,
+        scope: request.target.scope() as u8,
+    })
+}
+
+fn is_buried(log_dir: &Path, request: &Request) -> Result<bool, LogError> {
+    for path in files(log_dir, u64::MAX)?.iter().rev().filter(|path| !is_snapshot(path)) {
+        let Ok(Some(segment)) = plan::open(path) else {
+            continue;
+        };
+        let found = plan::visit(&segment, 1 << Kind::Erasure.tag(), |_, record| {
+            match RecordView::check(Kind::Erasure, record.payload) {
+                Some(RecordView::Erasure(erasure)) if erasure.id.to_native() == request.id => {
+                    ControlFlow::Break(())
+                }
+                _ => ControlFlow::Continue(()),
+            }
+        });
+        if found.is_break() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}

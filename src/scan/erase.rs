@@ -1,0 +1,249 @@
+//! `erase`: takes a person, a room or a message out of the log, by the server if one runs and by
+//! itself if none does.
+//!
+//! The one verb that changes something, so it is no report: without `--yes` it only says what it
+//! would do.
+
+use super::render::{Cell, Column, Format, Look, Rows};
+use super::{Found, ScanError, Surroundings, command_line};
+use crate::log::erase::{
+    EraseError, Offline, Request, Stage, Step, Survey, Target, carry_out, plan, survey_all,
+};
+use crate::log::{DataDir, LogError, directory};
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+/// Its name on the command line.
+pub(super) const VERB: &str = "erase";
+
+const COLUMNS: &[Column] =
+    &[Column { name: "measure", width: 18 }, Column { name: "value", width: 0 }];
+
+/// The verb with its options. `--user` and `--room` are those of every report.
+pub(super) fn command() -> Command {
+    let text = |name: &'static str, value: &'static str, help: &'static str| {
+        Arg::new(name).long(name).value_name(value).help(help)
+    };
+    let flag = |name: &'static str, help: &'static str| {
+        Arg::new(name).long(name).help(help).action(ArgAction::SetTrue)
+    };
+    Command::new(VERB)
+        .about("Takes a user, a room's texts or a message out of the log for good")
+        .arg(text("message", "ROOM/O", "This message of a room, by its position"))
+        .arg(text("by", "NAME", "Who demands it; the name of the account when absent"))
+        .arg(text("reason", "TEXT", "Why, for the record; not the name of the erased"))
+        .arg(flag("dry-run", "Only say what would change"))
+        .arg(flag("yes", "Do it; there is no way back"))
+        .arg(flag("force", "Give up damaged bytes that nobody can look into"))
+}
+
+/// What is being asked for and where.
+struct Order<'a> {
+    root: &'a Path,
+    request: Request,
+    format: Format,
+    look: Look,
+}
+
+pub(super) fn run(
+    matches: &ArgMatches,
+    out: &mut dyn Write,
+    words: &mut dyn Write,
+    surroundings: &mut Surroundings<'_>,
+) -> Result<Found, ScanError> {
+    let root = matches.get_one::<PathBuf>("data").expect("has a default");
+    if !directory::log_dir(root).is_dir() {
+        return Err(ScanError::Log(LogError::Missing(root.clone())));
+    }
+    let order = Order {
+        root,
+        request: request(matches, surroundings.now_us)?,
+        format: command_line::format(matches),
+        look: Look { colour: surroundings.colour, person: surroundings.terminal },
+    };
+    if matches.get_flag("dry-run") || !matches.get_flag("yes") {
+        let found = survey(&order, out)?;
+        if !matches.get_flag("dry-run") {
+            writeln!(words, "nothing was erased; add --yes to do it")?;
+        }
+        return Ok(found);
+    }
+    let request = erase(&order, words, surroundings)?;
+    if request.stage == Stage::Refused {
+        let why = format!("{}; --force gives up what is damaged", request.problem);
+        return Err(ScanError::Argument(why));
+    }
+    receipt(&order, &request, out)?;
+    Ok(if request.record_count > 0 { Found::Something } else { Found::Nothing })
+}
+
+fn request(matches: &ArgMatches, now_us: i64) -> Result<Request, ScanError> {
+    let text = |name: &str| matches.get_one::<String>(name).cloned();
+    for name in ["since", "until"] {
+        if text(name).is_some() {
+            let why = format!("erase takes all or nothing: --{name} does not apply");
+            return Err(ScanError::Argument(why));
+        }
+    }
+    let target = match (text("user"), text("room"), text("message")) {
+        (Some(user), None, None) => Target::User { user },
+        (None, Some(room), None) => Target::Room { room },
+        (None, None, Some(message)) => {
+            let parts =
+                message.rsplit_once('/').and_then(|(room, o)| Some((room, o.parse().ok()?)));
+            let Some((room, o)) = parts else {
+                let why = "--message wants a room and a position, like general/17";
+                return Err(ScanError::Argument(why.to_owned()));
+            };
+            Target::Message { room: room.to_owned(), o }
+        }
+        _ => {
+            let why = "erase wants one of --user, --room and --message";
+            return Err(ScanError::Argument(why.to_owned()));
+        }
+    };
+    let by = text("by").or_else(|| std::env::var("USER").ok()).unwrap_or_default();
+    let reason = text("reason").unwrap_or_default();
+    let subject = match &target {
+        Target::User { user } => user.strip_prefix("wa:").unwrap_or(user),
+        _ => target.platform_id().unwrap_or(""),
+    };
+    if !subject.is_empty() && reason.contains(subject) {
+        let why = "--reason stays in the log for good, so it must not name who is erased";
+        return Err(ScanError::Argument(why.to_owned()));
+    }
+    if by.len() + reason.len() > 1_024 {
+        return Err(ScanError::Argument("--by and --reason are at most 1,024 bytes".to_owned()));
+    }
+    let mut request = Request::new(random()?, target, &by, &reason, now_us);
+    request.force = matches.get_flag("force");
+    Ok(request)
+}
+
+/// The number of an erasure is in names that stay: nobody may guess it before.
+fn random() -> io::Result<u64> {
+    let mut bytes = [0; 8];
+    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(u64::from_le_bytes(bytes))
+}
+
+/// Says what would change, file by file.
+fn survey(order: &Order<'_>, out: &mut dyn Write) -> Result<Found, ScanError> {
+    let files = plan::files(&directory::log_dir(order.root), u64::MAX)?;
+    let (finds, surveys) = survey_all(&files, &order.request, &mut || Ok(())).map_err(words_of)?;
+    let segments = || surveys.iter().filter(|survey| is_segment(survey));
+    let touched = segments().filter(|survey| survey.change_count > 0);
+    let change_count: u64 = segments().map(|survey| survey.change_count).sum();
+    let rows = [
+        ("segments", Cell::Count(segments().count() as u64)),
+        ("segments to rewrite", Cell::Count(touched.count() as u64)),
+        ("records to empty", Cell::Count(change_count)),
+        ("webhooks among them", Cell::Count(finds.raw_ids.len() as u64)),
+    ];
+    table(order, out, rows)?;
+    Ok(if change_count > 0 { Found::Something } else { Found::Nothing })
+}
+
+fn is_segment(survey: &Survey) -> bool {
+    survey.path.extension().is_some_and(|end| end == "seg")
+}
+
+/// Leaves the demand in the data directory and sees it through.
+fn erase(
+    order: &Order<'_>,
+    words: &mut dyn Write,
+    surroundings: &mut Surroundings<'_>,
+) -> Result<Request, ScanError> {
+    match DataDir::lock(order.root) {
+        Ok(dir) => {
+            order.request.save(order.root)?;
+            let mut request = order.request.clone();
+            let mut pass = |_: Step, request: &Request| {
+                let _ = progress(words, request, surroundings.terminal);
+                Ok(())
+            };
+            let mut host = Offline::new(dir, surroundings.now_us, &mut pass);
+            match carry_out(order.root, &mut request, &mut host) {
+                Ok(()) | Err(EraseError::Refused(_)) => Ok(request),
+                Err(error) => Err(words_of(error)),
+            }
+        }
+        Err(LogError::Locked(_)) => {
+            order.request.save(order.root)?;
+            wait_for_server(order, words, surroundings)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn wait_for_server(
+    order: &Order<'_>,
+    words: &mut dyn Write,
+    surroundings: &mut Surroundings<'_>,
+) -> Result<Request, ScanError> {
+    writeln!(words, "the server of this directory does it; this only watches")?;
+    let path = order.request.path(order.root);
+    let mut problem = String::new();
+    loop {
+        if let Some(request) = Request::load(&path) {
+            if request.is_settled() {
+                return Ok(request);
+            }
+            if request.problem != problem {
+                problem.clone_from(&request.problem);
+                writeln!(words, "warning: {problem}; the server tries again")?;
+            }
+            progress(words, &request, surroundings.terminal)?;
+        }
+        if !(surroundings.wait)() {
+            let why = "the demand stays, and the server goes on with it".to_owned();
+            return Err(ScanError::Argument(why));
+        }
+    }
+}
+
+fn progress(words: &mut dyn Write, request: &Request, terminal: bool) -> io::Result<()> {
+    let (done, all) = request.progress;
+    if terminal && all > 0 {
+        write!(words, "\rfiles: {done} of {all}, rewritten: {}  ", request.segment_count)?;
+        if request.stage == Stage::Rewritten {
+            writeln!(words)?;
+        }
+        words.flush()?;
+    }
+    Ok(())
+}
+
+fn receipt(order: &Order<'_>, request: &Request, out: &mut dyn Write) -> Result<(), ScanError> {
+    let rows = [
+        ("erasure", Cell::Text(format!("{:016x}", request.id))),
+        ("now called", Cell::Text(request.pseudonym())),
+        ("segments rewritten", Cell::Count(u64::from(request.segment_count))),
+        ("records emptied", Cell::Count(request.record_count)),
+        ("records given up", Cell::Count(request.lost_count)),
+        ("done", Cell::Time(request.done_us)),
+    ];
+    table(order, out, rows)
+}
+
+fn table<const N: usize>(
+    order: &Order<'_>,
+    out: &mut dyn Write,
+    measures: [(&str, Cell); N],
+) -> Result<(), ScanError> {
+    let mut rows = Rows::begin(out, order.format, order.look, COLUMNS)?;
+    for (measure, value) in measures {
+        rows.row(&[Cell::Text(measure.to_owned()), value])?;
+    }
+    rows.end()?;
+    Ok(())
+}
+
+fn words_of(error: EraseError) -> ScanError {
+    match error {
+        EraseError::Log(error) => ScanError::Log(error),
+        other => ScanError::Argument(other.to_string()),
+    }
+}
