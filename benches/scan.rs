@@ -188,6 +188,8 @@ fn fill(root: &Path, scale: &Scale) -> Truth {
         .collect();
     let mut chance = 7u64;
     let mut text = String::new();
+    // Positions of a room have no gaps, as in every log that the server wrote.
+    let mut positions = vec![0u64; ROOMS as usize];
     for o in 1..=scale.message_count {
         // Squaring a fair share twice makes a few users write most.
         let share = (next(&mut chance) >> 11) as f64 / (1u64 << 53) as f64;
@@ -195,13 +197,14 @@ fn fill(root: &Path, scale: &Scale) -> Truth {
         let room = (next(&mut chance) % ROOMS) as usize;
         let ts_us =
             BEGIN_US + (o as u128 * u128::from(MONTH_US) / u128::from(scale.message_count)) as i64;
+        positions[room] += 1;
         write_text(&mut text, &mut chance);
         truth.by_user[user] += 1;
         truth.minutes.insert(ts_us.div_euclid(60_000_000));
         truth.needle_count += u64::from(text.contains(NEEDLE));
         truth.sizes.push(text.len() as u32);
         let message = MessageV1 {
-            o,
+            o: positions[room],
             ts_us,
             reply: 0,
             cid: "",
