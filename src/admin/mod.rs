@@ -1,5 +1,9 @@
 //! Health and the other endpoints for operators.
 
+mod metrics;
+
+pub use metrics::{Reading, metrics_page, metrics_table};
+
 /// Status and body of `/healthz`: `ok`, or `degraded` with a line for each thing that is not as it
 /// should be, which is no reason to restart the server; 503 when only a restart helps.
 pub fn health(is_healthy: bool, remarks: &[String]) -> (u16, String) {

@@ -160,6 +160,13 @@ pub const SETTINGS: &[Setting] = &[
         help: "Seconds between the server's own latencies in the log; 0 leaves them out.",
     },
     Setting {
+        key: "metrics.endpoint",
+        kind: Kind::Bool,
+        preset: Preset::Bool(false),
+        flag: None,
+        help: "Serve `/metrics` outside development mode too, to whoever can reach it.",
+    },
+    Setting {
         key: "rooms.fanout",
         kind: Kind::Choice(&["memory", "durable"]),
         preset: Preset::Text("memory"),

@@ -69,6 +69,8 @@ pub struct LogConfig {
 pub struct MetricsConfig {
     /// How often each shard logs what it measured, seconds. 0: never.
     pub log_every_s: u64,
+    /// Whether `/metrics` is served: set by `dev` or by `metrics.endpoint`.
+    pub endpoint: bool,
 }
 
 /// What a message must have reached before its sender is told `ok`.
@@ -174,7 +176,10 @@ impl Config {
                     _ => Vec::new(),
                 },
             },
-            metrics: MetricsConfig { log_every_s: integer(layers, "metrics.log_every_s") },
+            metrics: MetricsConfig {
+                log_every_s: integer(layers, "metrics.log_every_s"),
+                endpoint: dev || boolean(layers, "metrics.endpoint"),
+            },
             fanout: match choice(layers, "rooms.fanout") {
                 "memory" => Fanout::Memory,
                 _ => Fanout::Durable,

@@ -15,4 +15,4 @@ mod recorder;
 
 pub use buckets::{BUCKET_COUNT, Buckets, bounds, index_of};
 pub use metric::Metric;
-pub use recorder::Recorder;
+pub use recorder::{Histograms, Recorder};

@@ -243,6 +243,8 @@ fn route(request: &Request<'_>, world: &World) -> (Plan, usize) {
         ("/echo", _) if is_get => (Plan::Text { status: 200, text: header_lines(request) }, 0),
         ("/echo", _) => (not_allowed("GET, HEAD, POST"), 0),
         ("/healthz" | "/readyz", _) if is_get => (health(world), 0),
+        ("/metrics", _) if !world.config.metrics.endpoint => (not_found(), 0),
+        ("/metrics", _) if is_get => (Plan::Text { status: 200, text: world.metrics_page() }, 0),
         ("/ws", _) if is_get => {
             let hint = "this is a WebSocket endpoint; connect with a WebSocket client";
             (error(426, "upgrade_required", hint), 0)
@@ -253,7 +255,9 @@ fn route(request: &Request<'_>, world: &World) -> (Plan, usize) {
                 (Plan::Asset { path, fresh }, 0)
             }
             Some(_) => (not_allowed("GET, HEAD"), 0),
-            None if matches!(path, "/healthz" | "/readyz" | "/ws") => (not_allowed("GET, HEAD"), 0),
+            None if matches!(path, "/healthz" | "/readyz" | "/metrics" | "/ws") => {
+                (not_allowed("GET, HEAD"), 0)
+            }
             None => (not_found(), 0),
         },
     }

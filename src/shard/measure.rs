@@ -25,6 +25,8 @@ pub struct Meter {
     busy: bool,
     /// When each open question to the archive was asked.
     asked: Map<u64, u64>,
+    /// The second in which totals were last brought up to date.
+    settled_s: u64,
     encoded: Vec<u8>,
 }
 
@@ -36,6 +38,7 @@ impl Meter {
             turn_began_us: None,
             busy: false,
             asked: Map::default(),
+            settled_s: 0,
             encoded: Vec::new(),
         }
     }
@@ -88,17 +91,38 @@ impl Shard {
         }
     }
 
-    /// Logs what was measured, when a while is over. A log that is nearly full is left to records
-    /// that cannot wait: then the while goes on, and its record will say how long it was.
+    /// Once a second shows what was measured to `/metrics`, and logs it when a while is over. A
+    /// log that is nearly full is left to records that cannot wait: then the while goes on, and its
+    /// record will say how long it was.
     pub(super) fn tend_metrics(&mut self) {
+        let now_s = self.now.mono_us / 1_000_000;
+        if self.meter.settled_s == now_s {
+            return;
+        }
+        self.meter.settled_s = now_s;
+        self.settle_metrics();
         let every_us = self.world.config.metrics.log_every_s * 1_000_000;
         if every_us > 0 && self.meter.recorder.span_us(self.now.mono_us) >= every_us {
             self.log_metrics();
         }
     }
 
+    fn settle_metrics(&mut self) {
+        // Somebody is reading them now: the next second will do, and a shard waits for nobody.
+        if let Ok(mut totals) = self.world.totals[usize::from(self.id.0)].try_lock() {
+            self.meter.recorder.settle(&mut totals);
+        }
+    }
+
+    /// The last while ends with the shard.
+    pub(super) fn end_metrics(&mut self) {
+        self.settle_metrics();
+        self.log_metrics();
+        self.producer.wake();
+    }
+
     /// Logs what was measured since the last time. Nothing, when it is switched off.
-    pub(super) fn log_metrics(&mut self) {
+    fn log_metrics(&mut self) {
         let room = LOG_RESERVE_BYTES + Metric::ALL.len() * METRIC_RECORD_BYTES_MAX;
         let is_off = self.world.config.metrics.log_every_s == 0;
         if is_off || !self.unlogged.is_empty() || self.producer.free_bytes() < room {
@@ -106,7 +130,7 @@ impl Shard {
         }
         let meter = &mut self.meter;
         for metric in Metric::ALL {
-            let buckets = meter.recorder.buckets(metric);
+            let buckets = meter.recorder.settled(metric);
             if buckets.count() == 0 {
                 continue;
             }

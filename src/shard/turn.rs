@@ -163,8 +163,7 @@ impl Shard {
             self.end_turn();
             self.measure_turn();
             if self.is_drained() {
-                self.log_metrics();
-                self.producer.wake();
+                self.end_metrics();
                 let beat = &self.world.heartbeats[usize::from(self.id.0)];
                 beat.store(ENDED_BEAT, Ordering::Relaxed);
                 return;

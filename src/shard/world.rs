@@ -3,14 +3,16 @@
 use super::archive::Question;
 use super::clock::Clock;
 use super::sources::Sources;
+use crate::admin::{self, Reading};
 use crate::base::limits::SHARD_CONNECTIONS_MAX;
 use crate::chat::event::{Forget, Forgetting, Found, Message};
 use crate::config::Config;
 use crate::log::{LogHandle, LogState};
+use crate::metrics::Histograms;
 use crate::net::Bell;
 use crossbeam_channel::Sender;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
 /// The common knowledge of a node's shards.
 pub struct World {
@@ -30,6 +32,8 @@ pub struct World {
     pub sources: Sources,
     /// Questions to the archive.
     pub archive: Sender<Question>,
+    /// What each shard has measured since the start, at most a second old.
+    pub totals: Vec<Mutex<Histograms>>,
     /// The log, for its health.
     pub log: LogHandle,
     /// What recovery found damaged, in one sentence each.
@@ -78,6 +82,7 @@ impl World {
         damage: Vec<String>,
     ) -> Self {
         let heartbeats = mail.iter().map(|_| AtomicU64::new(0)).collect();
+        let totals = mail.iter().map(|_| Mutex::default()).collect();
         let sources = Sources::new(config.limits.connections_per_ip);
         Self {
             config,
@@ -90,6 +95,7 @@ impl World {
             archive,
             log,
             damage,
+            totals,
         }
     }
 
@@ -123,6 +129,24 @@ impl World {
         }
         remarks.extend(self.damage.iter().map(|damage| format!("log damaged: {damage}")));
         remarks
+    }
+
+    /// What `/metrics` says now.
+    pub fn metrics_page(&self) -> String {
+        let counts = self.log.counts();
+        let reading = Reading {
+            is_healthy: self.is_healthy(),
+            connection_count: self.connections.load(Ordering::Relaxed) as u64,
+            log_takes_records: self.log.state() == LogState::Ok,
+            log_record_count: counts.record_count,
+            log_written_bytes: counts.written_bytes,
+            log_sync_count: counts.sync_count,
+            log_segment_count: counts.segment_count,
+            log_segment_failure_count: counts.segment_failure_count,
+        };
+        // A panic elsewhere ends the process: nobody meets a poisoned lock.
+        let totals = self.totals.iter().filter_map(|totals| totals.lock().ok());
+        admin::metrics_page(&reading, totals)
     }
 
     /// Wakes a shard from a thread that is none.

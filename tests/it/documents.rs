@@ -100,3 +100,10 @@ fn the_manual_lists_every_setting() {
          -> replace it by the output of `ringpost config docs`:\n\n{table}"
     );
 }
+
+#[test]
+fn the_manual_lists_every_metric() {
+    let document = read("docs/OPERATING.md");
+    let table = ringpost::admin::metrics_table();
+    assert!(document.contains(&table), "docs/OPERATING.md: wants this table:\n\n{table}");
+}

@@ -1,0 +1,157 @@
+//! `/metrics`, in the text format of Prometheus 0.0.4: one table, from which page and documents are
+//! made.
+
+use crate::metrics::{Buckets, Histograms, Metric};
+use std::fmt::Write as _;
+use std::ops::Deref;
+
+/// What the node knows of itself beside its latencies.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Reading {
+    /// Every shard turns.
+    pub is_healthy: bool,
+    /// Open connections.
+    pub connection_count: u64,
+    /// The log takes records.
+    pub log_takes_records: bool,
+    /// Records written since the start.
+    pub log_record_count: u64,
+    /// Bytes written since the start.
+    pub log_written_bytes: u64,
+    /// Syncs since the start.
+    pub log_sync_count: u64,
+    /// Segments begun since the start.
+    pub log_segment_count: u64,
+    /// Segments given up for a failed write or sync since the start.
+    pub log_segment_failure_count: u64,
+}
+
+/// One number of the page.
+struct Number {
+    name: &'static str,
+    /// `gauge` or `counter`.
+    kind: &'static str,
+    help: &'static str,
+    of: fn(&Reading) -> u64,
+}
+
+const NUMBERS: [Number; 8] = [
+    Number {
+        name: "ringpost_healthy",
+        kind: "gauge",
+        help: "1 while every shard turns",
+        of: |reading| reading.is_healthy.into(),
+    },
+    Number {
+        name: "ringpost_connections",
+        kind: "gauge",
+        help: "open connections",
+        of: |reading| reading.connection_count,
+    },
+    Number {
+        name: "ringpost_log_takes_records",
+        kind: "gauge",
+        help: "1 while the log takes records; 0 when it is full or has failed",
+        of: |reading| reading.log_takes_records.into(),
+    },
+    Number {
+        name: "ringpost_log_records_total",
+        kind: "counter",
+        help: "records written to the log",
+        of: |reading| reading.log_record_count,
+    },
+    Number {
+        name: "ringpost_log_written_bytes_total",
+        kind: "counter",
+        help: "bytes written to the log",
+        of: |reading| reading.log_written_bytes,
+    },
+    Number {
+        name: "ringpost_log_syncs_total",
+        kind: "counter",
+        help: "syncs of the log",
+        of: |reading| reading.log_sync_count,
+    },
+    Number {
+        name: "ringpost_log_segments_total",
+        kind: "counter",
+        help: "segments of the log begun",
+        of: |reading| reading.log_segment_count,
+    },
+    Number {
+        name: "ringpost_log_segment_failures_total",
+        kind: "counter",
+        help: "segments given up for a failed write or sync",
+        of: |reading| reading.log_segment_failure_count,
+    },
+];
+
+/// Upper ends of the buckets of a latency on the page: µs, and the same in seconds as text.
+const LIMITS: [(u64, &str); 15] = [
+    (100, "0.0001"),
+    (250, "0.00025"),
+    (500, "0.0005"),
+    (1_000, "0.001"),
+    (2_500, "0.0025"),
+    (5_000, "0.005"),
+    (10_000, "0.01"),
+    (25_000, "0.025"),
+    (50_000, "0.05"),
+    (100_000, "0.1"),
+    (250_000, "0.25"),
+    (500_000, "0.5"),
+    (1_000_000, "1"),
+    (2_500_000, "2.5"),
+    (10_000_000, "10"),
+];
+
+/// The page: the numbers, then the latencies of each shard, in the order of the shards.
+pub fn metrics_page<T: Deref<Target = Histograms>>(
+    reading: &Reading,
+    shards: impl Iterator<Item = T>,
+) -> String {
+    let mut page = String::new();
+    for Number { name, kind, help, of } in NUMBERS {
+        let value = of(reading);
+        let _ = writeln!(page, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}");
+    }
+    // Copies, so that no shard finds its own locked for longer than that takes.
+    let shards: Vec<Histograms> = shards.map(|totals| totals.clone()).collect();
+    for metric in Metric::ALL {
+        let (name, help) = (series(metric), metric.describe().1);
+        let _ = writeln!(page, "# HELP {name} {help}\n# TYPE {name} histogram");
+        for (shard, histograms) in shards.iter().enumerate() {
+            write_histogram(&mut page, &name, shard, histograms.of(metric));
+        }
+    }
+    page
+}
+
+fn series(metric: Metric) -> String {
+    format!("ringpost_{}_seconds", metric.name())
+}
+
+fn write_histogram(page: &mut String, name: &str, shard: usize, buckets: &Buckets) {
+    let count = buckets.count();
+    for (limit_us, limit) in LIMITS {
+        let within = buckets.count_up_to(limit_us);
+        let _ = writeln!(page, "{name}_bucket{{shard=\"{shard}\",le=\"{limit}\"}} {within}");
+    }
+    let _ = writeln!(page, "{name}_bucket{{shard=\"{shard}\",le=\"+Inf\"}} {count}");
+    let sum_s = buckets.sum() as f64 / 1e6;
+    let _ = writeln!(page, "{name}_sum{{shard=\"{shard}\"}} {sum_s}");
+    let _ = writeln!(page, "{name}_count{{shard=\"{shard}\"}} {count}");
+}
+
+/// The table of the manual, Markdown.
+pub fn metrics_table() -> String {
+    let mut text = String::from("| metric | type | meaning |\n| --- | --- | --- |\n");
+    for Number { name, kind, help, .. } in NUMBERS {
+        let _ = writeln!(text, "| `{name}` | {kind} | {help} |");
+    }
+    for metric in Metric::ALL {
+        let (name, help) = (series(metric), metric.describe().1);
+        let _ = writeln!(text, "| `{name}` | histogram | {help} |");
+    }
+    text
+}
