@@ -97,7 +97,7 @@ fn check_page(server: &Server) {
     assert_eq!(sums["ringpost_send_to_ack_seconds_count"], 700.0);
     assert_eq!(sums["ringpost_intake_seconds_count"], 1.0);
     assert!(sums["ringpost_send_to_ack_seconds_sum"] > 0.0);
-    assert!(sums["ringpost_log_records_total"] > 1_400.0);
+    assert!(sums["ringpost_log_records_total"] > 700.0);
     assert_eq!((sums["ringpost_healthy"], sums["ringpost_log_takes_records"]), (1.0, 1.0));
 }
 
