@@ -94,6 +94,7 @@ fn segment(info: &SegmentInfo, rows: &mut Rows<'_>, totals: &mut Totals) -> io::
             return rows.row(&cells);
         }
     };
+    let end_seq = scan.next_seq;
     scan.supersede(info.until_seq);
     let finding = match scan.ending {
         Ending::Sealed => "sealed",
@@ -118,6 +119,7 @@ fn segment(info: &SegmentInfo, rows: &mut Rows<'_>, totals: &mut Totals) -> io::
         cells[7] = "these bytes were durable once and are not what was written".into();
         rows.row(&cells)?;
     }
+    missing(info, end_seq, &name, rows, totals)?;
     for fault in info.faults() {
         totals.damage_count += 1;
         let mut cells = row(&name, "damaged", None);
@@ -138,6 +140,25 @@ fn segment(info: &SegmentInfo, rows: &mut Rows<'_>, totals: &mut Totals) -> io::
         rows.row(&cells)?;
     }
     Ok(())
+}
+
+/// Zeros are the end of what was written, unless the next file says that more was.
+fn missing(
+    info: &SegmentInfo,
+    end_seq: u64,
+    name: &str,
+    rows: &mut Rows<'_>,
+    totals: &mut Totals,
+) -> io::Result<()> {
+    if info.until_seq == u64::MAX || end_seq >= info.until_seq {
+        return Ok(());
+    }
+    totals.damage_count += 1;
+    let mut cells = row(name, "missing", None);
+    cells[4] = Cell::Count(info.until_seq - end_seq);
+    cells[6] = Cell::Id(end_seq);
+    cells[7] = "the next file follows these records, and they are not here".into();
+    rows.row(&cells)
 }
 
 /// A row for each sidecar that is no use. It is no damage: everything in it is made of the segment.

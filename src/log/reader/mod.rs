@@ -71,6 +71,8 @@ pub enum ProblemKind {
     Misnamed(u64),
     /// It is named by its successor and not there.
     Gone,
+    /// Its successor begins behind so many records that it should hold and does not.
+    Short(u64),
     /// The system refused to give its bytes.
     Unreadable(io::Error),
 }
@@ -89,6 +91,9 @@ impl std::fmt::Display for Problem {
             ProblemKind::Header(error) => write!(out, "{error}"),
             ProblemKind::Misnamed(seq) => write!(out, "its header says it begins at {seq}"),
             ProblemKind::Gone => write!(out, "the file is missing"),
+            ProblemKind::Short(count) => {
+                write!(out, "{count} records at its end are missing; the next file follows them")
+            }
             ProblemKind::Unreadable(error) => write!(out, "{error}"),
         }
     }
@@ -259,6 +264,7 @@ impl Log {
                 if !newest {
                     segment.finish();
                 }
+                self.check_end(&segment);
                 if let Some(last) = self.segments.last_mut() {
                     last.yield_to(&segment.scan.header);
                 }
@@ -278,6 +284,19 @@ impl Log {
         self.problems.push(Problem { path: file.path, what });
         self.newest_seq = Some(base_seq);
         Ok(())
+    }
+
+    /// Zeros are the end of what was written, unless the successor says that more was.
+    fn check_end(&mut self, next: &Segment) {
+        let Some(last) = self.segments.last() else {
+            return;
+        };
+        let (begin, end) = (last.scan.header.base_seq, last.scan.next_seq);
+        let header = &next.scan.header;
+        if header.prev_base_seq == Some(begin) && end < header.base_seq {
+            let what = ProblemKind::Short(header.base_seq - end);
+            self.problems.push(Problem { path: last.path.clone(), what });
+        }
     }
 
     /// Retention takes the oldest files, so a hole is only a hole behind a file that is there.

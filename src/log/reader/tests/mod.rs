@@ -108,6 +108,25 @@ fn files_that_are_short_empty_or_misnamed() {
 }
 
 #[test]
+fn a_tail_of_zeros_is_no_end_when_the_next_segment_follows_more() {
+    let scratch = Scratch::new("zeros");
+    let paths = three_segments(&scratch);
+    let newest = std::fs::read(&paths[2]).unwrap();
+    let header_only =
+        [&newest[..SEGMENT_HEADER_BYTES], &vec![0; newest.len()][SEGMENT_HEADER_BYTES..]];
+    std::fs::write(&paths[2], header_only.concat()).unwrap();
+    assert!(open(&scratch).problems().is_empty(), "nobody can tell");
+    let middle = std::fs::read(&paths[1]).unwrap();
+    let header_only =
+        [&middle[..SEGMENT_HEADER_BYTES], &vec![0; middle.len()][SEGMENT_HEADER_BYTES..]];
+    std::fs::write(&paths[1], header_only.concat()).unwrap();
+    let log = open(&scratch);
+    let [problem] = log.problems() else { panic!("{:?}", log.problems()) };
+    assert!(problem.what.is_loss() && problem.path == paths[1], "{problem}");
+    assert!(matches!(problem.what, ProblemKind::Short(2..)), "{problem}");
+}
+
+#[test]
 fn places_give_their_record_and_no_other_place_does() {
     let scratch = Scratch::new("places");
     three_segments(&scratch);
