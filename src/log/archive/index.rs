@@ -9,8 +9,11 @@ use crate::log::reader::Entry;
 use crate::log::record::{NameId, RecordView};
 use rkyv::{Archive, Serialize};
 
-/// A jump of positions beyond this is not believed: no server skips that many.
-const GAP_EVENTS_MAX: u64 = 1 << 20;
+/// Missing positions that get a place each; more of them end a run, and cost nothing.
+const GAP_EVENTS_MAX: u64 = 64;
+/// Runs of one room behind which a position that goes back opens no further one: only damage makes
+/// positions go back, and putting runs before others takes time.
+const RUNS_BACK_MAX: usize = 1_024;
 /// Stands for the place of an event that the segment does not hold.
 const NOWHERE: u32 = u32::MAX;
 
@@ -18,7 +21,7 @@ const NOWHERE: u32 = u32::MAX;
 /// their bounds; places are offsets in the segment's file.
 #[derive(Archive, Serialize, Debug, Default)]
 pub struct History {
-    /// The rooms, by name.
+    /// The runs of the rooms, by name and first position.
     pub rooms: Vec<HistoryRoom>,
     /// The names of the rooms behind one another.
     pub room_names: Vec<u8>,
@@ -32,10 +35,11 @@ pub struct History {
     pub batches: Vec<u32>,
 }
 
-/// A room of [`History`].
+/// A run of positions of a room of [`History`]: most rooms have one. What is said of times and
+/// amendments is that of the whole room, in each of its runs.
 #[derive(Archive, Serialize, Clone, Copy, Debug)]
 pub struct HistoryRoom {
-    /// Position of its first event in the segment.
+    /// Position of its first event.
     pub first: u64,
     /// Earliest time of its events, microseconds.
     pub min_us: i64,
@@ -47,7 +51,7 @@ pub struct HistoryRoom {
     pub name_len: u32,
     /// Its part of [`History::places`].
     pub places_begin: u32,
-    /// Positions from its first to its last.
+    /// Positions from the run's first to its last.
     pub place_count: u32,
     /// Its part of [`History::amendments`].
     pub amendments_begin: u32,
@@ -81,7 +85,7 @@ pub struct HistoryUser {
 #[derive(Clone, Copy)]
 pub(super) enum RoomRef<'a> {
     Made(&'a RoomMade),
-    Packed(&'a ArchivedHistory, &'a ArchivedHistoryRoom),
+    Packed(&'a ArchivedHistory, &'a [ArchivedHistoryRoom]),
 }
 
 /// The index of a segment that may still grow.
@@ -94,15 +98,21 @@ pub struct HistoryMade {
     users: Map<NameId, (u32, u32)>,
 }
 
-/// Invariant: `places[i]` is the event at `first + i`, or [`NOWHERE`].
+/// Invariant: the runs ascend and do not touch; none is empty.
 #[derive(Debug)]
 pub(super) struct RoomMade {
-    first: u64,
-    places: Vec<u32>,
+    runs: Vec<Run>,
     amended: Map<u64, u32>,
     min_us: i64,
     max_us: i64,
     rises: bool,
+}
+
+/// Invariant: `places[i]` is the event at `first + i`, or [`NOWHERE`].
+#[derive(Debug)]
+struct Run {
+    first: u64,
+    places: Vec<u32>,
 }
 
 impl HistoryMade {
@@ -115,7 +125,7 @@ impl HistoryMade {
         let ts_us = entry.ts_us().unwrap_or(0);
         let index = match self.by_id.get(&header.room) {
             Some(index) => *index,
-            None => self.open_room(header.room, entry.room(), o.max(1)),
+            None => self.open_room(header.room, entry.room()),
         };
         self.rooms[index].put(o, target, place, ts_us);
         if let Some(place) = entry.user_place() {
@@ -124,13 +134,12 @@ impl HistoryMade {
     }
 
     /// Two numbers may have the same name.
-    fn open_room(&mut self, id: NameId, name: &str, first: u64) -> usize {
+    fn open_room(&mut self, id: NameId, name: &str) -> usize {
         let index = match self.by_name.get(name) {
             Some(index) => *index,
             None => {
                 self.rooms.push(RoomMade {
-                    first,
-                    places: Vec::new(),
+                    runs: Vec::new(),
                     amended: Map::default(),
                     min_us: i64::MAX,
                     max_us: i64::MIN,
@@ -146,7 +155,7 @@ impl HistoryMade {
 
     pub(super) fn room(&self, name: &str) -> Option<RoomRef<'_>> {
         let room = &self.rooms[*self.by_name.get(name)?];
-        (!room.places.is_empty()).then_some(RoomRef::Made(room))
+        (!room.runs.is_empty()).then_some(RoomRef::Made(room))
     }
 
     /// The index of a segment that is whole now; `batches` are where its batches begin.
@@ -156,29 +165,28 @@ impl HistoryMade {
         let mut packed = History { batches: batches.collect(), ..History::default() };
         for (name, index) in names {
             let room = &self.rooms[*index];
-            if room.places.is_empty() {
-                continue;
-            }
-            packed.rooms.push(HistoryRoom {
-                first: room.first,
-                min_us: room.min_us,
-                max_us: room.max_us,
-                name_begin: packed.room_names.len() as u32,
-                name_len: name.len() as u32,
-                places_begin: packed.places.len() as u32,
-                place_count: room.places.len() as u32,
-                amendments_begin: packed.amendments.len() as u32,
-                amendment_count: room.amended.len() as u32,
-                rises: u32::from(room.rises),
-            });
+            let (name_begin, begin) = (packed.room_names.len(), packed.amendments.len());
             packed.room_names.extend_from_slice(name.as_bytes());
-            packed.places.extend_from_slice(&room.places);
-            let begin = packed.amendments.len();
             let amended = room.amended.iter();
             packed.amendments.extend(
                 amended.map(|(target, place)| Amendment { target: *target, place: *place }),
             );
             packed.amendments[begin..].sort_unstable_by_key(|amendment| amendment.target);
+            for run in &room.runs {
+                packed.rooms.push(HistoryRoom {
+                    first: run.first,
+                    min_us: room.min_us,
+                    max_us: room.max_us,
+                    name_begin: name_begin as u32,
+                    name_len: name.len() as u32,
+                    places_begin: packed.places.len() as u32,
+                    place_count: run.places.len() as u32,
+                    amendments_begin: begin as u32,
+                    amendment_count: room.amended.len() as u32,
+                    rises: u32::from(room.rises),
+                });
+                packed.places.extend_from_slice(&run.places);
+            }
         }
         let users = self.users.iter();
         packed.users = users
@@ -192,20 +200,8 @@ impl HistoryMade {
 impl RoomMade {
     /// A position that cannot be meant is passed over: no server gave it out.
     fn put(&mut self, o: u64, target: Option<u64>, place: u32, ts_us: i64) {
-        let Some(at) = o.checked_sub(self.first) else {
+        if o > Offset::MAX.0 || o == 0 || !self.set_place(o, place) {
             return;
-        };
-        let count = self.places.len() as u64;
-        if at > count + GAP_EVENTS_MAX || o > Offset::MAX.0 || o == 0 {
-            return;
-        }
-        if at >= count {
-            self.places.resize(at as usize, NOWHERE);
-            self.places.push(place);
-        } else {
-            // A position is given once, so the same one again follows damage: the later holds.
-            self.places[at as usize] = place;
-            self.rises = false;
         }
         self.rises &= ts_us >= self.max_us;
         self.min_us = self.min_us.min(ts_us);
@@ -213,6 +209,35 @@ impl RoomMade {
         if let Some(target) = target {
             self.amended.insert(target, place);
         }
+    }
+
+    fn set_place(&mut self, o: u64, place: u32) -> bool {
+        let behind = match self.runs.last() {
+            Some(last) if o < last.first => self.runs.partition_point(|run| run.first <= o),
+            _ => self.runs.len(),
+        };
+        let is_back = behind < self.runs.len();
+        if let Some(run) = behind.checked_sub(1).map(|index| &mut self.runs[index]) {
+            let (at, count) = (o - run.first, run.places.len() as u64);
+            if at < count {
+                // A position is given once, so the same one again follows damage: the later holds.
+                run.places[at as usize] = place;
+                self.rises = false;
+                return true;
+            }
+            if at <= count + GAP_EVENTS_MAX {
+                run.places.resize(at as usize, NOWHERE);
+                run.places.push(place);
+                self.rises &= !is_back;
+                return true;
+            }
+        }
+        if is_back && self.runs.len() >= RUNS_BACK_MAX {
+            return false;
+        }
+        self.runs.insert(behind, Run { first: o, places: vec![place] });
+        self.rises &= !is_back;
+        true
     }
 }
 
@@ -222,9 +247,10 @@ impl ArchivedHistory {
             let begin = room.name_begin.to_native() as usize;
             self.room_names.get(begin..begin + room.name_len.to_native() as usize)
         };
-        let at = self.rooms.binary_search_by(|room| name_of(room).cmp(&Some(name.as_bytes())));
-        let room = &self.rooms[at.ok()?];
-        Some(RoomRef::Packed(self, room))
+        let begin = self.rooms.partition_point(|room| name_of(room) < Some(name.as_bytes()));
+        let there = &self.rooms[begin..];
+        let count = there.partition_point(|room| name_of(room) == Some(name.as_bytes()));
+        (count > 0).then_some(RoomRef::Packed(self, &there[..count]))
     }
 
     /// Where the name of a user stands in the segment.
@@ -236,27 +262,70 @@ impl ArchivedHistory {
 }
 
 impl RoomRef<'_> {
+    fn run_count(&self) -> usize {
+        match self {
+            Self::Made(room) => room.runs.len(),
+            Self::Packed(_, runs) => runs.len(),
+        }
+    }
+
+    /// First position of a run, and the one behind its last.
+    fn run(&self, index: usize) -> (u64, u64) {
+        let (first, count) = match self {
+            Self::Made(room) => {
+                let run = &room.runs[index];
+                (run.first, run.places.len() as u64)
+            }
+            Self::Packed(_, runs) => {
+                let run = &runs[index];
+                (run.first.to_native(), u64::from(run.place_count.to_native()))
+            }
+        };
+        (first, first.saturating_add(count))
+    }
+
+    /// The runs that begin at or before `o`.
+    fn runs_until(&self, o: u64) -> usize {
+        match self {
+            Self::Made(room) => room.runs.partition_point(|run| run.first <= o),
+            Self::Packed(_, runs) => runs.partition_point(|run| run.first.to_native() <= o),
+        }
+    }
+
     /// Position of the room's first event in the segment.
     pub fn first(&self) -> u64 {
-        match self {
-            Self::Made(room) => room.first,
-            Self::Packed(_, room) => room.first.to_native(),
-        }
+        self.run(0).0
     }
 
     /// Position behind its last event.
     pub fn end(&self) -> u64 {
-        let count = match self {
-            Self::Made(room) => room.places.len() as u64,
-            Self::Packed(_, room) => u64::from(room.place_count.to_native()),
-        };
-        self.first().saturating_add(count)
+        self.run(self.run_count() - 1).1
+    }
+
+    /// Whether no older segment can have a position from `o` on: not so sure when positions jump.
+    pub fn is_whole_from(&self, o: u64) -> bool {
+        self.run_count() == 1 && self.first() <= o
+    }
+
+    /// The first position at or behind `o` that may have a place.
+    pub fn next_at(&self, o: u64) -> Option<u64> {
+        let behind = self.runs_until(o);
+        if behind > 0 && o < self.run(behind - 1).1 {
+            return Some(o);
+        }
+        (behind < self.run_count()).then(|| self.run(behind).0)
+    }
+
+    /// The last position at or before `o` that may have a place.
+    pub fn last_at(&self, o: u64) -> Option<u64> {
+        let behind = self.runs_until(o);
+        (behind > 0).then(|| o.min(self.run(behind - 1).1 - 1))
     }
 
     pub fn max_us(&self) -> i64 {
         match self {
             Self::Made(room) => room.max_us,
-            Self::Packed(_, room) => room.max_us.to_native(),
+            Self::Packed(_, runs) => runs[0].max_us.to_native(),
         }
     }
 
@@ -264,20 +333,23 @@ impl RoomRef<'_> {
     pub fn rises(&self) -> bool {
         match self {
             Self::Made(room) => room.rises,
-            Self::Packed(_, room) => room.rises.to_native() == 1,
+            Self::Packed(_, runs) => runs[0].rises.to_native() == 1,
         }
     }
 
     /// Where the event at `o` stands.
     pub fn place(&self, o: u64) -> Option<u32> {
-        let at = usize::try_from(o.checked_sub(self.first())?).ok()?;
+        let index = self.runs_until(o).checked_sub(1)?;
+        let (first, end) = self.run(index);
+        if o >= end {
+            return None;
+        }
+        let at = (o - first) as usize;
         let place = match self {
-            Self::Made(room) => *room.places.get(at)?,
-            Self::Packed(history, room) => {
-                if at >= room.place_count.to_native() as usize {
-                    return None;
-                }
-                history.places.get(room.places_begin.to_native() as usize + at)?.to_native()
+            Self::Made(room) => room.runs[index].places[at],
+            Self::Packed(history, runs) => {
+                let begin = runs[index].places_begin.to_native() as usize;
+                history.places.get(begin + at)?.to_native()
             }
         };
         (place != NOWHERE).then_some(place)
@@ -287,7 +359,7 @@ impl RoomRef<'_> {
     pub fn amends(&self) -> bool {
         match self {
             Self::Made(room) => !room.amended.is_empty(),
-            Self::Packed(_, room) => room.amendment_count.to_native() > 0,
+            Self::Packed(_, runs) => runs[0].amendment_count.to_native() > 0,
         }
     }
 
@@ -295,9 +367,9 @@ impl RoomRef<'_> {
     pub fn amendment(&self, target: u64) -> Option<u32> {
         match self {
             Self::Made(room) => room.amended.get(&target).copied(),
-            Self::Packed(history, room) => {
-                let begin = room.amendments_begin.to_native() as usize;
-                let end = begin + room.amendment_count.to_native() as usize;
+            Self::Packed(history, runs) => {
+                let begin = runs[0].amendments_begin.to_native() as usize;
+                let end = begin + runs[0].amendment_count.to_native() as usize;
                 let all = history.amendments.get(begin..end)?;
                 let at = all.binary_search_by_key(&target, |one| one.target.to_native()).ok()?;
                 Some(all[at].place.to_native())

@@ -160,6 +160,10 @@ impl Archive {
         }
         let found = self.find(room, first, last);
         let mut reached = Offset(if back { first } else { last });
+        if found.is_empty() {
+            let range = (range.start().0, range.end().0);
+            reached = Offset(self.over_gap(room, range, (first, last), back));
+        }
         let mut show = |(o, (place, amendment)): (u64, (Place, Option<Place>))| {
             self.open_rows(place.0);
             amendment.iter().for_each(|place| self.open_rows(place.0));
@@ -179,6 +183,26 @@ impl Archive {
             found.into_iter().all(&mut show);
         }
         self.let_go();
+        reached
+    }
+
+    /// Nothing is at `looked` of `range`: the position before the next event, so that a gap of any
+    /// size is one question.
+    fn over_gap(&mut self, room: &str, range: (u64, u64), looked: (u64, u64), back: bool) -> u64 {
+        let (first, last) = looked;
+        let mut reached = if back { range.0 } else { range.1 };
+        for index in 0..self.segments.len() {
+            let Some(there) = self.room(index, room) else {
+                continue;
+            };
+            reached = if back {
+                let next = first.checked_sub(1).and_then(|o| there.last_at(o));
+                next.map_or(reached, |o| reached.max((o + 1).min(first)))
+            } else {
+                let next = there.next_at(last.saturating_add(1));
+                next.map_or(reached, |o| reached.min((o - 1).max(last)))
+            };
+        }
         reached
     }
 
@@ -203,9 +227,15 @@ impl Archive {
         let (first, end) = (room.first(), room.end());
         // The first event at or behind `o` that can be read, and whether it is late enough.
         let at = |o: u64| {
-            let readable = |o: u64| Some((o, self.told((index, room.place(o)?))?.record.ts_us()?));
-            let (o, ts_us) = (o..end).find_map(readable)?;
-            Some((o, ts_us >= since_us))
+            let mut next = room.next_at(o);
+            while let Some(o) = next {
+                let told = room.place(o).and_then(|place| self.told((index, place)));
+                if let Some(ts_us) = told.and_then(|told| told.record.ts_us()) {
+                    return Some((o, ts_us >= since_us));
+                }
+                next = room.next_at(o + 1);
+            }
+            None
         };
         if !room.rises() {
             let mut o = first;
@@ -245,7 +275,7 @@ impl Archive {
                     slot.insert(((index, place), None));
                 }
             }
-            if there.first() <= first {
+            if there.is_whole_from(first) {
                 break;
             }
         }

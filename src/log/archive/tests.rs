@@ -117,8 +117,6 @@ fn pages_cross_segments_in_both_directions() {
 
     let lobby = producer.intern(NameKind::Room, "lobby").unwrap();
     producer.append(NameId::NONE, lobby, &message(13, 120, "later")).unwrap();
-    // A position that no server gives out.
-    producer.append(NameId::NONE, lobby, &message(1 << 40, 120, "far")).unwrap();
     wait_committed(&mut producer);
     assert_eq!(archive.newest("lobby"), Offset(11), "not looked at yet");
     archive.refresh().unwrap();
@@ -127,6 +125,64 @@ fn pages_cross_segments_in_both_directions() {
     let (writer, _producer) = start(&scratch);
     archive.refresh().unwrap();
     assert_eq!(told(&mut archive, "lobby", (9, 99), false), "9manndelete 10edit 11delete 13later ");
+    writer.stop().unwrap();
+}
+
+/// What damage can leave: the runs of a room far apart, and positions that go back.
+#[test]
+fn a_gap_of_any_size_costs_nothing() {
+    const FAR: u64 = 1 << 40;
+    let scratch = Scratch::new("gap");
+    let (writer, mut producer) = four_lives(&scratch);
+    let lobby = producer.intern(NameKind::Room, "lobby").unwrap();
+    for (o, second, text) in [
+        (12, 120, "a"),
+        (FAR, 130, "b"),
+        (FAR + 1, 140, "c"),
+        (2 * FAR, 150, "d"),
+        (FAR / 2, 160, "back"),
+        (FAR + 1, 170, "again"),
+        (Offset::MAX.0 + 1, 180, "none"),
+    ] {
+        producer.append(NameId::NONE, lobby, &message(o, second, text)).unwrap();
+    }
+    wait_committed(&mut producer);
+    let mut archive = archive(&scratch);
+    let check = |archive: &mut Archive| {
+        let all = |archive: &mut Archive, back: bool| {
+            let (mut seen, mut question_count) = (Vec::new(), 0);
+            let (mut first, mut last) = (11, 3 * FAR);
+            while first <= last {
+                question_count += 1;
+                let range = Offset(first)..=Offset(last);
+                let reached = archive.walk("lobby", range, back, |event| {
+                    seen.push(event.o.0);
+                    true
+                });
+                if back { last = reached.0 - 1 } else { first = reached.0 + 1 }
+            }
+            assert!(question_count <= 9, "{question_count} questions");
+            seen
+        };
+        let mut want = vec![11, 12, FAR / 2, FAR, FAR + 1, 2 * FAR];
+        assert_eq!(all(archive, false), want);
+        want.reverse();
+        assert_eq!(all(archive, true), want);
+        assert_eq!(told(archive, "lobby", (FAR + 1, FAR + 9), false), format!("{}again ", FAR + 1));
+        assert_eq!(
+            (archive.newest("lobby"), archive.oldest("lobby")),
+            (Offset(2 * FAR), Offset(1))
+        );
+        for (second, want) in [(119, 12), (121, FAR / 2), (161, FAR + 1)] {
+            let found = archive.first_since("lobby", second * 1_000_000);
+            assert_eq!(found, Some(Offset(want)), "second {second}");
+        }
+    };
+    check(&mut archive);
+    writer.stop().unwrap();
+    let (writer, _producer) = start(&scratch);
+    archive.refresh().unwrap();
+    check(&mut archive);
     writer.stop().unwrap();
 }
 
