@@ -47,7 +47,7 @@ fn append(root: &Path, policy: AckPolicy, scale: &Scale) {
     let mut histogram = Histogram::<u64>::new_with_bounds(1, 1_000_000_000, 3).expect("bounds");
     let overhead = clock_overhead();
     let mut refused_count = 0u64;
-    let (before, all_before) = (Usage::of_this_thread(), Usage::of_all_threads());
+    let before = Usage::of_this_thread();
     let begin = Instant::now();
     for o in 1..=scale.append_count {
         let due = Duration::from_micros(4 * o);
@@ -66,12 +66,16 @@ fn append(root: &Path, policy: AckPolicy, scale: &Scale) {
     }
     let used = Usage::of_this_thread().since(&before);
     let handle = writer.handle();
+    while producer.committed() < producer.appended() {
+        producer.wake();
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let [log_cpu, seal_cpu] = ["ringpost-log", "ringpost-seal"].map(cpu_of_thread);
     writer.stop().expect("a clean stop");
-    let log_cpu = Usage::of_all_threads().since(&all_before).cpu.saturating_sub(used.cpu);
     let at = |quantile| histogram.value_at_quantile(quantile);
     println!(
         "append {:6}  p50 {} ns  p99 {} ns  p99.9 {} ns  max {} us  \
-         faults {}  refused {}  syncs {}  log thread {} CPU ns each",
+         faults {}  refused {}  syncs {}  log thread {} CPU ns each, seal thread {}",
         policy.name(),
         at(0.5),
         at(0.99),
@@ -81,6 +85,7 @@ fn append(root: &Path, policy: AckPolicy, scale: &Scale) {
         refused_count,
         handle.counts().sync_count,
         log_cpu.as_nanos() as u64 / scale.append_count,
+        seal_cpu.as_nanos() as u64 / scale.append_count,
     );
     // The first ones are the histogram and the stack of this program; none comes with the records.
     assert!(used.faults < 64, "an append takes no page fault");
@@ -226,6 +231,17 @@ fn clock_overhead() -> Duration {
     (0..1_000).map(|_| Instant::now().elapsed()).min().expect("a thousand readings")
 }
 
+/// What the running thread of this name has used of a CPU: the log thread frames and writes, the
+/// seal thread makes segments ready ahead of it.
+fn cpu_of_thread(name: &str) -> Duration {
+    let tasks = std::fs::read_dir("/proc/self/task").expect("Linux");
+    let read = |path: &Path, file| std::fs::read_to_string(path.join(file)).unwrap_or_default();
+    let mut found = tasks.map(|task| task.expect("a thread").path());
+    let task = found.find(|task| read(task, "comm").trim_end() == name).expect("it runs");
+    let nanos = read(&task, "schedstat").split(' ').next().and_then(|word| word.parse().ok());
+    Duration::from_nanos(nanos.unwrap_or(0))
+}
+
 /// What a thread has used so far.
 struct Usage {
     cpu: Duration,
@@ -234,18 +250,10 @@ struct Usage {
 
 impl Usage {
     fn of_this_thread() -> Self {
-        Self::of(libc::RUSAGE_THREAD)
-    }
-
-    fn of_all_threads() -> Self {
-        Self::of(libc::RUSAGE_SELF)
-    }
-
-    fn of(who: libc::c_int) -> Self {
         // SAFETY: a plain structure of integers, all zeros is one, and the call fills it.
         let usage = unsafe {
             let mut usage: libc::rusage = std::mem::zeroed();
-            assert!(libc::getrusage(who, &mut usage) == 0);
+            assert!(libc::getrusage(libc::RUSAGE_THREAD, &mut usage) == 0);
             usage
         };
         let duration = |time: libc::timeval| {

@@ -30,8 +30,9 @@ const SYNC_BYTES: usize = 4 * MIB;
 /// What a segment must have left for one more record: the record and its three names may close a
 /// batch each time, and a padded end and the seal come behind.
 pub(super) const RESERVE_BYTES: usize = 2 * BATCH_BYTES_MAX + 2 * SYNC_ALIGN + BATCH_HEADER_BYTES;
-/// How long work may gather when nobody waits for it.
-const GATHER: Duration = Duration::from_millis(1);
+/// How long work may gather when nobody waits for it. To sleep and wake costs as much as to frame
+/// a hundred records; what is appended a moment before a crash was never promised.
+const GATHER: Duration = Duration::from_millis(4);
 /// Quiet for this long, the last sync is vouched for.
 const VOUCH_AFTER: Duration = Duration::from_millis(20);
 /// From one note in the `ctl` file to the next.
