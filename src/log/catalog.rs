@@ -32,8 +32,9 @@ const HELD_BYTES_MAX: usize = 4 << 20;
 /// Segments whose columns may be made at a time: that takes some tens of megabytes for each, and
 /// memory must not grow with the number of threads.
 const MAKERS_MAX: usize = 2;
-/// The longest wait for others who make columns.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// The longest wait for others who make columns: only somebody who holds views on one thread and
+/// waits for another would ever need it.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The segments of a log directory at one moment.
 #[derive(Debug)]
@@ -383,6 +384,11 @@ struct Makers {
     left: Condvar,
 }
 
+thread_local! {
+    /// Columns that this thread has made and holds.
+    static HELD: Cell<u32> = const { Cell::new(0) };
+}
+
 /// The right to make columns and to hold them.
 #[derive(Debug)]
 struct Maker(Arc<Makers>);
@@ -390,18 +396,20 @@ struct Maker(Arc<Makers>);
 impl Makers {
     fn enter(self: &Arc<Self>) -> Maker {
         let mut count = self.count.lock().expect("nothing panics under this lock");
-        // A wish, not a lock: who looks into many segments at once must not wait for itself.
-        if *count >= MAKERS_MAX {
+        // Who looks into many segments at once must not wait for itself.
+        if HELD.get() == 0 {
             let waited = self.left.wait_timeout_while(count, PATIENCE, |n| *n >= MAKERS_MAX);
             count = waited.expect("nothing panics under this lock").0;
         }
         *count += 1;
+        HELD.set(HELD.get() + 1);
         Maker(Arc::clone(self))
     }
 }
 
 impl Drop for Maker {
     fn drop(&mut self) {
+        HELD.set(HELD.get().saturating_sub(1));
         *self.0.count.lock().expect("nothing panics under this lock") -= 1;
         self.0.left.notify_one();
     }

@@ -43,6 +43,8 @@ pub mod snapshot;
 
 pub mod recovered;
 
+pub mod heap;
+
 mod ring;
 
 pub mod disk;

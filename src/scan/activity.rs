@@ -2,14 +2,22 @@
 //!
 //! A user is active in a period when a message of theirs stands in it.
 
+use super::user_set::UserSet;
+use std::collections::BTreeMap;
+
 /// Users by period.
 #[derive(Debug, Default)]
 pub(super) struct Activity {
-    /// Period and user. May hold a pair twice until [`Activity::finish`].
-    pairs: Vec<(i32, u32)>,
+    /// Of each period that has any; in order, once [`Activity::finish`] was called.
+    periods: Vec<(i32, UserSet)>,
+    /// The same while it is gathered.
+    gathered: BTreeMap<i32, UserSet>,
     /// By user: the period noted last, so that nearly no pair comes twice.
-    last: Vec<Option<i32>>,
+    last: Vec<i32>,
 }
+
+/// Stands for no period.
+const NEVER: i32 = i32::MIN;
 
 /// The users of one period.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -45,42 +53,35 @@ impl Activity {
     pub(super) fn note(&mut self, period: i32, user: u32) {
         let index = user as usize;
         if self.last.len() <= index {
-            self.last.resize(index + 1, None);
+            self.last.resize(index + 1, NEVER);
         }
-        if self.last[index] != Some(period) {
-            self.last[index] = Some(period);
-            self.pairs.push((period, user));
+        if self.last[index] != period || period == NEVER {
+            self.last[index] = period;
+            self.gathered.entry(period).or_default().insert(user);
         }
     }
 
-    /// Brings the pairs in order. Comes before every question.
+    /// Brings the users in order. Comes before every question.
     pub(super) fn finish(&mut self) {
-        self.pairs.sort_unstable();
-        self.pairs.dedup();
+        self.periods.extend(std::mem::take(&mut self.gathered));
+        self.periods.iter_mut().for_each(|(_, users)| users.finish());
     }
 
     /// The last period in which anybody was active.
     pub(super) fn last_period(&self) -> Option<i32> {
-        self.pairs.last().map(|(period, _)| *period)
-    }
-
-    /// The pairs of each period that has any.
-    fn periods(&self) -> impl Iterator<Item = &[(i32, u32)]> {
-        self.pairs.chunk_by(|left, right| left.0 == right.0)
+        self.periods.last().map(|(period, _)| *period)
     }
 
     /// Each period that has active users, ascending.
     pub(super) fn newness(&self) -> Vec<Newness> {
         let mut seen = vec![false; self.last.len()];
         let mut all = Vec::new();
-        for pairs in self.periods() {
-            let mut newness = Newness { period: pairs[0].0, ..Newness::default() };
-            for (_, user) in pairs {
-                match std::mem::replace(&mut seen[*user as usize], true) {
-                    false => newness.new_count += 1,
-                    true => newness.returning_count += 1,
-                }
-            }
+        for (period, users) in &self.periods {
+            let mut newness = Newness { period: *period, ..Newness::default() };
+            users.each(|user| match std::mem::replace(&mut seen[user as usize], true) {
+                false => newness.new_count += 1,
+                true => newness.returning_count += 1,
+            });
             all.push(newness);
         }
         all
@@ -88,16 +89,20 @@ impl Activity {
 
     /// The cohorts, oldest first.
     pub(super) fn cohorts(&self) -> Vec<Cohort> {
-        let mut first: Vec<Option<u32>> = vec![None; self.last.len()];
+        const NO_COHORT: u32 = u32::MAX;
+        let mut first = vec![NO_COHORT; self.last.len()];
         let mut cohorts: Vec<Cohort> = Vec::new();
-        for pairs in self.periods() {
-            let period = pairs[0].0;
+        for (period, users) in &self.periods {
+            let period = *period;
             let mine = cohorts.len() as u32;
             let mut counts = vec![0; cohorts.len() + 1];
-            for (_, user) in pairs {
-                let cohort = *first[*user as usize].get_or_insert(mine);
-                counts[cohort as usize] += 1;
-            }
+            users.each(|user| {
+                let cohort = &mut first[user as usize];
+                if *cohort == NO_COHORT {
+                    *cohort = mine;
+                }
+                counts[*cohort as usize] += 1;
+            });
             if counts[mine as usize] > 0 {
                 cohorts.push(Cohort { period, user_count: counts[mine as usize], active: vec![] });
             }
@@ -113,16 +118,20 @@ impl Activity {
 
     /// The periods that have active users, ascending.
     pub(super) fn active_days(&self) -> Vec<i32> {
-        self.periods().map(|pairs| pairs[0].0).collect()
+        self.periods.iter().map(|(period, _)| *period).collect()
     }
 
     /// Distinct users of some periods.
     pub(super) fn users_in(&self, periods: std::ops::RangeInclusive<i32>) -> u64 {
-        let begin = self.pairs.partition_point(|(period, _)| period < periods.start());
-        let end = self.pairs.partition_point(|(period, _)| period <= periods.end());
-        let mut seen = vec![false; self.last.len()];
-        let users = self.pairs[begin..end.max(begin)].iter();
-        users.filter(|(_, user)| !std::mem::replace(&mut seen[*user as usize], true)).count() as u64
+        let begin = self.periods.partition_point(|(period, _)| period < periods.start());
+        let end = self.periods.partition_point(|(period, _)| period <= periods.end());
+        let (mut seen, mut count) = (vec![false; self.last.len()], 0);
+        for (_, users) in &self.periods[begin..end.max(begin)] {
+            users.each(|user| {
+                count += u64::from(!std::mem::replace(&mut seen[user as usize], true));
+            });
+        }
+        count
     }
 
     /// Of periods that are days: active users of every day of `days`, those without any included.
@@ -131,7 +140,8 @@ impl Activity {
         let mut month = Window::new(30, self.last.len());
         let mut out = Vec::new();
         for day in days {
-            let daily = self.of_day(day).len() as u64;
+            let at = self.periods.binary_search_by_key(&day, |(period, _)| *period);
+            let daily = at.map_or(0, |index| self.periods[index].1.len());
             out.push(Engaged {
                 day,
                 daily,
@@ -141,12 +151,6 @@ impl Activity {
         }
         out
     }
-
-    fn of_day(&self, day: i32) -> &[(i32, u32)] {
-        let begin = self.pairs.partition_point(|(period, _)| *period < day);
-        let end = self.pairs.partition_point(|(period, _)| *period <= day);
-        &self.pairs[begin..end]
-    }
 }
 
 /// Distinct users of the days that end with one.
@@ -155,7 +159,7 @@ struct Window {
     /// By user: active days in the window.
     days: Vec<u8>,
     user_count: u64,
-    /// Index of the first pair behind the window, and of the first inside.
+    /// Index of the first day behind the window, and of the first inside.
     end: usize,
     begin: usize,
 }
@@ -167,14 +171,16 @@ impl Window {
 
     /// Moves on so that `day` is the last one.
     fn advance(&mut self, activity: &Activity, day: i32) -> u64 {
-        while let Some((_, user)) = activity.pairs.get(self.end).filter(|pair| pair.0 <= day) {
-            let days = &mut self.days[*user as usize];
+        while let Some((last, users)) = activity.periods.get(self.end).filter(|one| one.0 <= day) {
             // Days before the window of the first question come and go at once: at most
             // `len_days` stay, but a long past must not overflow on its way.
-            self.user_count += u64::from(*days == 0);
-            *days += 1;
+            self.leave(activity, *last);
+            users.each(|user| {
+                let days = &mut self.days[user as usize];
+                self.user_count += u64::from(*days == 0);
+                *days += 1;
+            });
             self.end += 1;
-            self.leave(activity, activity.pairs[self.end - 1].0);
         }
         self.leave(activity, day);
         self.user_count
@@ -182,12 +188,14 @@ impl Window {
 
     fn leave(&mut self, activity: &Activity, last_day: i32) {
         while self.begin < self.end
-            && i64::from(activity.pairs[self.begin].0)
+            && i64::from(activity.periods[self.begin].0)
                 <= i64::from(last_day) - i64::from(self.len_days)
         {
-            let days = &mut self.days[activity.pairs[self.begin].1 as usize];
-            *days -= 1;
-            self.user_count -= u64::from(*days == 0);
+            activity.periods[self.begin].1.each(|user| {
+                let days = &mut self.days[user as usize];
+                *days -= 1;
+                self.user_count -= u64::from(*days == 0);
+            });
             self.begin += 1;
         }
     }

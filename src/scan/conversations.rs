@@ -1,11 +1,13 @@
 //! `conversations`: which customers are talked with, and who waits for an answer.
 
-use super::facts::{self, People, Said};
+use super::facts::{self, Said};
+use super::names::AllNames;
 use super::render::{Cell, Column, Rows};
 use super::response_times::{number_argument, row_count_max};
 use super::{Found, Job, Report, ScanError, time};
 use crate::base::hash::Map;
 use crate::log::record::Source;
+use crate::log::sidecar::NameSet;
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
@@ -147,14 +149,14 @@ impl Talks {
     }
 
     /// The rooms that a customer wrote in, the most urgent first; names decide between equals.
-    pub(super) fn finish(self, rules: Rules, people: &People) -> Vec<(State, Talk)> {
+    pub(super) fn finish(self, rules: Rules, rooms: &AllNames) -> Vec<(State, Talk)> {
         let talks = self.by_room.into_values().filter(|talk| talk.customer);
         let mut all: Vec<_> = talks.map(|talk| (talk.state(rules), talk)).collect();
         all.sort_by(|(left_state, left), (right_state, right)| {
             let order = left_state.cmp(right_state);
             let order = order.then(left.waiting_us.cmp(&right.waiting_us));
             let order = order.then(right.last_us.cmp(&left.last_us));
-            order.then_with(|| people.rooms.text(left.room).cmp(people.rooms.text(right.room)))
+            order.then_with(|| rooms.text(left.room).cmp(rooms.text(right.room)))
         });
         all
     }
@@ -190,25 +192,25 @@ fn run(job: &mut Job<'_>) -> Result<Found, ScanError> {
         over_us: span_us(job.matches, "over")?,
         gap_us: span_us(job.matches, "gap")?,
     };
-    let mut people = People::default();
     let mut talks = Talks::new(rules.gap_us);
-    facts::messages(&job.scan, &job.filter, &mut people, |said, _| talks.message(said));
-    let mut all = talks.finish(rules, &people);
+    facts::messages(&job.scan, &job.filter, |said| talks.message(said));
+    let mut all = talks.finish(rules, &job.scan.names(NameSet::Rooms));
     totals(job, &all)?;
     if let Some(names) = job.matches.get_many::<String>("state") {
         let names: Vec<_> = names.collect();
         all.retain(|(state, _)| names.iter().any(|name| *name == state.name()));
     }
     all.truncate(row_count_max(job.matches));
+    let (users, rooms) = (job.scan.names(NameSet::Users), job.scan.names(NameSet::Rooms));
     let mut rows = Rows::begin(job.out, job.format, job.look, COLUMNS)?;
     for (state, talk) in all {
         let waited = talk.waiting_us.map(|since| rules.now_us.saturating_sub(since).max(0) as u64);
         rows.row(&[
-            people.rooms.text(talk.room).into(),
+            rooms.text(talk.room).into(),
             state.name().into(),
             talk.waiting_us.map_or(Cell::None, Cell::Time),
             waited.map_or(Cell::None, Cell::Span),
-            people.users.text(talk.last_user).into(),
+            users.text(talk.last_user).into(),
             Cell::Time(talk.last_us),
             Cell::Time(talk.began_us),
             Cell::Count(talk.message_count),

@@ -31,7 +31,7 @@ use rkyv::rend::{u16_le, u32_le};
 use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, mpsc};
+use std::sync::{Condvar, Mutex, MutexGuard, mpsc};
 
 /// How far a scan is: segments that are done, and all of them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -129,18 +129,23 @@ impl<'a> Scan<'a> {
             }
             return;
         }
-        let next = AtomicUsize::new(0);
+        let (next, lead) = (AtomicUsize::new(0), Lead::default());
         let (give, take) = mpsc::sync_channel(thread_count);
         std::thread::scope(|scope| {
+            // However this ends, nobody waits for it.
+            let _end = EndOfLead(&lead);
             for _ in 0..thread_count {
-                let (give, next, part) = (give.clone(), &next, &part);
+                let (give, next, part, lead) = (give.clone(), &next, &part, &lead);
                 let shared = &self.shared;
                 scope.spawn(move || {
+                    let end = EndOfLead(lead);
                     loop {
                         let index = next.fetch_add(1, Ordering::Relaxed);
                         if index >= segments.len() {
+                            std::mem::forget(end);
                             return;
                         }
+                        lead.wait(index, thread_count);
                         let answer = part(&shared.view(filter, index));
                         if give.send((index, answer)).is_err() {
                             return;
@@ -157,9 +162,44 @@ impl<'a> Scan<'a> {
                 while let Some(answer) = early.remove(&due) {
                     finish(due, answer);
                     due += 1;
+                    lead.merged(due);
                 }
             }
         });
+    }
+}
+
+/// Keeps the threads of a scan near to what is merged: answers are large, and one slow segment
+/// must not gather those of all behind it.
+#[derive(Default)]
+struct Lead {
+    /// Answers merged so far.
+    merged: Mutex<usize>,
+    moved: Condvar,
+}
+
+impl Lead {
+    /// Waits until the answer of the segment at `index` will be one of the next `ahead_max` or so.
+    fn wait(&self, index: usize, ahead_max: usize) {
+        let merged = self.merged.lock().expect("nothing panics under this lock");
+        let is_far = |merged: &mut usize| index > merged.saturating_add(ahead_max);
+        drop(self.moved.wait_while(merged, is_far).expect("nothing panics under this lock"));
+    }
+
+    fn merged(&self, count: usize) {
+        let mut merged = self.merged.lock().expect("nothing panics under this lock");
+        *merged = count.max(*merged);
+        drop(merged);
+        self.moved.notify_all();
+    }
+}
+
+/// Lets all go on when a part or the merging panics, so that the panic is heard.
+struct EndOfLead<'l>(&'l Lead);
+
+impl Drop for EndOfLead<'_> {
+    fn drop(&mut self) {
+        self.0.merged(usize::MAX);
     }
 }
 

@@ -44,6 +44,7 @@ mod summary;
 mod tail;
 mod time;
 mod top;
+mod user_set;
 mod verify;
 mod volume;
 mod zone;

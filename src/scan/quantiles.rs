@@ -29,10 +29,20 @@ impl Quantiles {
         }
         self.kept.push(ms as u32);
         if self.kept.len() > EXACT_MAX {
-            let buckets = self.buckets.insert(Box::default());
-            for ms in std::mem::take(&mut self.kept) {
-                buckets.record(u64::from(ms));
-            }
+            self.keep_buckets();
+        }
+    }
+
+    /// Spans that are kept one by one.
+    pub(super) fn kept_count(&self) -> usize {
+        self.kept.len()
+    }
+
+    /// Keeps none of them one by one any more: 15 KiB for any number.
+    pub(super) fn keep_buckets(&mut self) {
+        let buckets = self.buckets.get_or_insert_default();
+        for ms in std::mem::take(&mut self.kept) {
+            buckets.record(u64::from(ms));
         }
     }
 
@@ -42,7 +52,7 @@ impl Quantiles {
     }
 
     /// The smallest span that at least the share `q` of all does not exceed, microseconds. At most
-    /// 1.6 % too high when there were more than a million. 0 when there is none.
+    /// 1.6 % too high when there were too many to keep them. 0 when there is none.
     pub(super) fn at_us(&mut self, q: f64) -> u64 {
         let ms = match &self.buckets {
             Some(buckets) => buckets.percentile(q),

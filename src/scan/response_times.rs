@@ -1,7 +1,7 @@
 //! `response-times`: how long customers wait for an answer.
 
 use super::bucket::Bucket;
-use super::facts::{self, Names, People, Said};
+use super::facts::{self, Said};
 use super::filter::Filter;
 use super::period::Period;
 use super::quantiles::Quantiles;
@@ -10,6 +10,7 @@ use super::zone::Zone;
 use super::{Found, Job, Report, ScanError};
 use crate::base::hash::Map;
 use crate::log::record::Source;
+use crate::log::sidecar::NameSet;
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgMatches, Command, value_parser};
 
@@ -73,15 +74,25 @@ pub(super) struct Waits {
     /// By room.
     open: Map<u32, Question>,
     pub(super) by_key: Map<u32, Quantiles>,
+    /// Spans that are kept one by one, and how many one key may keep.
+    kept_count: usize,
+    kept_max: usize,
 }
+
+/// Spans of all keys together that are kept one by one: 16 MiB.
+const KEPT_MAX: usize = 1 << 22;
+/// Beyond those: spans that each key keeps, as many bytes as the buckets that follow take.
+const KEPT_EACH_MAX: usize = 4_096;
 
 impl Waits {
     pub(super) fn new(per: Per, between: Between, agent: Option<String>, zone: Zone) -> Self {
-        Self { per, between, agent, zone, open: Map::default(), by_key: Map::default() }
+        let (open, by_key) = (Map::default(), Map::default());
+        Self { per, between, agent, zone, open, by_key, kept_count: 0, kept_max: usize::MAX }
     }
 
     /// Takes the next message of the log.
-    pub(super) fn message(&mut self, said: Said, users: &Names) {
+    /// `is_agent` says whether a number is that of the user whose answers count.
+    pub(super) fn message(&mut self, said: Said, is_agent: impl Fn(u32, &str) -> bool) {
         if said.source == Some(Source::System) {
             return;
         }
@@ -92,7 +103,7 @@ impl Waits {
             }
             Between::Customers => {
                 if let Some(question) = self.open.remove(&said.room) {
-                    self.answer(question, said, users);
+                    self.answer(question, said, is_agent);
                 }
             }
             Between::Anyone => {
@@ -100,7 +111,7 @@ impl Waits {
                 match self.open.get(&said.room) {
                     Some(asked) if asked.user == said.user => {}
                     Some(asked) => {
-                        self.answer(*asked, said, users);
+                        self.answer(*asked, said, is_agent);
                         self.open.insert(said.room, question);
                     }
                     None => {
@@ -111,13 +122,23 @@ impl Waits {
         }
     }
 
-    fn answer(&mut self, question: Question, said: Said, users: &Names) {
-        if self.agent.as_ref().is_some_and(|agent| users.text(said.user) != agent) {
+    fn answer(&mut self, question: Question, said: Said, is_agent: impl Fn(u32, &str) -> bool) {
+        if self.agent.as_ref().is_some_and(|agent| !is_agent(said.user, agent)) {
             return;
         }
         let key = self.key(said.room, said.user, question.ts_us);
         let wait_us = said.ts_us.saturating_sub(question.ts_us);
-        self.by_key.entry(key).or_default().add_us(wait_us);
+        let spans = self.by_key.entry(key).or_default();
+        spans.add_us(wait_us);
+        if spans.kept_count() > self.kept_max {
+            spans.keep_buckets();
+        }
+        self.kept_count += 1;
+        if self.kept_count > KEPT_MAX && self.kept_max > KEPT_EACH_MAX {
+            self.kept_max = KEPT_EACH_MAX;
+            let large = self.by_key.values_mut().filter(|one| one.kept_count() > KEPT_EACH_MAX);
+            large.for_each(Quantiles::keep_buckets);
+        }
     }
 
     fn key(&self, room: u32, agent: u32, ts_us: i64) -> u32 {
@@ -195,16 +216,14 @@ fn run(job: &mut Job<'_>) -> Result<Found, ScanError> {
     };
     // A question is somebody else's: `--user` says whose answers count.
     let filter = Filter { user: None, ..job.filter.clone() };
-    let mut people = People::default();
     let mut waits = Waits::new(per, between, job.filter.user.clone(), job.zone.clone());
-    facts::messages(&job.scan, &filter, &mut people, |said, people| {
-        waits.message(said, &people.users);
-    });
+    let is_agent = |user: u32, name: &str| job.scan.names(NameSet::Users).text(user) == name;
+    facts::messages(&job.scan, &filter, |said| waits.message(said, is_agent));
     let count_max = row_count_max(job.matches);
     let unanswered = waits.unanswered();
     let name = |key: u32| match per {
-        Per::Room => people.rooms.text(key).to_owned(),
-        Per::Agent => people.users.text(key).to_owned(),
+        Per::Room => job.scan.names(NameSet::Rooms).text(key).to_owned(),
+        Per::Agent => job.scan.names(NameSet::Users).text(key).to_owned(),
         _ => format!("{key:02}"),
     };
     for key in unanswered.keys() {

@@ -3,7 +3,7 @@
 use super::activity::{Activity, Cohort};
 use super::bucket::DAY_US;
 use super::engine::View;
-use super::facts::{self, People};
+use super::facts;
 use super::filter::Filter;
 use super::period::Period;
 use super::render::{Cell, Column, Format, Rows};
@@ -64,7 +64,7 @@ pub(super) fn activity(job: &Job<'_>, period: Period) -> Activity {
             }
         });
     } else {
-        facts::messages(&job.scan, &filter, &mut People::default(), |said, _| {
+        facts::messages(&job.scan, &filter, |said| {
             if said.user != 0 {
                 activity.note(period.of(said.ts_us, &clock), said.user);
             }

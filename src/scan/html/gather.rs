@@ -8,7 +8,7 @@ use crate::scan::activity::{Activity, Cohort, Engaged, Newness};
 use crate::scan::bucket::{Bucket, week_hour};
 use crate::scan::conversations::{Rules, State, Talk, Talks};
 use crate::scan::deliveries::fates;
-use crate::scan::facts::{self, People, Said};
+use crate::scan::facts::{self, Said};
 use crate::scan::fates::{Fates, Reach, Step};
 use crate::scan::filter::Filter;
 use crate::scan::latency::latencies;
@@ -83,7 +83,6 @@ pub(super) struct WaitsOf {
 struct Pass {
     window: Window,
     prior: Window,
-    people: People,
     days: Activity,
     weeks: Activity,
     volume: Vec<u64>,
@@ -111,11 +110,7 @@ pub(super) fn gather(job: &Job<'_>, day_count: i32) -> Option<Numbers> {
     // Who is new is decided by the whole past.
     let filter = Filter { since_us: i64::MIN, until_us: window.until_us, ..job.filter.clone() };
     let clock = job.zone.clock();
-    let mut people = std::mem::take(&mut pass.people);
-    facts::messages(&job.scan, &filter, &mut people, |said, people| {
-        pass.message(said, people, &clock);
-    });
-    pass.people = people;
+    facts::messages(&job.scan, &filter, |said| pass.message(said, &clock));
     pass.days.finish();
     pass.weeks.finish();
     let within = |window: Window| Filter {
@@ -126,7 +121,7 @@ pub(super) fn gather(job: &Job<'_>, day_count: i32) -> Option<Numbers> {
     let fates_now = fates(job, &within(window));
     let fates_before = fates(job, &within(prior)).all;
     let hourly = window.day_count() <= HOURLY_DAYS_MAX;
-    let mut numbers = pass.finish(rules, fates_now, fates_before);
+    let mut numbers = pass.finish(job, rules, fates_now, fates_before);
     numbers.hourly = hourly;
     numbers.commands = commands(job, &within(window));
     let bucket = if hourly { Bucket::Hour } else { Bucket::Day };
@@ -144,7 +139,6 @@ impl Pass {
         Self {
             window,
             prior,
-            people: People::default(),
             days: Activity::default(),
             weeks: Activity::default(),
             volume: vec![0; window.day_count() as usize],
@@ -159,7 +153,9 @@ impl Pass {
         }
     }
 
-    fn message(&mut self, said: Said, people: &People, clock: &Clock<'_>) {
+    fn message(&mut self, said: Said, clock: &Clock<'_>) {
+        // Answers of everybody count.
+        let is_agent = |_: u32, _: &str| true;
         let day = Period::Day.of(said.ts_us, clock);
         if said.user != 0 {
             self.days.note(day, said.user);
@@ -167,7 +163,7 @@ impl Pass {
         }
         if self.prior.holds(day) {
             self.prior_messages += 1;
-            self.prior_waits.message(said, &people.users);
+            self.prior_waits.message(said, is_agent);
         }
         if !self.window.holds(day) {
             return;
@@ -180,13 +176,13 @@ impl Pass {
         }
         bump(&mut self.rooms, said.room);
         for waits in &mut self.waits {
-            waits.message(said, &people.users);
+            waits.message(said, is_agent);
         }
-        self.day_waits.message(said, &people.users);
+        self.day_waits.message(said, is_agent);
         self.talks.message(said);
     }
 
-    fn finish(self, rules: Rules, fates: Fates, fates_before: Reach) -> Numbers {
+    fn finish(self, job: &Job<'_>, rules: Rules, fates: Fates, fates_before: Reach) -> Numbers {
         let window = self.window;
         let newness = self.days.newness();
         let [all, hours, agents] = self.waits.map(waits_of);
@@ -210,14 +206,14 @@ impl Pass {
             before.new_users = None;
         }
         let day_waits: BTreeMap<u32, WaitsOf> = waits_of(self.day_waits).into_iter().collect();
-        let people = &self.people;
-        let user = |code| people.users.text(code).to_owned();
-        let room = |code| people.rooms.text(code).to_owned();
+        let (users, rooms) = (job.scan.names(NameSet::Users), job.scan.names(NameSet::Rooms));
+        let user = |code| users.text(code).to_owned();
+        let room = |code| rooms.text(code).to_owned();
         let mut agents: Vec<_> =
             agents.into_iter().map(|(code, waits)| (user(code), waits)).collect();
         agents.sort_by(|a, b| (b.1.answers, &a.0).cmp(&(a.1.answers, &b.0)));
         agents.truncate(TOP_COUNT);
-        let talks = self.talks.finish(rules, people).into_iter();
+        let talks = self.talks.finish(rules, &rooms).into_iter();
         let talks = talks.map(|(state, talk)| (state, talk, room(talk.room), user(talk.last_user)));
         let weeks = self.weeks.cohorts();
         let first_week = Period::Week.of_day(window.first_day);
