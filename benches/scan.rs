@@ -6,8 +6,10 @@
 //! time.
 
 use memchr::memmem::Finder;
-use ringpost::log::record::{Direction, MessageV1, Source};
-use ringpost::log::sidecar;
+use ringpost::log::batch::BATCH_HEADER_BYTES;
+use ringpost::log::catalog::{Catalog, SegmentView};
+use ringpost::log::record::{Direction, MessageV1, RawRecords, Source};
+use ringpost::log::sidecar::{self, Codes, Column, NameSet, TableKind};
 use ringpost::log::{
     AckPolicy, DataDir, Kind, Log, LogOptions, LogWriter, NameId, NameKind, Producer, Recovered,
     Trust,
@@ -64,6 +66,7 @@ fn questions(root: &Path, scale: &Scale, truth: Option<&Truth>) {
     sidecar::refresh(&log_dir, &|| false).expect("sidecars");
     let made = cpu() - before;
     println!("make the sidecars       {:8.1} CPU ms", made.as_secs_f64() * 1e3);
+    columns(&log_dir, scale, truth);
     reports("sidecars", root, scale, truth);
 }
 
@@ -95,9 +98,7 @@ fn rows(log_dir: &Path, scale: &Scale, truth: Option<&Truth>) {
         counts.len() as u64
     });
     measure("rows: substring", scale, || {
-        let finder = Finder::new(NEEDLE);
-        let texts = messages().filter_map(|entry| entry.record.message_text());
-        let count = texts.filter(|text| finder.find(text).is_some()).count() as u64;
+        let count = substring(&log, &Finder::new(NEEDLE));
         if let Some(truth) = truth {
             assert_eq!(count, truth.needle_count);
         }
@@ -107,6 +108,94 @@ fn rows(log_dir: &Path, scale: &Scale, truth: Option<&Truth>) {
         let mut counts = vec![0u64; 1 << 16];
         let sizes = messages().filter_map(|entry| entry.record.message_text_len());
         sizes.for_each(|size| counts[size as usize & 0xffff] += 1);
+        quantile(&counts, 0.95)
+    });
+}
+
+/// Messages with a text: batch by batch, since one long search is cheaper than many short ones; the
+/// records of a batch are only looked at while there are hits.
+fn substring(log: &Log, finder: &Finder<'_>) -> u64 {
+    let mut count = 0;
+    for segment in log.segments() {
+        for place in &segment.scan().batches {
+            let bytes = &segment.batch(place)[BATCH_HEADER_BYTES..];
+            let mut hits = finder.find_iter(bytes);
+            let Some(mut hit) = hits.next() else { continue };
+            let mut records = RawRecords::new(bytes);
+            'records: while let Some(record) = records.next() {
+                let end = bytes.len() - records.rest().len();
+                let text = record.message_text();
+                let text = text.filter(|_| record.header.tag == Kind::Message.tag());
+                let begin = text.map_or(0, |text| text.as_ptr().addr() - bytes.as_ptr().addr());
+                let behind = begin + text.map_or(0, <[u8]>::len);
+                let mut found = false;
+                while hit < end {
+                    found |= hit >= begin && hit + finder.needle().len() <= behind;
+                    match hits.next() {
+                        Some(next) => hit = next,
+                        None => {
+                            count += u64::from(found);
+                            break 'records;
+                        }
+                    }
+                }
+                count += u64::from(found);
+            }
+        }
+    }
+    count
+}
+
+/// Kernels over the columns of a log that is open: what a report costs beside starting, listing
+/// and joining names.
+fn columns(log_dir: &Path, scale: &Scale, truth: Option<&Truth>) {
+    let catalog = Catalog::open(log_dir).expect("a log");
+    let views: Vec<_> = catalog.segments().iter().map(|info| catalog.view(info)).collect();
+    let table = TableKind::Messages;
+    let codes = |view: &SegmentView<'_>, counts: &mut [u64]| match view
+        .ask(|sidecar| sidecar.codes(table, NameSet::Users))
+    {
+        Codes::Narrow(codes) => {
+            codes.iter().for_each(|code| counts[usize::from(code.to_native())] += 1);
+        }
+        Codes::Wide(codes) => {
+            codes.iter().for_each(|code| counts[code.to_native() as usize] += 1);
+        }
+    };
+    measure("columns: top users", scale, || {
+        // Numbers of one start of the server are the same in all its segments.
+        let mut counts = vec![0u64; 1 << 17];
+        for view in &views {
+            let names = view.ask(|sidecar| sidecar.names(NameSet::Users));
+            let mut here = vec![0; names.len()];
+            codes(view, &mut here);
+            for (code, count) in here.iter().enumerate() {
+                counts[names.id(code).0 as usize & 0x1_ffff] += count;
+            }
+        }
+        let most = counts.iter().copied().max().unwrap_or(0);
+        if let Some(truth) = truth {
+            assert_eq!(most, truth.by_user.iter().copied().max().unwrap_or(0));
+        }
+        most
+    });
+    measure("columns: per minute", scale, || {
+        let mut counts = vec![0u32; 1 << 17];
+        let first_us = BEGIN_US.div_euclid(60_000_000) * 60_000_000;
+        for view in &views {
+            let times = view.ask(|sidecar| sidecar.times(table));
+            times.each(0..times.len(), |_, ts_us| {
+                counts[((ts_us - first_us) as u64 / 60_000_000) as usize & 0x1_ffff] += 1;
+            });
+        }
+        counts.iter().filter(|count| **count > 0).count() as u64
+    });
+    measure("columns: p95 of size", scale, || {
+        let mut counts = vec![0u64; 1 << 16];
+        for view in &views {
+            let sizes = view.ask(|sidecar| sidecar.u16s(table, Column::Size));
+            sizes.iter().for_each(|size| counts[usize::from(size.to_native())] += 1);
+        }
         quantile(&counts, 0.95)
     });
 }
@@ -273,16 +362,11 @@ fn start(root: &Path) -> (LogWriter, Producer) {
     (writer, producers.remove(0))
 }
 
-/// What this thread has used of a CPU.
+/// What this thread has used of a CPU, to the nanosecond.
 fn cpu() -> Duration {
-    // SAFETY: a plain structure of integers, all zeros is one, and the call fills it.
-    let usage = unsafe {
-        let mut usage: libc::rusage = std::mem::zeroed();
-        assert!(libc::getrusage(libc::RUSAGE_THREAD, &mut usage) == 0);
-        usage
-    };
-    let duration = |time: libc::timeval| {
-        Duration::from_secs(time.tv_sec as u64) + Duration::from_micros(time.tv_usec as u64)
-    };
-    duration(usage.ru_utime) + duration(usage.ru_stime)
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the call fills the structure.
+    let failed = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time) };
+    assert!(failed == 0);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }

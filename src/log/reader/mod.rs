@@ -440,8 +440,8 @@ impl Segment {
         self.names.get(id).map(|place| self.text(place))
     }
 
-    /// The records of a batch of this segment.
-    fn batch(&self, place: &BatchPlace) -> &[u8] {
+    /// The bytes of one of its whole batches, header first: for searches over many records at once.
+    pub fn batch(&self, place: &BatchPlace) -> &[u8] {
         &self.map[place.offset as usize..(place.offset + place.len) as usize]
     }
 
