@@ -90,7 +90,7 @@ mod tests {
         for (count, spread) in [(0, 1), (3, 200_000), (5_000, 4_096), (40_000, 70_000)] {
             let (mut set, mut slow) = (UserSet::default(), BTreeSet::new());
             for n in 0..count {
-                let user = (n * 2_654_435_761_u64 >> 7) % spread;
+                let user = ((n * 2_654_435_761_u64) >> 7) % spread;
                 set.insert(user as u32);
                 slow.insert(user as u32);
             }
