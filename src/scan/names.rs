@@ -13,8 +13,8 @@ pub(super) struct AllNames {
     texts: String,
     ends: Vec<u32>,
     prints: Vec<u64>,
-    /// By hash of the text: the number, 0 for a free place; the next place when it is taken. A power
-    /// of two, never more than three quarters full.
+    /// By hash of the text: the number, 0 for a free place; the next place when it is taken. Never
+    /// more than three quarters full.
     places: Vec<u32>,
     /// By start of the server and interned number: the number, 0 for none. Segments of one start
     /// use the same interned numbers, so nearly every name is found here.
