@@ -4,7 +4,7 @@
 #
 #   tests/crash.sh --smoke        20 power cuts per file system, 20 kills, 1,000 rotten bits; a minute
 #   tests/crash.sh --full         1,000 power cuts per file system, 1,000 kills, 10,000 rotten bits
-#   tests/crash.sh power=100 …    so many rounds of each: power, kill, flips, full, errors
+#   tests/crash.sh power=100 …    so many rounds of each: power, kill, flips, full, errors, erasures
 #   … --debug                     the server as `cargo test` builds it; --smoke does that anyway
 #
 # Prints one line of figures for each. Exit code 0 when nothing acknowledged was lost and every
@@ -17,12 +17,12 @@ profile=(--release) rounds=()
 for word in "$@"; do
     case "$word" in
     --smoke)
-        rounds=(power=20 kill=20 flips=1000 full=3 errors=3)
+        rounds=(power=20 kill=20 flips=1000 full=3 errors=3 erasures=20)
         profile=()
         ;;
-    --full) rounds=(power=1000 kill=1000 flips=10000 full=100 errors=100) ;;
+    --full) rounds=(power=1000 kill=1000 flips=10000 full=100 errors=100 erasures=200) ;;
     --debug) profile=() ;;
-    power=* | kill=* | flips=* | full=* | errors=*) rounds+=("$word") ;;
+    power=* | kill=* | flips=* | full=* | errors=* | erasures=*) rounds+=("$word") ;;
     *)
         sed -n '2,13s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
         exit 2
@@ -32,7 +32,7 @@ done
 [ ${#rounds[@]} -eq 0 ] && exec "${BASH_SOURCE[0]}" --help
 
 # Parts that were not asked for take no round.
-for part in power kill flips full errors; do
+for part in power kill flips full errors erasures; do
     [[ " ${rounds[*]} " == *" $part="* ]] || rounds+=("$part=0")
 done
 export RINGPOST_CRASH

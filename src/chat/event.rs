@@ -197,6 +197,8 @@ pub enum Forgetting {
     Sessions,
     /// There are more rooms to go through.
     Rooms,
+    /// What was said before waits for room in the log. Only a shard says so, who hands it on.
+    Unlogged,
     /// Nothing is left here.
     Done,
 }

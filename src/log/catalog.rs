@@ -15,7 +15,7 @@ use super::directory::{LogError, list_segments};
 use super::format::{HeaderError, SEGMENT_HEADER_BYTES, SegmentHeader};
 use super::reader::{Problem, ProblemKind, SegmentFault, give_back, populate};
 use super::record::RawRecord;
-use super::sidecar::{self, Damaged, Purpose, Sidecar};
+use super::sidecar::{self, Damaged, Sidecar};
 use crate::base::limits::RECORD_BYTES_MAX;
 use memmap2::Mmap;
 use std::cell::{Cell, OnceCell};
@@ -122,11 +122,13 @@ impl Catalog {
     }
 
     /// Looks into a segment of this catalog.
-    pub fn view<'a>(&'a self, info: &'a SegmentInfo) -> SegmentView<'a> {
+    pub fn view(&self, info: &SegmentInfo) -> SegmentView<'_> {
+        let (info, file) = info.hold();
         SegmentView {
-            info,
-            makers: &self.makers,
             sidecar: info.sidecar(),
+            info,
+            file,
+            makers: &self.makers,
             made: OnceCell::new(),
             rows: OnceCell::new(),
         }
@@ -158,7 +160,10 @@ fn name(base_seq: u64) -> String {
 
 /// What the first page of a segment says, and the size of the file.
 pub(super) fn read_header(path: &Path) -> Result<(SegmentHeader, u64), ProblemKind> {
-    let file = File::open(path).map_err(ProblemKind::Unreadable)?;
+    header_of(&File::open(path).map_err(ProblemKind::Unreadable)?)
+}
+
+fn header_of(file: &File) -> Result<(SegmentHeader, u64), ProblemKind> {
     let size_bytes = file.metadata().map_err(ProblemKind::Unreadable)?.len();
     let mut page = [0; SEGMENT_HEADER_BYTES];
     match file.read_exact_at(&mut page, 0) {
@@ -215,15 +220,34 @@ impl SegmentInfo {
         faults
     }
 
+    /// The file that has the name now, and what its first page says: an erasure may have put it
+    /// there since the catalog was opened.
+    fn hold(&self) -> (Self, Option<File>) {
+        let Ok(file) = File::open(&self.path) else { return (self.clone(), None) };
+        let mut info = self.clone();
+        if let Ok((header, size_bytes)) = header_of(&file)
+            && header.base_seq == self.header.base_seq
+        {
+            (info.header, info.size_bytes) = (header, size_bytes);
+        }
+        (info, Some(file))
+    }
+
     /// The sidecar, when there is one of exactly this segment.
     pub(super) fn sidecar(&self) -> Option<Sidecar> {
         let sidecar = Sidecar::open(&self.sidecar_path())?;
         let key = sidecar.key();
-        if !key.fits(&self.header) || key.until_seq > self.until_seq || key.last_offset == 0 {
+        if !key.fits(&self.header) || key.until_seq > self.until_seq {
             return None;
         }
         let mut bytes = [0; BATCH_HEADER_BYTES];
         let file = File::open(&self.path).ok()?;
+        if key.last_offset == 0 {
+            // Of a segment without a batch, and still of one.
+            file.read_exact_at(&mut bytes, SEGMENT_HEADER_BYTES as u64).ok()?;
+            let is_empty = self.is_final() && BatchHeader::peek(&bytes).is_none();
+            return is_empty.then_some(sidecar);
+        }
         file.read_exact_at(&mut bytes, u64::from(key.last_offset)).ok()?;
         let last = BatchHeader::peek(&bytes)?;
         let ends = last.crc == key.last_crc && key.last_offset + last.len == key.end;
@@ -232,10 +256,13 @@ impl SegmentInfo {
     }
 }
 
-/// One segment while it is asked.
+/// One segment while it is asked. All answers are of one file, even when an erasure puts another
+/// in its place meanwhile.
 #[derive(Debug)]
 pub struct SegmentView<'a> {
-    info: &'a SegmentInfo,
+    info: SegmentInfo,
+    /// `None`: it is gone, or cannot be opened.
+    file: Option<File>,
     sidecar: Option<Sidecar>,
     /// Made from the rows when the sidecar is not there, stale or damaged.
     made: OnceCell<(Sidecar, Maker)>,
@@ -246,7 +273,7 @@ pub struct SegmentView<'a> {
 impl SegmentView<'_> {
     /// What the first page says.
     pub fn info(&self) -> &SegmentInfo {
-        self.info
+        &self.info
     }
 
     /// Whether there is a sidecar to ask.
@@ -296,7 +323,8 @@ impl SegmentView<'_> {
     fn made(&self) -> &Sidecar {
         let (made, _) = self.made.get_or_init(|| {
             let maker = self.makers.enter();
-            let bytes = sidecar::build(&self.info.path, self.info.until_seq, Purpose::Question);
+            let file = self.file.as_ref();
+            let bytes = file.and_then(|file| sidecar::build_answer(file, self.info.until_seq));
             let bytes = bytes.unwrap_or_else(|| sidecar::build_empty(&self.info.header));
             (Sidecar::from_made(bytes), maker)
         });
@@ -307,7 +335,7 @@ impl SegmentView<'_> {
         self.rows
             .get_or_init(|| {
                 let offsets = self.ask(|sidecar| sidecar.batch_offsets());
-                Rows::open(self.info, offsets)
+                Rows::open(self.file.as_ref()?, &self.info, offsets)
             })
             .as_ref()
     }
@@ -326,12 +354,11 @@ struct Rows {
 }
 
 impl Rows {
-    fn open(info: &SegmentInfo, offsets: Vec<u32>) -> Option<Self> {
-        let file = File::open(&info.path).ok()?;
+    fn open(file: &File, info: &SegmentInfo, offsets: Vec<u32>) -> Option<Self> {
         // SAFETY: whole batches of a segment never change, and no byte is used as more than a
         // number before the checksum of its batch was found right.
-        let map = unsafe { Mmap::map(&file) }.ok()?;
-        // An erasure may have put another file here since the header was read.
+        let map = unsafe { Mmap::map(file) }.ok()?;
+        // Its header was damaged, and is of another file in the catalog.
         if SegmentHeader::decode(&map).ok()?.salt != info.header.salt {
             return None;
         }

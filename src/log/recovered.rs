@@ -1,7 +1,7 @@
 //! What a server finds when it starts.
 
 use super::directory::{DataDir, LogError, list_segments, sync_dir};
-use super::reader::{Entry, Log, Problem, Trust};
+use super::reader::{Entry, Log, Problem, Segment, Trust};
 use super::record::{Kind, RecordView};
 use super::recovery::{Ending, SegmentScan};
 use super::snapshot::{self, Snapshot};
@@ -26,6 +26,10 @@ pub struct Recovered {
     pub(super) base_seq: u64,
     /// The newest file there is.
     pub(super) newest_seq: Option<u64>,
+    /// The segment that the next one follows: the newest in which something was ever written. One
+    /// that stayed empty is passed over, so that who follows a segment also says that it ended
+    /// where the next begins.
+    pub(super) followed_seq: Option<u64>,
     /// Number of the next start.
     pub(super) start: u32,
 }
@@ -68,12 +72,20 @@ impl Recovered {
         let last_start = log.segments().last().map(|last| last.scan().header.start);
         let start = last_start.or(snapshot.as_ref().map(Snapshot::start)).unwrap_or(0) + 1;
         let nothing_written = snapshot.is_none();
+        let is_vacant = |base_seq: u64| {
+            let mut segments = log.segments().iter().rev();
+            let found = segments.find(|segment| segment.scan().header.base_seq == base_seq);
+            found.is_some_and(Segment::is_vacant)
+        };
+        let mut files = listed.iter().rev().map(|(base_seq, _)| *base_seq);
+        let followed_seq = files.find(|base_seq| !is_vacant(*base_seq));
         Ok(Self {
             clean_stop: sealed && last_kind.map_or(nothing_written, |kind| kind == Kind::Stop),
             epochs,
             // A sequence number may be skipped, for a segment that stayed empty; none comes twice.
             base_seq: log.next_seq().max(newest.map_or(0, |newest| newest + 1)).max(from_seq),
             newest_seq: newest,
+            followed_seq,
             start,
             snapshot,
             log,

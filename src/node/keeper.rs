@@ -6,6 +6,7 @@
 use crate::base::ids::Offset;
 use crate::chat::event::{Forget, Forgetting};
 use crate::config::Config;
+use crate::log::erase::request::Demands;
 use crate::log::erase::run::remove_leftovers;
 use crate::log::erase::{EraseError, Host, Request, Stage, Step, Target, carry_out, plan, request};
 use crate::log::record::{EraseScope, EraseV1, NameId};
@@ -17,13 +18,16 @@ use crate::shard::world::{Mail, World};
 use crossbeam_channel::{RecvTimeoutError, SendTimeoutError, bounded};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
 const DAY_US: i64 = 86_400_000_000;
 /// Between two looks at whether the server stops.
 const PATIENCE: Duration = Duration::from_millis(50);
 /// How long the sessions of a user may take to end, in looks.
-const ENDINGS_MAX: u32 = 400;
+const LOOKS_MAX: u32 = 400;
+/// Nothing is erased then: what waits in memory may name the subject.
+const LOG_IS_FULL: &str = "the log takes nothing, and what waits for it may name the subject";
 /// The clock of a file system is never as coarse as this.
 const COARSE: Duration = Duration::from_secs(3);
 /// How long the log thread may take to close a segment.
@@ -41,6 +45,8 @@ pub struct Keeper {
     is_day_done: bool,
     /// When the demands last changed, if none of them is open.
     settled_at: Option<SystemTime>,
+    /// What was said last of a demand that cannot be met yet: it is said once.
+    told: String,
 }
 
 impl Keeper {
@@ -56,18 +62,21 @@ impl Keeper {
             policy,
             is_day_done: false,
             settled_at: None,
+            told: String::new(),
         }
     }
 
     fn erase_all(&mut self, seal: &SealContext) -> Result<(), LogError> {
-        let changed_at = std::fs::metadata(request::dir(&self.root)).and_then(|dir| dir.modified());
-        let Ok(changed_at) = changed_at else {
+        let Some(changed_at) = request::changed_at(&self.root)? else {
             return Ok(());
         };
         if self.settled_at == Some(changed_at) {
             return Ok(());
         }
-        let requests = request::unsettled(&self.root);
+        let Demands { requests, unreadable } = request::unsettled(&self.root)?;
+        if let Some(path) = unreadable.first() {
+            self.tell_once(seal, format!("{}: no demand for an erasure", path.display()));
+        }
         // The file system's clock is coarse: a change of this moment may be followed by another.
         let is_past = changed_at.elapsed().is_ok_and(|age| age > COARSE);
         self.settled_at = (requests.is_empty() && is_past).then_some(changed_at);
@@ -77,6 +86,10 @@ impl Keeper {
             match ended {
                 // It is found again; until then nobody comes back under the name.
                 Err(EraseError::Stopped) => return Ok(()),
+                Err(EraseError::Later(why)) => {
+                    self.tell_once(seal, format!("erasure {:016x} waits: {why}", request.id));
+                    return Ok(());
+                }
                 Err(EraseError::Log(error)) => return Err(error),
                 Err(EraseError::Refused(why)) => {
                     seal.note(format!("erasure {:016x} is refused: {why}", request.id));
@@ -90,6 +103,13 @@ impl Keeper {
             self.tell_all(seal, || Mail::Forgotten);
         }
         Ok(())
+    }
+
+    fn tell_once(&mut self, seal: &SealContext, line: String) {
+        if self.told != line {
+            seal.note(line.clone());
+            self.told = line;
+        }
     }
 
     /// Once a day the shards forget old texts and the open segment is closed, so that nothing old
@@ -116,6 +136,10 @@ impl Keeper {
         // The newest may be open; it has its turn on another day.
         let before = directory::newest_segment(seal.log_dir())?.unwrap_or(0);
         let swept = self.rooms.step(seal.log_dir(), before)?;
+        if swept.damaged_count > 0 {
+            let count = swept.damaged_count;
+            seal.note(format!("log.keep_rooms: {count} damaged segments stay as they are"));
+        }
         if swept.segment_count > 0 {
             let tombstone = EraseV1 {
                 ts_us: wall_us(),
@@ -155,19 +179,22 @@ impl Keeper {
     fn forget_everywhere(&self, seal: &SealContext, what: &Arc<Forget>) -> Result<(), EraseError> {
         for _ in 0..2 {
             for shard in 0..self.world.mail.len() {
-                let mut endings = 0;
+                let mut looks = 0;
                 loop {
-                    match self.ask(seal, shard, what)? {
+                    let why = match self.ask(seal, shard, what)? {
                         Forgetting::Done => break,
-                        Forgetting::Rooms => {}
-                        Forgetting::Sessions => {
-                            endings += 1;
-                            if endings > ENDINGS_MAX || seal.is_stopping() {
-                                return Err(EraseError::Stopped);
-                            }
-                            std::thread::sleep(PATIENCE);
-                        }
+                        Forgetting::Rooms => continue,
+                        Forgetting::Sessions => "sessions of the user do not end",
+                        Forgetting::Unlogged => LOG_IS_FULL,
+                    };
+                    looks += 1;
+                    if seal.is_stopping() {
+                        return Err(EraseError::Stopped);
                     }
+                    if looks > LOOKS_MAX {
+                        return Err(EraseError::Later(why.to_owned()));
+                    }
+                    std::thread::sleep(PATIENCE);
                 }
             }
         }
@@ -218,18 +245,21 @@ impl Job for Keeper {
 
     fn start(&mut self, seal: &SealContext) -> Result<(), LogError> {
         remove_leftovers(seal.log_dir())?;
-        self.erase_all(seal)?;
-        self.sweep(seal)
+        let erased = self.erase_all(seal);
+        self.sweep(seal).and(erased)
     }
 
     fn poll(&mut self, seal: &SealContext) -> Result<(), LogError> {
-        self.erase_all(seal)?;
-        self.age_rooms(seal)?;
-        // A full disk does not wait for the minute.
-        if self.producer.state() == LogState::Full { self.sweep(seal) } else { Ok(()) }
+        // A full disk does not wait for the minute, nor for an erasure that wants room on it.
+        let is_full = self.producer.state() == LogState::Full;
+        let swept = if is_full { self.sweep(seal) } else { Ok(()) };
+        let erased = self.erase_all(seal);
+        let aged = self.age_rooms(seal);
+        swept.and(erased).and(aged)
     }
 
     fn tick(&mut self, seal: &SealContext) -> Result<(), LogError> {
+        request::remove_drafts(&self.root);
         self.sweep(seal)
     }
 }
@@ -242,10 +272,15 @@ struct Server<'a> {
 
 impl Host for Server<'_> {
     fn forget(&mut self, target: &Target, pseudonym: &str) -> Result<u64, EraseError> {
+        if self.keeper.producer.state() == LogState::Full {
+            return Err(EraseError::Later(LOG_IS_FULL.to_owned()));
+        }
         let what = Arc::new(forget_of(target, pseudonym));
         self.keeper.forget_everywhere(self.seal, &what)?;
         if !self.seal.rotate(ROTATE_MAX) {
-            return Err(EraseError::Stopped);
+            let is_stopping = self.seal.is_stopping();
+            let later = || EraseError::Later("the log does not close its segment".to_owned());
+            return Err(if is_stopping { EraseError::Stopped } else { later() });
         }
         Ok(plan::sealed_before(self.seal.log_dir())?)
     }
@@ -257,7 +292,8 @@ impl Host for Server<'_> {
     fn bury(&mut self, tombstone: &EraseV1<'_>) -> Result<(), EraseError> {
         let producer = &mut self.keeper.producer;
         let appended = producer.append(NameId::NONE, NameId::NONE, tombstone);
-        let position = appended.map_err(|_| EraseError::Stopped)?;
+        let later = |_| EraseError::Later("all is erased, and the log takes no record".to_owned());
+        let position = appended.map_err(later)?;
         producer.wake();
         let kept = |producer: &Producer| match self.keeper.policy {
             AckPolicy::Fsync => producer.durable() >= position,
@@ -272,7 +308,9 @@ impl Host for Server<'_> {
         Ok(())
     }
 
-    fn done(&mut self, _: &Target) {}
+    fn done(&mut self, _: &Target) {
+        self.keeper.world.erasures.fetch_add(1, Ordering::Release);
+    }
 
     fn now_us(&self) -> i64 {
         wall_us()

@@ -6,7 +6,7 @@ use super::pick::{COLUMNS, Line, Pick, line, picks};
 use super::render::Rows;
 use super::{Found, Job, Report, ScanError, escape};
 use crate::base::hash::Map;
-use crate::log::record::{Kind, RecordView};
+use crate::log::record::{EraseScope, Kind, RecordView};
 use crate::log::sidecar::{Column, NameSet, TableKind};
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, Command};
@@ -115,9 +115,11 @@ fn part(view: &View<'_>, subject: &Subject) -> Vec<Found1> {
             lines.map(|line| (line, None)).collect()
         }
         Subject::Message(message) => {
-            let Some(room) = code(NameSet::Rooms, &message.room) else { return Vec::new() };
-            let picked =
-                picks(view, |kind, row| view.table(kind).codes(NameSet::Rooms).at(row) == room);
+            let room = code(NameSet::Rooms, &message.room);
+            let picked = picks(view, |kind, row| {
+                room.is_some_and(|room| view.table(kind).codes(NameSet::Rooms).at(row) == room)
+                    || (kind == TableKind::Others && is_erasure_of(view, row, message))
+            });
             picked.into_iter().filter_map(|pick| happened(view, pick, message)).collect()
         }
     }
@@ -132,7 +134,25 @@ fn is_about(view: &View<'_>, row: usize, user: &str) -> bool {
     }
     match view.record(others.offs()[row].to_native()) {
         Some((_, RecordView::Member(member))) => *member.subject == *user,
-        Some((_, RecordView::Erasure(erasure))) => *erasure.subject == *user,
+        Some((_, RecordView::Erasure(erasure))) => {
+            erasure.scope != EraseScope::Message as u8 && *erasure.subject == *user
+        }
+        _ => false,
+    }
+}
+
+/// Whether a record says that the message was erased.
+fn is_erasure_of(view: &View<'_>, row: usize, message: &Message) -> bool {
+    let others = view.table(TableKind::Others);
+    if others.u16s(Column::Tag)[row].to_native() != Kind::Erasure.tag() {
+        return false;
+    }
+    match view.record(others.offs()[row].to_native()) {
+        Some((_, RecordView::Erasure(erasure))) => {
+            let place = erasure.subject.rsplit_once('/');
+            let o = message.o.to_string();
+            erasure.scope == EraseScope::Message as u8 && place == Some((&message.room, &o))
+        }
         _ => false,
     }
 }
@@ -149,6 +169,8 @@ fn happened(view: &View<'_>, pick: Pick, message: &Message) -> Option<Found1> {
         RecordView::Status(status) => {
             !message.external.is_empty() && *status.external == *message.external
         }
+        // Picked because it is about this one.
+        RecordView::Erasure(_) => true,
         RecordView::Mark(found) => {
             let reads = found.read.to_native() >= o;
             let codes = view.table(pick.table).codes(NameSet::Users);

@@ -160,7 +160,7 @@ fn fill_unplaced(out: &mut Description, view: &RecordView<'_>, command_name: &st
             out.say_text("reason", &erasure.reason);
             out.say("records", erasure.record_count);
             out.say("segments", erasure.segment_count);
-            out.say("id", erasure.id);
+            out.say("id", format_args!("{:016x}", erasure.id.to_native()));
         }
         RecordView::Run(run) => {
             out.say("epoch", run.epoch);

@@ -7,7 +7,7 @@
 use super::render::{Cell, Column, Format, Look, Rows};
 use super::{Found, ScanError, Surroundings, command_line};
 use crate::log::erase::{
-    EraseError, Offline, Request, Stage, Step, Survey, Target, carry_out, plan, survey_all,
+    EraseError, Offline, Request, Stage, Step, Survey, Target, carry_out, plan, request, survey_all,
 };
 use crate::log::{DataDir, LogError, directory};
 use clap::{Arg, ArgAction, ArgMatches, Command};
@@ -36,8 +36,18 @@ pub(super) fn command() -> Command {
         .arg(text("reason", "TEXT", "Why, for the record; not the name of the erased"))
         .arg(flag("dry-run", "Only say what would change"))
         .arg(flag("yes", "Do it; there is no way back"))
-        .arg(flag("force", "Give up damaged bytes that nobody can look into"))
+        .arg(flag("force", "Give up damaged bytes and files that nobody can look into"))
+        .after_help(
+            "Give one of --user, --room and --message. A contact of WhatsApp is called wa:NUMBER.\n\
+             Names and texts go, who did what when stays under a name like erased-4f1c.... Not\n\
+             erased: what others wrote about a person, exports, backups, what clients received.\n\
+             Exit status: 0 erased (or something to erase), 1 nothing of it is in the log,\n\
+             2 refused, interrupted or failed.",
+        )
 }
+
+/// Looks at a demand without a change, after which the tool says that it still waits.
+const PATIENCE_LOOKS: u32 = 200;
 
 /// What is being asked for and where.
 struct Order<'a> {
@@ -59,27 +69,43 @@ pub(super) fn run(
     }
     let order = Order {
         root,
-        request: request(matches, surroundings.now_us)?,
+        request: demand(matches, surroundings.now_us)?,
         format: command_line::format(matches),
         look: Look { colour: surroundings.colour, person: surroundings.terminal },
     };
     if matches.get_flag("dry-run") || !matches.get_flag("yes") {
         let found = survey(&order, out)?;
-        if !matches.get_flag("dry-run") {
+        if found == Found::Nothing {
+            say_unknown(&order, words)?;
+        } else if !matches.get_flag("dry-run") {
             writeln!(words, "nothing was erased; add --yes to do it")?;
         }
         return Ok(found);
     }
     let request = erase(&order, words, surroundings)?;
     if request.stage == Stage::Refused {
-        let why = format!("{}; --force gives up what is damaged", request.problem);
-        return Err(ScanError::Argument(why));
+        let hint = "hint: --force gives up what is damaged";
+        return Err(ScanError::Argument(format!("{}\n{hint}", request.problem)));
     }
     receipt(&order, &request, out)?;
-    Ok(if request.record_count > 0 { Found::Something } else { Found::Nothing })
+    if request.record_count == 0 {
+        say_unknown(&order, words)?;
+        return Ok(Found::Nothing);
+    }
+    Ok(Found::Something)
 }
 
-fn request(matches: &ArgMatches, now_us: i64) -> Result<Request, ScanError> {
+fn say_unknown(order: &Order<'_>, words: &mut dyn Write) -> io::Result<()> {
+    writeln!(words, "nothing of it is in the log")?;
+    if let Target::User { user } = &order.request.target
+        && user.trim_start_matches('+').bytes().all(|byte| byte.is_ascii_digit())
+    {
+        writeln!(words, "hint: a contact of WhatsApp is called wa:NUMBER, without a plus sign")?;
+    }
+    Ok(())
+}
+
+fn demand(matches: &ArgMatches, now_us: i64) -> Result<Request, ScanError> {
     let text = |name: &str| matches.get_one::<String>(name).cloned();
     for name in ["since", "until"] {
         if text(name).is_some() {
@@ -110,7 +136,7 @@ fn request(matches: &ArgMatches, now_us: i64) -> Result<Request, ScanError> {
         Target::User { user } => user.strip_prefix("wa:").unwrap_or(user),
         _ => target.platform_id().unwrap_or(""),
     };
-    if !subject.is_empty() && reason.contains(subject) {
+    if names(&reason, subject) {
         let why = "--reason stays in the log for good, so it must not name who is erased";
         return Err(ScanError::Argument(why.to_owned()));
     }
@@ -120,6 +146,17 @@ fn request(matches: &ArgMatches, now_us: i64) -> Result<Request, ScanError> {
     let mut request = Request::new(random()?, target, &by, &reason, now_us);
     request.force = matches.get_flag("force");
     Ok(request)
+}
+
+/// Whether words name a subject: as a word of theirs, in whatever case.
+fn names(words: &str, subject: &str) -> bool {
+    let (words, subject) = (words.to_lowercase(), subject.to_lowercase());
+    let is_part = |letter: Option<char>| letter.is_some_and(char::is_alphanumeric);
+    !subject.is_empty()
+        && words.match_indices(&subject).any(|(at, _)| {
+            let (before, behind) = (&words[..at], &words[at + subject.len()..]);
+            !is_part(before.chars().next_back()) && !is_part(behind.chars().next())
+        })
 }
 
 /// The number of an erasure is in names that stay: nobody may guess it before.
@@ -159,16 +196,14 @@ fn erase(
     match DataDir::lock(order.root) {
         Ok(dir) => {
             order.request.save(order.root)?;
-            let mut request = order.request.clone();
             let mut pass = |_: Step, request: &Request| {
                 let _ = progress(words, request, surroundings.terminal);
                 Ok(())
             };
             let mut host = Offline::new(dir, surroundings.now_us, &mut pass);
-            match carry_out(order.root, &mut request, &mut host) {
-                Ok(()) | Err(EraseError::Refused(_)) => Ok(request),
-                Err(error) => Err(words_of(error)),
-            }
+            let request = carry_out_all(order, &mut host)?;
+            request::remove_drafts(order.root);
+            Ok(request)
         }
         Err(LogError::Locked(_)) => {
             order.request.save(order.root)?;
@@ -176,6 +211,26 @@ fn erase(
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// Sees every demand through that is not: a server or a tool that died may have left some.
+fn carry_out_all(order: &Order<'_>, host: &mut Offline<'_>) -> Result<Request, ScanError> {
+    let mut ours = None;
+    for mut request in request::unsettled(order.root)?.requests {
+        let ended = carry_out(order.root, &mut request, host);
+        let is_ours = request.id == order.request.id;
+        match ended {
+            Ok(()) | Err(EraseError::Refused(_)) if is_ours => ours = Some(request),
+            Err(error) if is_ours => return Err(words_of(error)),
+            // The next start or the next tool goes on with it.
+            _ => {}
+        }
+    }
+    ours.ok_or_else(gone)
+}
+
+fn gone() -> ScanError {
+    ScanError::Argument("somebody took the demand away".to_owned())
 }
 
 fn wait_for_server(
@@ -186,17 +241,23 @@ fn wait_for_server(
     writeln!(words, "the server of this directory does it; this only watches")?;
     let path = order.request.path(order.root);
     let mut problem = String::new();
+    let (mut last, mut look_count) = (None, 0);
     loop {
-        if let Some(request) = Request::load(&path) {
-            if request.is_settled() {
-                return Ok(request);
-            }
-            if request.problem != problem {
-                problem.clone_from(&request.problem);
-                writeln!(words, "warning: {problem}; the server tries again")?;
-            }
-            progress(words, &request, surroundings.terminal)?;
+        let request = Request::load(&path).ok_or_else(gone)?;
+        if request.is_settled() {
+            return Ok(request);
         }
+        if request.problem != problem && !request.problem.is_empty() {
+            writeln!(words, "warning: {}; the server tries again", request.problem)?;
+        }
+        problem.clone_from(&request.problem);
+        progress(words, &request, surroundings.terminal)?;
+        look_count = if last.as_ref() == Some(&request) { look_count + 1 } else { 0 };
+        if look_count == PATIENCE_LOOKS {
+            let hint = "whoever stops this takes nothing back, and a start goes on with it";
+            writeln!(words, "still waiting for the server; {hint}")?;
+        }
+        last = Some(request);
         if !(surroundings.wait)() {
             let why = "the demand stays, and the server goes on with it".to_owned();
             return Err(ScanError::Argument(why));
@@ -217,15 +278,25 @@ fn progress(words: &mut dyn Write, request: &Request, terminal: bool) -> io::Res
 }
 
 fn receipt(order: &Order<'_>, request: &Request, out: &mut dyn Write) -> Result<(), ScanError> {
+    let alias = request.pseudonym();
     let rows = [
         ("erasure", Cell::Text(format!("{:016x}", request.id))),
-        ("now called", Cell::Text(request.pseudonym())),
+        ("now called", if has_alias(order) { Cell::Text(alias) } else { Cell::None }),
         ("segments rewritten", Cell::Count(u64::from(request.segment_count))),
         ("records emptied", Cell::Count(request.record_count)),
         ("records given up", Cell::Count(request.lost_count)),
         ("done", Cell::Time(request.done_us)),
     ];
     table(order, out, rows)
+}
+
+/// A message keeps its sender, and a room its name unless that is somebody's number.
+fn has_alias(order: &Order<'_>) -> bool {
+    match &order.request.target {
+        Target::User { .. } => true,
+        Target::Room { room } => order.request.target.renamed_room(room, "").is_some(),
+        Target::Message { .. } | Target::Aged { .. } => false,
+    }
 }
 
 fn table<const N: usize>(
@@ -245,5 +316,22 @@ fn words_of(error: EraseError) -> ScanError {
     match error {
         EraseError::Log(error) => ScanError::Log(error),
         other => ScanError::Argument(other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_reason_that_names_the_subject_is_known() {
+        for (words, subject, want) in [
+            ("letter of Alice, 3 May", "alice", true),
+            ("legal demand", "al", false),
+            ("+447700900123 wrote", "447700900123", true),
+            ("(Ann B) asked", "ann b", true),
+            ("", "ann", false),
+            ("letter", "", false),
+        ] {
+            assert_eq!(super::names(words, subject), want, "{subject} in {words}");
+        }
     }
 }

@@ -9,6 +9,7 @@ use crate::log::{Archive, HistoryEvent};
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// A shard wants to know something about a room.
@@ -33,12 +34,14 @@ const RETRY: Duration = Duration::from_millis(5);
 const PATIENCE: Duration = Duration::from_secs(1);
 /// How old the list of segments may be: files go and are replaced meanwhile.
 const LIST_AGE_MAX: Duration = Duration::from_secs(1);
+/// How often a question is asked again because an erasure has just replaced what it was about.
+const OTHER_FILES_MAX: usize = 8;
 
 /// Answers questions until every shard is gone. One that is ahead of the log waits aside, and
 /// nobody behind it does.
 pub fn serve(archive: Archive, questions: &Receiver<Question>, world: &Arc<World>) {
-    let mut desk =
-        Desk { archive, listed: Instant::now(), parked: VecDeque::new(), world: world.clone() };
+    let (listed, parked) = (Instant::now(), VecDeque::new());
+    let mut desk = Desk { archive, listed, erasures: 0, parked, world: world.clone() };
     loop {
         let next = if desk.parked.is_empty() {
             questions.recv().map_err(|_| RecvTimeoutError::Disconnected)
@@ -58,6 +61,8 @@ struct Desk {
     archive: Archive,
     /// When the archive last looked at the files.
     listed: Instant,
+    /// [`World::erasures`] then.
+    erasures: u64,
     /// Questions ahead of the log, and since when.
     parked: VecDeque<(Question, Instant)>,
     world: Arc<World>,
@@ -66,7 +71,9 @@ struct Desk {
 impl Desk {
     fn take(&mut self, question: Question) {
         let ahead = self.archive.newest(&question.room) < question.upto;
-        if ahead || self.listed.elapsed() >= LIST_AGE_MAX {
+        let erasures = self.world.erasures.load(Ordering::Acquire);
+        if ahead || self.erasures != erasures || self.listed.elapsed() >= LIST_AGE_MAX {
+            self.erasures = erasures;
             self.refresh();
         }
         if ahead && self.archive.newest(&question.room) < question.upto {
@@ -98,7 +105,14 @@ impl Desk {
     }
 
     fn answer(&mut self, question: &Question) {
-        let found = find(&mut self.archive, &question.room, question.want);
+        let mut found = find(&mut self.archive, &question.room, question.want);
+        for _ in 0..OTHER_FILES_MAX {
+            if !self.archive.take_met_other() {
+                break;
+            }
+            self.refresh();
+            found = find(&mut self.archive, &question.room, question.want);
+        }
         let shard = usize::from(question.shard.0);
         // This thread may wait where a shard may not; a shard that ended takes no mail.
         let mail = Mail::Archived { ticket: question.ticket, found };

@@ -12,7 +12,7 @@ use crate::base::ids::{ConnId, LogPosition, ShardId};
 use crate::base::limits::HTTP_HEAD_TIMEOUT_MS;
 use crate::base::table::Table;
 use crate::base::wheel::{TICK_MS, Wheel};
-use crate::chat::event::{Effect, Event, LocalRoom, Record};
+use crate::chat::event::{Effect, Event, Forgetting, LocalRoom, Record};
 use crate::chat::hub::Hub;
 use crate::log::{LogState, Producer};
 use crate::metrics::Metric;
@@ -275,8 +275,12 @@ impl Shard {
                     self.tell_hub(Event::Archived { ticket, found });
                 }
                 Mail::Forget { what, answer } => {
-                    let how_far = self.hub.forget(&what, &mut self.effects);
+                    let mut how_far = self.hub.forget(&what, &mut self.effects);
                     self.perform();
+                    // It may name who is to be forgotten, and would be written afterwards.
+                    if how_far == Forgetting::Done && !self.unlogged.is_empty() {
+                        how_far = Forgetting::Unlogged;
+                    }
                     // Whoever asked may have been told to stop.
                     let _ = answer.try_send(how_far);
                 }

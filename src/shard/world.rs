@@ -38,6 +38,8 @@ pub struct World {
     pub log: LogHandle,
     /// What recovery found damaged, in one sentence each.
     pub damage: Vec<String>,
+    /// Counts erasures that are done: whoever holds old files lets go of them.
+    pub erasures: AtomicU64,
 }
 
 /// An item in a shard's mailbox.
@@ -96,6 +98,7 @@ impl World {
             log,
             damage,
             totals,
+            erasures: AtomicU64::new(0),
         }
     }
 

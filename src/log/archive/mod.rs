@@ -53,6 +53,8 @@ pub struct Archive {
     segments: Vec<Held>,
     /// Counts uses, to find the least recent one.
     uses: u64,
+    /// Another file was met in the place of one that was listed.
+    met_other: bool,
 }
 
 /// A segment, opened as far as questions needed it.
@@ -101,7 +103,8 @@ type Place = (usize, u32);
 impl Archive {
     /// Lists the segments of `log_dir`, and opens none of them.
     pub fn open(log_dir: &Path) -> Result<Self, LogError> {
-        let mut archive = Self { log_dir: log_dir.to_path_buf(), segments: Vec::new(), uses: 0 };
+        let (log_dir, segments) = (log_dir.to_path_buf(), Vec::new());
+        let mut archive = Self { log_dir, segments, uses: 0, met_other: false };
         archive.refresh()?;
         Ok(archive)
     }
@@ -120,6 +123,12 @@ impl Archive {
             self.segments.push(held);
         }
         Ok(())
+    }
+
+    /// Whether answers since the last call may lack events, because an erasure put another file in
+    /// the place of one: then [`Archive::refresh`] and ask again.
+    pub fn take_met_other(&mut self) -> bool {
+        std::mem::take(&mut self.met_other)
     }
 
     /// Position of the room's newest event; [`Offset`] 0 for a room without events.
@@ -293,6 +302,8 @@ impl Archive {
             let next = self.segments.get(index + 1).map(|held| held.path.clone());
             let next = next.and_then(|path| Some(read_header(&path).ok()?.0));
             self.segments[index].open(next.as_ref());
+            let held = &self.segments[index];
+            self.met_other |= held.until_seq != u64::MAX && matches!(held.state, State::Closed);
         }
         self.uses += 1;
         let held = &mut self.segments[index];
@@ -301,7 +312,7 @@ impl Archive {
     }
 
     fn open_rows(&mut self, index: usize) {
-        self.segments[index].open_rows();
+        self.met_other |= !self.segments[index].open_rows();
     }
 
     fn told(&self, (index, place): Place) -> Option<Told<'_>> {
@@ -405,12 +416,15 @@ impl Held {
         }
     }
 
-    /// Maps the rows, when they are those that the index is of.
-    fn open_rows(&mut self) {
-        if self.rows.is_none() && !matches!(self.state, State::Growing(_)) {
-            let rows = Rows::open(&self.path).ok();
-            self.rows = rows.filter(|rows| rows.header().salt == self.salt);
+    /// Maps the rows, when they are those that the index is of. `false`: they are of another file.
+    fn open_rows(&mut self) -> bool {
+        if self.rows.is_some() || matches!(self.state, State::Growing(_)) {
+            return true;
         }
+        let Ok(rows) = Rows::open(&self.path) else { return true };
+        let is_same = rows.header().salt == self.salt;
+        self.rows = is_same.then_some(rows);
+        is_same
     }
 
     fn told(&self, place: u32) -> Option<Told<'_>> {

@@ -46,7 +46,7 @@ impl Host for Offline<'_> {
         let recovered = Recovered::read(&self.dir)?;
         let header = SegmentHeader {
             base_seq: recovered.base_seq,
-            prev_base_seq: recovered.newest_seq,
+            prev_base_seq: recovered.followed_seq,
             created_us: self.now_us,
             salt: salt(recovered.base_seq, tombstone.id),
             segment_bytes: SEGMENT_BYTES_MIN,

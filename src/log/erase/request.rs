@@ -14,9 +14,13 @@ use crate::base::limits::ERASED_NAME_PREFIX;
 use crate::log::directory::{LogError, sync_dir};
 use serde::{Deserialize, Serialize};
 use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+/// A demand is written in less: what is older and not whole was given up.
+const DRAFT_AGE: Duration = Duration::from_secs(60);
 
 /// How far an erasure is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -30,7 +34,7 @@ pub enum Stage {
     Rewritten,
     /// Done, and the tombstone is in the log.
     Done,
-    /// Refused; nothing was changed.
+    /// Refused; nothing was changed, unless the problem says so.
     Refused,
 }
 
@@ -101,6 +105,12 @@ impl Request {
         format!("{ERASED_NAME_PREFIX}{:016x}", self.id)
     }
 
+    /// Who demanded it, as the log says it: the subject may have done so.
+    pub fn demander(&self) -> String {
+        let renamed = self.target.renamed_user(&self.by, &self.pseudonym());
+        renamed.unwrap_or_else(|| self.by.clone())
+    }
+
     /// Whether nothing more will happen to it.
     pub fn is_settled(&self) -> bool {
         matches!(self.stage, Stage::Done | Stage::Refused)
@@ -141,17 +151,61 @@ pub fn dir(root: &Path) -> PathBuf {
     root.join("erase")
 }
 
-/// The requests that are not settled, oldest first. Cheap when there are none.
-pub fn unsettled(root: &Path) -> Vec<Request> {
-    let Ok(listing) = std::fs::read_dir(dir(root)) else {
-        return Vec::new();
+/// When the demands last changed; `None` when there never was one.
+pub fn changed_at(root: &Path) -> Result<Option<SystemTime>, LogError> {
+    let dir = dir(root);
+    match std::fs::metadata(&dir).and_then(|data| data.modified()) {
+        Ok(at) => Ok(Some(at)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(LogError::io("look into", &dir)(error)),
+    }
+}
+
+/// The demands of a data directory.
+#[derive(Debug, Default)]
+pub struct Demands {
+    /// Those that are not settled, oldest first.
+    pub requests: Vec<Request>,
+    /// Files that are no demand, or one of a later version.
+    pub unreadable: Vec<PathBuf>,
+}
+
+/// The requests that are not settled. Cheap when there are none.
+pub fn unsettled(root: &Path) -> Result<Demands, LogError> {
+    let mut demands = Demands::default();
+    for path in files(root, "json")? {
+        match Request::load(&path) {
+            Some(request) if request.is_settled() => {}
+            // The name of its file is where the next step is written.
+            Some(request) if request.path(root) == path => demands.requests.push(request),
+            _ => demands.unreadable.push(path),
+        }
+    }
+    demands.requests.sort_by_key(|request| (request.requested_us, request.id));
+    Ok(demands)
+}
+
+/// Removes what a tool left that died before its demand was whole: it names a subject.
+pub fn remove_drafts(root: &Path) {
+    let is_old = |path: &PathBuf| {
+        let changed_at = std::fs::metadata(path).and_then(|data| data.modified());
+        changed_at.is_ok_and(|at| at.elapsed().is_ok_and(|age| age > DRAFT_AGE))
+    };
+    for path in files(root, "tmp").unwrap_or_default().iter().filter(|path| is_old(path)) {
+        // What cannot be removed now is met again.
+        let _ = std::fs::remove_file(path);
+    }
+}
+
+/// Files of the directory of requests whose name ends so; none when there is no such directory.
+fn files(root: &Path, extension: &str) -> Result<Vec<PathBuf>, LogError> {
+    let dir = dir(root);
+    let listing = match std::fs::read_dir(&dir) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        listing => listing.map_err(LogError::io("list", &dir))?,
     };
     let paths = listing.flatten().map(|entry| entry.path());
-    let named = paths.filter(|path| path.extension().is_some_and(|end| end == "json"));
-    let mut requests: Vec<_> = named.filter_map(|path| Request::load(&path)).collect();
-    requests.retain(|request| !request.is_settled());
-    requests.sort_by_key(|request| (request.requested_us, request.id));
-    requests
+    Ok(paths.filter(|path| path.extension().is_some_and(|end| end == extension)).collect())
 }
 
 mod hex {

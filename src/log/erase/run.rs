@@ -13,18 +13,19 @@
 //! | tombstone | the log says who and when | found by its number, not written twice |
 //! | done | the request names nobody | nothing |
 
-use super::plan::{self, Finder, Survey, files, list_extension};
+use super::plan::{self, Finder, Survey, Unreadable, files, list_extension};
 use super::redact::Redactor;
 use super::request::{Request, Stage};
 use super::target::Target;
 use crate::base::hash::Set;
 use crate::log::directory::{LogError, log_dir, sync_dir};
-use crate::log::reader::Segment;
+use crate::log::reader::{ProblemKind, Segment};
 use crate::log::record::{EraseV1, Kind, RecordView};
-use crate::log::rewrite::{Damage, Rewritten, rewrite};
+use crate::log::recovery::Ending;
+use crate::log::rewrite::{Change, Damage, Rewritten, rewrite};
 use std::fmt;
-use std::fs::OpenOptions;
-use std::io::Write;
+use std::fs::{File, OpenOptions};
+use std::io::{ErrorKind, Write};
 use std::ops::ControlFlow;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -76,6 +77,8 @@ pub enum EraseError {
     Log(LogError),
     /// It was interrupted.
     Stopped,
+    /// Something must change first, in words. It is tried again.
+    Later(String),
     /// It cannot be done, in words that name the place. Nothing was changed.
     Refused(String),
 }
@@ -85,7 +88,7 @@ impl fmt::Display for EraseError {
         match self {
             Self::Log(error) => write!(out, "{error}"),
             Self::Stopped => write!(out, "interrupted; it goes on with the next start"),
-            Self::Refused(why) => write!(out, "{why}"),
+            Self::Later(why) | Self::Refused(why) => write!(out, "{why}"),
         }
     }
 }
@@ -106,17 +109,23 @@ pub fn carry_out(
     host: &mut dyn Host,
 ) -> Result<(), EraseError> {
     match go_through(root, request, host) {
-        Err(EraseError::Refused(why)) => {
+        Err(EraseError::Refused(mut why)) => {
+            if request.stage != Stage::Requested {
+                why.push_str("; a part was erased before that, so demand it once more");
+            }
             request.stage = Stage::Refused;
             request.problem.clone_from(&why);
             settle(root, request)?;
             Err(EraseError::Refused(why))
         }
-        Err(EraseError::Log(error)) => {
+        Err(error @ (EraseError::Log(_) | EraseError::Later(_))) => {
             // It is tried again; until then the request says what stands in the way.
-            request.problem = error.to_string();
-            let _ = request.save(root);
-            Err(error.into())
+            let problem = error.to_string();
+            if request.problem != problem {
+                request.problem = problem;
+                let _ = request.save(root);
+            }
+            Err(error)
         }
         ended => ended,
     }
@@ -136,6 +145,7 @@ fn go_through(root: &Path, request: &mut Request, host: &mut dyn Host) -> Result
             }
         }
         let before = host.forget(&request.target, &request.pseudonym())?;
+        request.problem.clear();
         let files = files(&log_dir, before)?;
         if request.stage == Stage::Requested {
             let demand = &*request;
@@ -168,6 +178,7 @@ fn go_through(root: &Path, request: &mut Request, host: &mut dyn Host) -> Result
 
 /// The last version of a request: it names nobody.
 fn settle(root: &Path, request: &mut Request) -> Result<(), EraseError> {
+    request.by = request.demander();
     request.target = request.target.disguised(&request.pseudonym());
     request.finds = Default::default();
     request.save(root)?;
@@ -230,30 +241,47 @@ impl Known {
 }
 
 /// `None`: there is nothing in it, or nothing that can be read and force says to go on. A snapshot
-/// that cannot be read is only in the way: it is made again from the segments.
+/// that is not whole is only in the way: no start uses it.
 fn open(path: &Path, request: &Request) -> Result<Option<Segment>, EraseError> {
     match plan::open(path) {
+        Ok(Some(segment)) if is_snapshot(path) && !is_whole(&segment) => Ok(None),
         Ok(found) => Ok(found),
+        // Gone since it was listed, by retention.
+        Err(Unreadable { what: ProblemKind::Unreadable(error), .. })
+            if error.kind() == ErrorKind::NotFound =>
+        {
+            Ok(None)
+        }
+        Err(Unreadable { what: ProblemKind::Unreadable(error), path }) => {
+            Err(LogError::io("read", &path)(error).into())
+        }
         Err(_) if request.force || is_snapshot(path) => Ok(None),
-        Err(unreadable) => Err(EraseError::Refused(format!(
+        Err(Unreadable { path, .. }) => Err(EraseError::Refused(format!(
             "{} cannot be read, so nobody can say what is in it",
-            unreadable.path.display()
+            path.display()
         ))),
     }
 }
 
+/// Whatever would stop the rewriting of a segment stops it before anything is changed.
 fn refuse_damage(segment: &Segment, request: &Request) -> Result<(), EraseError> {
-    match segment.scan().corrupt.first() {
-        Some(region) if !request.force && !is_snapshot(segment.path()) => {
-            Err(EraseError::Refused(format!(
-                "{}: bytes {}..{} are damaged, so nobody can say what is in them",
-                segment.path().display(),
-                region.begin,
-                region.end
-            )))
-        }
-        _ => Ok(()),
+    let scan = segment.scan();
+    let Some(region) = scan.corrupt.first() else {
+        return Ok(());
+    };
+    let path = segment.path().display();
+    if !request.force {
+        let (begin, end) = (region.begin, region.end);
+        let why = "are damaged, so nobody can say what is in them";
+        return Err(EraseError::Refused(format!("{path}: bytes {begin}..{end} {why}")));
     }
+    let salt = salt(scan.header.salt, request.id);
+    let tried = rewrite(segment.bytes(), scan, salt, Damage::Drop, &mut |_, _, _| Change::Keep);
+    tried.map(drop).map_err(|error| EraseError::Refused(format!("{path}: {error}")))
+}
+
+fn is_whole(segment: &Segment) -> bool {
+    segment.scan().ending == Ending::Sealed && segment.scan().corrupt.is_empty()
 }
 
 fn is_snapshot(path: &Path) -> bool {
@@ -272,11 +300,10 @@ fn rewrite_all(
         request.progress = (index as u64, files.len() as u64);
         let rewritten = match open(path, request)? {
             Some(segment) => rewrite_one(&segment, request, &known)?,
-            None if is_snapshot(path) => {
-                std::fs::remove_file(path).map_err(LogError::io("remove", path))?;
+            None => {
+                remove_unreadable(path)?;
                 None
             }
-            None => None,
         };
         let Some(rewritten) = rewritten else {
             host.pass(Step::Looked, request)?;
@@ -291,6 +318,17 @@ fn rewrite_all(
         request.save(root)?;
     }
     request.progress = (files.len() as u64, files.len() as u64);
+    Ok(())
+}
+
+/// A file that nobody can look into may hold anything: it was given up. One of a live writer that
+/// has not got its header yet holds nothing.
+fn remove_unreadable(path: &Path) -> Result<(), LogError> {
+    let is_lost = |problem: Unreadable| problem.what.is_loss();
+    if is_snapshot(path) || plan::open(path).is_err_and(is_lost) {
+        remove_if_there(path)?;
+        remove_if_there(&path.with_extension("idx"))?;
+    }
     Ok(())
 }
 
@@ -331,21 +369,33 @@ pub(in crate::log) fn swap(
     let mut tmp = path.as_os_str().to_owned();
     tmp.push(".tmp");
     let tmp = PathBuf::from(tmp);
-    let opened = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&tmp);
-    let mut file = opened.map_err(LogError::io("make", &tmp))?;
-    file.write_all(&rewritten.bytes).map_err(LogError::io("write", &tmp))?;
-    // Zeros without blocks: readers expect the size that the header says.
-    let size = u64::from(rewritten.header.segment_bytes);
-    let size = size.max(rewritten.bytes.len() as u64);
-    file.set_len(size).map_err(LogError::io("resize", &tmp))?;
-    pass(Step::Written)?;
-    file.sync_all().map_err(LogError::io("sync", &tmp))?;
+    let written = write_draft(&tmp, rewritten).and_then(|file| {
+        pass(Step::Written)?;
+        Ok(file.sync_all().map_err(LogError::io("sync", &tmp))?)
+    });
+    if let Err(error @ EraseError::Log(_)) = written {
+        // On a full disk it would take the room that everybody waits for.
+        let _ = std::fs::remove_file(&tmp);
+        return Err(error);
+    }
+    written?;
     pass(Step::Synced)?;
     remove_if_there(&path.with_extension("idx"))?;
     std::fs::rename(&tmp, path).map_err(LogError::io("rename", &tmp))?;
     pass(Step::Swapped)?;
     sync_dir(log_dir)?;
     pass(Step::Settled)
+}
+
+fn write_draft(tmp: &Path, rewritten: &Rewritten) -> Result<File, EraseError> {
+    let opened = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(tmp);
+    let mut file = opened.map_err(LogError::io("make", tmp))?;
+    file.write_all(&rewritten.bytes).map_err(LogError::io("write", tmp))?;
+    // Zeros without blocks: readers expect the size that the header says.
+    let size = u64::from(rewritten.header.segment_bytes);
+    let size = size.max(rewritten.bytes.len() as u64);
+    file.set_len(size).map_err(LogError::io("resize", tmp))?;
+    Ok(file)
 }
 
 /// Files that nobody reads and that may hold what was erased: what a crash left of a swap or a
@@ -375,13 +425,14 @@ fn bury(request: &Request, host: &mut dyn Host) -> Result<(), EraseError> {
     let pseudonym = request.pseudonym();
     let subject = match request.target.disguised(&pseudonym) {
         Target::Message { room, o } => format!("{room}/{o}"),
-        _ => pseudonym,
+        Target::Room { room } => room,
+        Target::User { .. } | Target::Aged { .. } => pseudonym,
     };
     host.bury(&EraseV1 {
         ts_us: host.now_us(),
         id: request.id,
         record_count: request.record_count,
-        by: &request.by,
+        by: &request.demander(),
         subject: &subject,
         reason: &request.reason,
         segment_count: request.segment_count,

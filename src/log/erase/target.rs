@@ -74,8 +74,9 @@ impl Target {
         let name = pseudonym.to_owned();
         match self {
             Self::User { .. } => Self::User { user: name },
+            // A room goes on under its name, unless that is somebody's number.
+            Self::Room { room } if split_room(room).is_none() => Self::Room { room: room.clone() },
             Self::Room { .. } => Self::Room { room: name },
-            // A message is named by its room, which goes on; but not by somebody's number.
             Self::Message { room, o } if split_room(room).is_none() => {
                 Self::Message { room: room.clone(), o: *o }
             }

@@ -1,6 +1,9 @@
 //! Nothing of the subject is found anywhere, and nothing else has moved, wherever it was cut off.
 
 use super::*;
+use crate::base::ids::Offset;
+use crate::log::archive::Archive;
+use crate::log::catalog::Catalog;
 use crate::log::directory::{DataDir, log_dir};
 use crate::log::producer::Producer;
 use crate::log::reader::{Log, Trust};
@@ -96,7 +99,9 @@ fn write_contact(producer: &mut Producer) {
     }
     let other = RawV1 { ts_us: 1, id: 8, bytes: br#"{"from":"447700900124"}"#, part: 0, parts: 1 };
     producer.append(none, none, &other).unwrap();
-    producer.append(zoe, room, &message(1, "zulu-text", "", "wamid.Z")).unwrap();
+    let (display, extra) = ("Zulu Zimmer", r#"{"zulu":1}"#);
+    let said = MessageV1 { display, extra, ..message(1, "zulu-text", "", "wamid.Z") };
+    producer.append(zoe, room, &said).unwrap();
     producer.append(ann, room, &message(2, "answer to zulu", "", "wamid.A")).unwrap();
     let (recipient, extra) = ("447700900123", "");
     let external = "wamid.A";
@@ -125,15 +130,44 @@ fn run(scratch: &Scratch, request: &mut Request, cut: Option<usize>) -> Vec<Step
     steps
 }
 
-/// Sequence number, type and time of every record but the last words of each segment.
-fn records(scratch: &Scratch) -> Vec<(u64, u16, Option<i64>)> {
+/// A record as the log has it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Stood {
+    seq: u64,
+    tag: u16,
+    ts_us: Option<i64>,
+    /// Numbers of user and room.
+    names: (u32, u32),
+    is_erased: bool,
+    payload: Vec<u8>,
+}
+
+/// Every record of the log; names too, which tell the numbers apart.
+fn records(scratch: &Scratch) -> Vec<Stood> {
     let log = Log::open(&log_dir(scratch.path()), Trust::Validate).unwrap();
     assert!(log.problems().is_empty(), "{:?}", log.problems());
     for segment in log.segments() {
         assert_eq!(segment.scan().ending, Ending::Sealed);
         assert!(segment.scan().corrupt.is_empty());
     }
-    log.entries().map(|entry| (entry.seq, entry.record.header.tag, entry.ts_us())).collect()
+    let mut stood = Vec::new();
+    for (seq, _, record) in log.segments().iter().flat_map(|segment| segment.records()) {
+        let RecordHeader { tag, flags, user, room, .. } = record.header;
+        let payload = record.payload.to_vec();
+        let (names, is_erased) = ((user.0, room.0), flags & FLAG_ERASED != 0);
+        stood.push(Stood { seq, tag, ts_us: record.ts_us(), names, is_erased, payload });
+    }
+    stood
+}
+
+/// The same, with what an erasure may change left out where it did.
+fn kept(stood: &[Stood], erased: &[Stood]) -> Vec<Stood> {
+    let kept = stood.iter().zip(erased).map(|(stood, now)| Stood {
+        is_erased: false,
+        payload: if now.is_erased { Vec::new() } else { stood.payload.clone() },
+        ..stood.clone()
+    });
+    kept.collect()
 }
 
 /// Every file below `dir` that has these bytes somewhere.
@@ -190,7 +224,7 @@ fn a_user_is_found_nowhere_whatever_step_it_is_cut_off_at() {
         let scratch = life("erase-cut");
         let mut request = saved(&scratch, request(zoe()));
         run(&scratch, &mut request, Some(cut));
-        let mut left = request::unsettled(scratch.path());
+        let mut left = request::unsettled(scratch.path()).unwrap().requests;
         assert_eq!(left.len(), 1, "cut at {:?}", steps[cut - 1]);
         run(&scratch, &mut left[0], None);
         assert_gone(&scratch, &SECRETS);
@@ -204,10 +238,14 @@ fn saved(scratch: &Scratch, request: Request) -> Request {
 }
 
 /// Everything stands where it stood, and one tombstone behind it.
-fn check_outcome(scratch: &Scratch, before: &[(u64, u16, Option<i64>)], cut: usize) {
+fn check_outcome(scratch: &Scratch, before: &[Stood], cut: usize) {
     let after = records(scratch);
-    assert_eq!(&after[..before.len()], before, "cut {cut}");
-    let tail: Vec<_> = after[before.len()..].iter().map(|(_, tag, _)| *tag).collect();
+    assert_eq!(kept(&after, &after)[..before.len()], kept(before, &after), "cut {cut}");
+    // Each life has ten: the name, the message, its edit, the member, the topic, the session, two
+    // commands, the mood, and what was seen. The mark has no words.
+    let changed_count = after.iter().filter(|stood| stood.is_erased).count();
+    assert_eq!(changed_count, 2 * (1 + 8 + 1), "cut {cut}");
+    let tail: Vec<_> = after[before.len()..].iter().map(|stood| stood.tag).collect();
     assert_eq!(tail, [Kind::Erasure.tag(), Kind::Stop.tag()], "cut {cut}");
     let request = Request::load(&request(zoe()).path(scratch.path())).unwrap();
     assert_eq!((request.stage, request.segment_count), (Stage::Done, request.segment_count));
@@ -251,7 +289,7 @@ fn a_contact_goes_with_the_conversation_and_its_webhooks() {
     with_log(&scratch, write_contact);
     let user = "wa:447700900123".to_owned();
     run(&scratch, &mut saved(&scratch, request(Target::User { user })), None);
-    assert_gone(&scratch, &["447700900123", "0900123", "zulu", "wamid"]);
+    assert_gone(&scratch, &["447700900123", "0900123", "zulu", "Zulu", "wamid"]);
     assert!(!grep(scratch.path(), "447700900124").is_empty(), "another contact's body stays");
     let log = Log::open(&log_dir(scratch.path()), Trust::Validate).unwrap();
     let rooms: Vec<_> = log.entries().map(|entry| entry.room()).filter(|r| !r.is_empty()).collect();
@@ -302,10 +340,135 @@ fn damage_is_refused_with_its_place_or_given_up_by_force() {
     let error = error.unwrap_err().to_string();
     assert!(error.contains("00000000000000000000.seg: bytes 4096.."), "{error}");
     assert_eq!(std::fs::read(&path).unwrap(), bytes, "nothing was touched");
-    assert!(request::unsettled(scratch.path()).is_empty());
+    assert!(request::unsettled(scratch.path()).unwrap().requests.is_empty());
     assert_eq!(grep(&request::dir(scratch.path()), "Zoe-Zimmer"), Vec::<String>::new());
     let mut forced = saved(&scratch, Request { force: true, ..request(zoe()) });
     run(&scratch, &mut forced, None);
     assert!(forced.lost_count > 0);
     assert_gone(&scratch, &SECRETS);
+}
+
+#[test]
+fn who_demands_to_be_forgotten_is_not_named_by_the_tombstone() {
+    let scratch = life("erase-self");
+    let request = Request::new(0xabc, zoe(), "Zoe-Zimmer", "asked by letter", 9);
+    run(&scratch, &mut saved(&scratch, request), None);
+    assert_gone(&scratch, &SECRETS);
+    let log = Log::open(&log_dir(scratch.path()), Trust::Validate).unwrap();
+    let found = log.entries().find_map(|entry| match entry.view()? {
+        RecordView::Erasure(erasure) => Some((erasure.by.to_string(), erasure.subject.to_string())),
+        _ => None,
+    });
+    let alias = "erased-0000000000000abc".to_owned();
+    assert_eq!(found, Some((alias.clone(), alias)));
+}
+
+#[test]
+fn who_comes_back_under_the_name_can_be_erased_again() {
+    let scratch = life("erase-again");
+    run(&scratch, &mut saved(&scratch, request(zoe())), None);
+    with_log(&scratch, write_life);
+    let again = Request::new(0xdef, zoe(), "op", "", 10);
+    run(&scratch, &mut saved(&scratch, again), None);
+    assert_gone(&scratch, &SECRETS);
+    let log = Log::open(&log_dir(scratch.path()), Trust::Validate).unwrap();
+    let count = |user: &str| log.entries().filter(|entry| entry.user() == user).count();
+    assert_eq!((count("erased-0000000000000abc"), count("erased-0000000000000def")), (16, 8));
+}
+
+#[test]
+fn a_file_that_nobody_can_read_is_refused_or_given_up() {
+    let scratch = life("erase-unreadable");
+    let log = log_dir(scratch.path());
+    let first = log.join("00000000000000000000.seg");
+    let mut bytes = std::fs::read(&first).unwrap();
+    bytes[..4_096].fill(0xff);
+    std::fs::write(&first, &bytes).unwrap();
+    // A snapshot that is not whole is of no use to anybody.
+    let snapshot = log.join("00000000000000000010.snap");
+    let mut rotten = std::fs::read(&snapshot).unwrap();
+    rotten[4_096 + 100] ^= 1;
+    std::fs::write(&snapshot, &rotten).unwrap();
+    let mut refused = saved(&scratch, request(zoe()));
+    let dir = DataDir::lock(scratch.path()).unwrap();
+    let mut pass = |_: Step, _: &Request| Ok(());
+    let error = carry_out(scratch.path(), &mut refused, &mut Offline::new(dir, 77, &mut pass));
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("00000000000000000000.seg cannot be read"), "{error}");
+    assert!(snapshot.exists() && first.exists(), "nothing was touched");
+    let mut forced = saved(&scratch, Request { force: true, ..request(zoe()) });
+    run(&scratch, &mut forced, None);
+    assert!(!snapshot.exists() && !first.exists());
+    assert_gone(&scratch, &SECRETS);
+}
+
+#[test]
+fn a_scan_that_began_before_reads_one_file_to_its_end() {
+    let scratch = life("erase-scan");
+    let dir = log_dir(scratch.path());
+    let catalog = Catalog::open(&dir).unwrap();
+    let views: Vec<_> = catalog.segments().iter().map(|info| catalog.view(info)).collect();
+    run(&scratch, &mut saved(&scratch, request(zoe())), None);
+    let read = |view: &crate::log::catalog::SegmentView<'_>| {
+        let offs = view.ask(|sidecar| {
+            use crate::log::sidecar::{Column, TableKind};
+            let offs = sidecar.u32s(TableKind::Messages, Column::Off)?;
+            Ok(offs.iter().map(|off| off.to_native()).collect::<Vec<_>>())
+        });
+        let records = offs.iter().map(|off| view.record(*off).expect("it is whole"));
+        let texts = records.map(|record| record.message_text().expect("a message").to_vec());
+        texts.map(|text| String::from_utf8(text).unwrap()).collect::<Vec<_>>()
+    };
+    let texts = |views: &[_]| views.iter().flat_map(read).collect::<Vec<_>>();
+    let before = ["kept", "zulu-text", "kept", "kept too", "kept", "zulu-text", "kept"];
+    assert_eq!(texts(&views), before, "what was open stays open");
+    // The catalog is older than the files, too.
+    let views: Vec<_> = catalog.segments().iter().map(|info| catalog.view(info)).collect();
+    assert_eq!(texts(&views), ["kept", "", "kept", "kept too", "kept", "", "kept"]);
+}
+
+#[test]
+fn demands_that_are_none_are_named_and_old_drafts_go() {
+    let scratch = life("erase-demands");
+    saved(&scratch, request(zoe()));
+    let dir = request::dir(scratch.path());
+    for (name, text) in [("x.json", "{"), ("00000000000000ff.json", ""), ("y.txt", "{")] {
+        std::fs::write(dir.join(name), text).unwrap();
+    }
+    // Under another name than its own it would be done twice.
+    std::fs::copy(request(zoe()).path(scratch.path()), dir.join("z.json")).unwrap();
+    let mut found = request::unsettled(scratch.path()).unwrap();
+    found.unreadable.sort();
+    assert_eq!(found.requests, [request(zoe())]);
+    let names = ["00000000000000ff.json", "x.json", "z.json"].map(|name| dir.join(name));
+    assert_eq!(found.unreadable, names);
+    let drafts = ["old.tmp", "young.tmp"].map(|name| dir.join(name));
+    for draft in &drafts {
+        std::fs::write(draft, "Zoe-Zimmer").unwrap();
+    }
+    let long_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(100);
+    std::fs::File::options().write(true).open(&drafts[0]).unwrap().set_modified(long_ago).unwrap();
+    request::remove_drafts(scratch.path());
+    assert_eq!(drafts.map(|draft| draft.exists()), [false, true]);
+}
+
+#[test]
+fn an_archive_that_knew_the_old_files_says_so_and_then_lacks_nothing() {
+    let scratch = life("erase-archive");
+    let dir = log_dir(scratch.path());
+    let mut archive = Archive::open(&dir).unwrap();
+    // What is known of a room, and not yet its rows.
+    assert_eq!((archive.oldest("hall"), archive.newest("hall")), (Offset(1), Offset(6)));
+    run(&scratch, &mut saved(&scratch, request(zoe())), None);
+    let count = |archive: &mut Archive| {
+        let mut count = 0;
+        archive.walk("hall", Offset(1)..=Offset(9), false, |_| {
+            count += 1;
+            true
+        });
+        count
+    };
+    assert!(count(&mut archive) < 7 && archive.take_met_other());
+    archive.refresh().unwrap();
+    assert_eq!((count(&mut archive), archive.take_met_other()), (7, false));
 }

@@ -12,7 +12,7 @@ use super::directory::{Listed, LogError, list_files};
 use super::format::{HeaderError, SEGMENT_HEADER_BYTES, SegmentHeader};
 use super::names::{NamePlace, NameTable};
 use super::record::{Kind, NameId, NameKind, RawRecord, RecordView};
-use super::recovery::{BatchPlace, SegmentScan};
+use super::recovery::{BatchPlace, Ending, SegmentScan};
 use memmap2::{Advice, Mmap};
 use std::fmt;
 use std::fs::File;
@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 mod entries;
 mod walk;
 
-pub(super) use walk::give_back;
+pub(super) use walk::{give_back, walk_file};
 
 pub use walk::walk;
 
@@ -408,6 +408,15 @@ impl Segment {
         let copy = SegmentHeader::has_damaged_copy(&self.map).then_some(SegmentFault::HeaderCopy);
         let short = SegmentFault::Short { file_bytes, made_bytes };
         copy.into_iter().chain((file_bytes < made_bytes).then_some(short))
+    }
+
+    /// Whether nothing was ever written to it, as far as anybody can know: all behind its header
+    /// can be read, and is zeros.
+    pub fn is_vacant(&self) -> bool {
+        self.scan.last_batch().0 == 0
+            && self.scan.ending == Ending::Open
+            && populate(&self.map, 0, self.map.len()).is_ok()
+            && self.faults().next().is_none()
     }
 
     /// Every name that the segment explains.

@@ -16,12 +16,19 @@ use std::path::Path;
 /// The segment is read as far as it is whole, as [`SegmentScan::finish`] has it.
 pub fn walk(
     path: &Path,
+    each: impl FnMut(u64, u32, &RawRecord<'_>),
+) -> Result<SegmentScan, ProblemKind> {
+    walk_file(&File::open(path).map_err(ProblemKind::Unreadable)?, each)
+}
+
+/// As [`walk`], of a file that is open: it may have lost its name to another one.
+pub(in crate::log) fn walk_file(
+    file: &File,
     mut each: impl FnMut(u64, u32, &RawRecord<'_>),
 ) -> Result<SegmentScan, ProblemKind> {
-    let file = File::open(path).map_err(ProblemKind::Unreadable)?;
     // SAFETY: the file is only ever appended to inside its fixed size, by a server that keeps
     // whole batches unchanged; bytes outside whole batches are read as plain integers only.
-    let map = unsafe { Mmap::map(&file) }.map_err(ProblemKind::Unreadable)?;
+    let map = unsafe { Mmap::map(file) }.map_err(ProblemKind::Unreadable)?;
     populate(&map, 0, SEGMENT_HEADER_BYTES).map_err(ProblemKind::Unreadable)?;
     let mut scan = SegmentScan::begin(&map).map_err(ProblemKind::Header)?;
     let mut walked_count = 0;

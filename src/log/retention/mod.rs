@@ -97,14 +97,15 @@ pub fn sweep(log_dir: &Path, keep: Keep, now_us: i64) -> Result<Swept, LogError>
     Ok(swept)
 }
 
-/// Every segment but the newest, oldest first. One whose successor cannot be read is a candidate
-/// for nothing.
+/// Every segment but the newest, oldest first. A damaged header must not keep all that is older: the
+/// first segment behind that can be read says when it ended at the latest.
 fn candidates(log_dir: &Path) -> Result<Vec<Candidate>, LogError> {
     let segments = list_segments(log_dir)?;
     let mut found = Vec::new();
-    for pair in segments.windows(2) {
-        let ((_, path), (end_seq, next)) = (&pair[0], &pair[1]);
-        let Some(end_us) = created_us(next) else {
+    for (index, pair) in segments.windows(2).enumerate() {
+        let ((_, path), (end_seq, _)) = (&pair[0], &pair[1]);
+        let Some(end_us) = segments[index + 1..].iter().find_map(|(_, next)| created_us(next))
+        else {
             break;
         };
         let bytes = blocks(path) + blocks(&path.with_extension("idx"));

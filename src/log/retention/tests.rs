@@ -125,6 +125,19 @@ fn the_oldest_go_by_size_and_never_the_open_one() {
 }
 
 #[test]
+fn a_damaged_header_does_not_keep_what_is_older() {
+    let scratch = six_days("keep-damaged");
+    let dir = log_dir(scratch.path());
+    fold_once(&dir);
+    let path = &list_segments(&dir).unwrap()[2].1;
+    let mut bytes = std::fs::read(path).unwrap();
+    bytes[..4_096].fill(0xff);
+    std::fs::write(path, bytes).unwrap();
+    let keep = Keep { age_us: Some(2 * DAY_US), bytes: None };
+    assert_eq!(sweep(&dir, keep, 6 * DAY_US + 1).unwrap().segment_count, 4);
+}
+
+#[test]
 fn texts_of_a_room_go_after_their_days_and_others_stay() {
     let scratch = Scratch::new("keep-rooms");
     for (day, room) in [(0, "support/a"), (0, "sales"), (5, "support/a")] {

@@ -9,18 +9,18 @@ use super::{Damaged, SECTION_ALIGN, SectionId, SegmentKey, Sidecar, Writer, time
 use crate::log::archive::history_of;
 use crate::log::directory::LogError;
 use crate::log::format::SegmentHeader;
-use crate::log::reader::{Segment, Trust, walk};
+use crate::log::reader::{Segment, Trust, walk_file};
 use crate::log::record::{Kind, NameId, NameKind, RawRecord, RecordView};
 use rkyv::util::AlignedVec;
 use rkyv::{Archive, Serialize};
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// What a sidecar is made for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Purpose {
+enum Purpose {
     /// A file: everything.
     File,
     /// One question, now: without what costs more to make than to do without.
@@ -38,9 +38,22 @@ pub struct Batches {
 
 /// Makes the sidecar of what the segment at `path` holds below `until_seq`. `None`: the file is no
 /// segment; its damage is the log's own affair.
-pub fn build(path: &Path, until_seq: u64, purpose: Purpose) -> Option<AlignedVec<SECTION_ALIGN>> {
+pub fn build(path: &Path, until_seq: u64) -> Option<AlignedVec<SECTION_ALIGN>> {
+    let (mut writer, key) = rows_of(&File::open(path).ok()?, until_seq, Purpose::File)?;
+    let segment = Segment::open_alone(path, Trust::Checksum).ok()?;
+    writer.add(SectionId::HISTORY, &history_of(&segment, until_seq));
+    Some(writer.finish(&key))
+}
+
+/// What one question needs of a sidecar, made of a file that is open.
+pub fn build_answer(file: &File, until_seq: u64) -> Option<AlignedVec<SECTION_ALIGN>> {
+    let (writer, key) = rows_of(file, until_seq, Purpose::Question)?;
+    Some(writer.finish(&key))
+}
+
+fn rows_of(file: &File, until_seq: u64, purpose: Purpose) -> Option<(Writer, SegmentKey)> {
     let mut made = Made::new(purpose);
-    let scan = walk(path, |seq, offset, record| {
+    let scan = walk_file(file, |seq, offset, record| {
         if seq < until_seq {
             made.record(offset, record);
         }
@@ -55,11 +68,7 @@ pub fn build(path: &Path, until_seq: u64, purpose: Purpose) -> Option<AlignedVec
     }
     writer.add(SectionId::BATCHES, &batches);
     made.write(&mut writer);
-    if purpose == Purpose::File {
-        let segment = Segment::open_alone(path, Trust::Checksum).ok()?;
-        writer.add(SectionId::HISTORY, &history_of(&segment, until_seq));
-    }
-    Some(writer.finish(&SegmentKey::of(&scan, until_seq)))
+    Some((writer, SegmentKey::of(&scan, until_seq)))
 }
 
 /// The sidecar of a segment that cannot be read: it has no rows.
@@ -89,7 +98,7 @@ impl Sidecar {
 /// and renamed, so that a reader meets a whole one or none. Not synced: what a power cut takes is
 /// made again. `None`: the file is no segment.
 pub fn write(segment: &Path, until_seq: u64) -> Result<Option<PathBuf>, LogError> {
-    let Some(bytes) = build(segment, until_seq, Purpose::File) else { return Ok(None) };
+    let Some(bytes) = build(segment, until_seq) else { return Ok(None) };
     let path = segment.with_extension("idx");
     let draft = segment.with_extension("idx.tmp");
     let opened =

@@ -25,7 +25,7 @@ mod times;
 #[cfg(test)]
 mod tests;
 
-pub use build::{ArchivedBatches, Batches, Purpose, build, build_empty, write};
+pub use build::{ArchivedBatches, Batches, build, build_answer, build_empty, write};
 pub use columns::{Codes, Column, TableKind, Wide};
 pub use grams::{GRAM_BLOCK_BYTES, Grams, Needle};
 pub use job::{SidecarJob, refresh};

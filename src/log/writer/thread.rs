@@ -121,7 +121,7 @@ impl Worker {
             open: None,
             kept_seq: recovered.base_seq,
             kept_end: 0,
-            prev_base_seq: recovered.newest_seq,
+            prev_base_seq: recovered.followed_seq,
             newest_seq: recovered.newest_seq,
             start: recovered.start,
             unsynced_bytes: 0,

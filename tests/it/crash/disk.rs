@@ -11,13 +11,13 @@ use serde_json::json;
 use std::time::{Duration, Instant};
 
 /// In memory, so that a full one is soon full; room for the segments of a few seconds.
-const DISK_MIB: u32 = 96;
+pub(super) const DISK_MIB: u32 = 96;
 /// The longest wait for trouble to show, and for it to pass.
 const PATIENCE: Duration = Duration::from_secs(15);
 
 /// What one message to the server came to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Answer {
+pub(super) enum Answer {
     Taken,
     Refused,
     Gone,
@@ -47,7 +47,7 @@ fn probe(server: &Server, n: u32) -> Answer {
 }
 
 /// Probes until the answer is not `now`; the last answer.
-fn await_change(server: &Server, n: &mut u32, now: Answer) -> Answer {
+pub(super) fn await_change(server: &Server, n: &mut u32, now: Answer) -> Answer {
     let begin = Instant::now();
     loop {
         *n += 1;

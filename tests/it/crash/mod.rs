@@ -21,6 +21,8 @@ mod flips;
 
 mod derived;
 
+mod erasures;
+
 use ledger::Figures;
 
 /// How many rounds of `what`: from `RINGPOST_CRASH`, a list like `power=20,kill=100`.

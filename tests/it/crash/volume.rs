@@ -147,9 +147,16 @@ impl Memory {
 
     /// Takes all the room that is left.
     pub fn fill(&self) {
+        self.fill_but(0);
+    }
+
+    /// Takes all the room that is left but so many bytes.
+    pub fn fill_but(&self, bytes: u64) {
         let mut file = File::create(self.mount.join("filler")).expect("writable");
         let zeros = vec![0; 64 << 10];
         while std::io::Write::write_all(&mut file, &zeros).is_ok() {}
+        let len = file.metadata().expect("it is there").len();
+        file.set_len(len.saturating_sub(bytes)).expect("it is ours");
     }
 
     /// Gives it back.

@@ -4,16 +4,19 @@
 use super::client::Client;
 use super::process::{Plan, Server};
 use super::webhook;
-use serde_json::json;
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// The program that erases.
 const SCAN: &str = env!("CARGO_BIN_EXE_ringpost-scan");
-const ZOE: &str = "Zoe-Zimmer";
+/// Who is erased.
+pub const ZOE: &str = "Zoe-Zimmer";
 /// What Zoe leaves: a name, texts, an edited text, a topic, a status, a device.
-const SECRETS: [&str; 6] =
+pub const SECRETS: [&str; 6] =
     [ZOE, "zulu text", "zulu edited", "zulu topic", "zulu status", "zulu device"];
 
 /// Files below `dir` that hold these bytes, whatever they are.
@@ -34,15 +37,16 @@ fn holding(dir: &Path, needle: &str) -> Vec<String> {
     found
 }
 
+/// None of it is in any file of the data directory.
 #[track_caller]
-fn assert_gone(server: &Server, secrets: &[&str]) {
+pub fn assert_gone(server: &Server, secrets: &[&str]) {
     for secret in secrets {
         assert_eq!(holding(server.data(), secret), Vec::<String>::new(), "{secret}");
     }
 }
 
 /// Ann and Zoe talk; Zoe does everything that leaves a trace.
-fn talk(server: &Server, round: u64) -> Client {
+pub fn talk(server: &Server, round: u64) -> Client {
     let hello = json!({
         "user": ZOE,
         "device": "zulu device",
@@ -60,7 +64,8 @@ fn talk(server: &Server, round: u64) -> Client {
     zoe
 }
 
-fn erase(server: &Server, args: &[&str]) -> Child {
+/// The tool at work on the data of a server.
+pub fn erase(server: &Server, args: &[&str]) -> Child {
     let mut command = Command::new(SCAN);
     command.arg("erase").args(args).args(["--yes", "--by", "the operator"]);
     command.args(["--format", "jsonl", "--data"]).arg(server.data());
@@ -68,21 +73,24 @@ fn erase(server: &Server, args: &[&str]) -> Child {
     command.spawn().expect("the scanner runs")
 }
 
+/// What the tool says at its end.
 #[track_caller]
-fn finished(child: Child) -> String {
+pub fn finished(child: Child) -> String {
     let output = child.wait_with_output().expect("our child");
     let words = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(0), "{words}");
     String::from_utf8(output.stdout).expect("UTF-8")
 }
 
-fn verify(server: &Server) {
+/// Nothing in the log is damaged.
+#[track_caller]
+pub fn verify(server: &Server) {
     let (code, rows) = server.scan(&["verify"]);
     assert_eq!(code, 0, "{rows}");
 }
 
 /// What the room shows to somebody who pages through all of it.
-fn history(server: &Server) -> Vec<(u64, String, String)> {
+pub fn history(server: &Server) -> Vec<(u64, String, String)> {
     let mut reader = Client::member(server, "reader", "hall");
     let page = reader.granted("history", "hall", json!({"limit": 300}));
     let msgs = page["msgs"].as_array().expect("a list").iter();
@@ -152,34 +160,6 @@ fn assert_forgotten_in(after: &[(u64, String, String)], before: &[(u64, String, 
         assert_eq!(o, was_o);
         let kept = (from, text) == (was_from, was_text);
         assert!(kept || (was_from == ZOE && text.is_empty()), "{o}: {from}: {text}");
-    }
-}
-
-#[test]
-fn a_server_killed_in_the_middle_finishes_at_its_next_start() {
-    for delay_ms in [0, 15, 40, 80, 150] {
-        let mut server = Plan::new().unlimited().start();
-        for round in 0..3 {
-            drop(talk(&server, round));
-            server.terminate();
-            server.restart();
-        }
-        let before = history(&server);
-        let mut tool = erase(&server, &["--user", ZOE]);
-        let begin = Instant::now();
-        let requests = server.data().join("erase");
-        while !requests.is_dir() && begin.elapsed() < Duration::from_secs(10) {
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        std::thread::sleep(Duration::from_millis(delay_ms));
-        server.kill9();
-        server.restart();
-        // The tool still watches: the next server does what the first one was asked for.
-        let status = tool.wait().expect("our child");
-        assert_eq!(status.code(), Some(0), "killed after {delay_ms} ms");
-        assert_gone(&server, &SECRETS);
-        assert_forgotten(&server, &before);
-        verify(&server);
     }
 }
 
@@ -275,4 +255,150 @@ fn a_room_keeps_positions_and_members_when_its_first_files_are_gone() {
     let oldest = page["msgs"][0]["o"].as_u64().expect("a number");
     assert!(oldest > 1, "what was in the files is gone: {page}");
     verify(&server);
+    reports_agree_with_what_is_left(&server, &page);
+}
+
+/// The reports count what history still has, and the summary begins where it begins.
+fn reports_agree_with_what_is_left(server: &Server, page: &Value) {
+    let msgs = page["msgs"].as_array().expect("a list");
+    let is_message = |msg: &&Value| msg["t"] == "msg";
+    let rows = |args: &[&str]| {
+        let (code, rows) = server.scan(&[args, &["--format", "jsonl"]].concat());
+        assert_eq!(code, 0, "{args:?}");
+        let rows = rows.lines().map(|row| serde_json::from_str::<Value>(row).expect("JSON"));
+        rows.collect::<Vec<_>>()
+    };
+    let said_count = msgs.iter().filter(is_message).count();
+    assert_eq!(rows(&["export", "--kind", "message"]).len(), said_count);
+    assert_eq!(rows(&["grep", "-c", "words"])[0]["messages"], said_count);
+    let top = rows(&["top", "users"]);
+    assert_eq!((&top[0]["name"], &top[0]["messages"]), (&json!("ann"), &json!(said_count)));
+    let all = rows(&["export"]);
+    let summary = rows(&["summary"]);
+    let of =
+        |measure: &str| &summary.iter().find(|row| row["measure"] == measure).unwrap()["value"];
+    let oldest = all.iter().filter_map(|row| row["ts"].as_str()).min();
+    assert_eq!(of("first").as_str(), oldest, "the oldest record that is left");
+    assert_eq!(of("records"), all.len());
+}
+
+/// A `tail -f` of Ann's messages; gives their texts when it is killed.
+fn follow(server: &Server) -> (Child, std::thread::JoinHandle<Vec<String>>) {
+    let mut command = Command::new(SCAN);
+    let which = ["--user", "ann", "--kind", "message", "-n", "1000", "--format", "jsonl"];
+    command.args(["tail", "-f"]).args(which).arg("--data").arg(server.data());
+    let mut child = command.stdout(Stdio::piped()).spawn().expect("the scanner runs");
+    let out = BufReader::new(child.stdout.take().expect("piped"));
+    let rows = std::thread::spawn(move || {
+        let rows = out.lines().map_while(Result::ok);
+        rows.filter_map(|row| {
+            let row = serde_json::from_str::<Value>(&row).ok()?;
+            Some(row["text"].as_str()?.to_owned())
+        })
+        .collect()
+    });
+    (child, rows)
+}
+
+#[test]
+fn readers_go_through_erasures_without_a_wrong_answer() {
+    const ROUNDS: u64 = 4;
+    const EACH: u64 = 40;
+    let mut server = Plan::new().unlimited().start();
+    for round in 0..ROUNDS {
+        let mut ann = Client::member(&server, "ann", "hall");
+        let mut other = Client::member(&server, &format!("user{round}"), "hall");
+        for n in 0..EACH {
+            ann.send("hall", &format!("{round}.{n}"), &format!("ann stays {round}.{n}"));
+            other.send("hall", &format!("{n}"), "others go");
+        }
+        drop((ann, other));
+        assert_eq!(server.terminate(), 0);
+        server.restart();
+    }
+    let said = ROUNDS * EACH;
+    let (mut tail, followed) = follow(&server);
+    let is_over = AtomicBool::new(false);
+    let looks = std::thread::scope(|scope| {
+        let look = || {
+            let mut looks = 0;
+            while !is_over.load(Ordering::Relaxed) {
+                let (code, count) = server.scan(&["grep", "-c", "ann stays", "--format", "jsonl"]);
+                assert_eq!((code, count.trim()), (0, &*format!("{{\"messages\":{said}}}")));
+                let (_, rows) = server.scan(&["export", "--user", "ann", "--kind", "message"]);
+                let count = rows.lines().filter(|row| row.contains("ann stays")).count();
+                assert_eq!(count as u64, said, "{rows}");
+                let (_, rows) = server.scan(&["grep", "ann stays", "--format", "jsonl"]);
+                assert_eq!(rows.lines().count() as u64, said, "{rows}");
+                looks += 1;
+            }
+            looks
+        };
+        let looking = scope.spawn(look);
+        let mut ann = Client::member(&server, "ann", "hall");
+        for round in 0..ROUNDS {
+            let tool = erase(&server, &["--user", &format!("user{round}")]);
+            ann.send("hall", &format!("e{round}"), &format!("ann goes on {round}"));
+            finished(tool);
+            let page = ann.granted("history", "hall", json!({"limit": 300, "before": 150}));
+            let texts = page["msgs"].as_array().expect("a list").iter();
+            let count = texts.filter(|msg| msg["d"]["from"] == "ann").count();
+            assert!(count > 60, "{page}");
+        }
+        is_over.store(true, Ordering::Relaxed);
+        looking.join().expect("the reports were right")
+    });
+    assert!(looks > 0);
+    std::thread::sleep(Duration::from_millis(300));
+    tail.kill().expect("our child");
+    tail.wait().expect("our child");
+    let texts = followed.join().expect("lines");
+    let before = (0..said).map(|n| format!("ann stays {}.{}", n / EACH, n % EACH));
+    let behind = (0..ROUNDS).map(|round| format!("ann goes on {round}"));
+    assert_eq!(texts, before.chain(behind).collect::<Vec<_>>());
+    verify(&server);
+}
+
+#[test]
+fn what_the_tool_says_of_demands_that_change_nothing() {
+    let mut server = Plan::new().unlimited().start();
+    let mut ann = Client::member(&server, "ann", "hall");
+    let o = ann.send("hall", "1", "hello");
+    ann.send("hall", "2", "hello again");
+    drop(ann);
+    assert_eq!(server.terminate(), 0);
+    let before = bytes_of(server.data());
+    for args in [&["--user", "ann", "--dry-run"][..], &["--room", "hall"], &["--user", "nobody"]] {
+        let (code, _) = server.scan(&[&["erase"], args].concat());
+        assert_eq!(code, i32::from(args[1] == "nobody"), "{args:?}");
+        assert_eq!(bytes_of(server.data()), before, "{args:?} changes nothing");
+    }
+    let message = format!("hall/{o}");
+    finished(erase(&server, &["--message", &message, "--reason", "by law"]));
+    for subject in [&*message, "hall"] {
+        let (code, rows) = server.scan(&["audit", subject, "--format", "jsonl"]);
+        assert_eq!(code, 0);
+        let says_why = rows.lines().filter(|row| row.contains("by law")).count();
+        assert_eq!(says_why, usize::from(subject == message), "{rows}");
+        assert!(rows.lines().any(|row| row.contains("\"message\"")), "{rows}");
+    }
+    finished(erase(&server, &["--room", "hall", "--reason", "closed"]));
+    let (code, rows) = server.scan(&["audit", "hall", "--format", "jsonl"]);
+    assert!(code == 0 && rows.contains("closed"), "{rows}");
+}
+
+/// Every file below `dir` with its bytes.
+fn bytes_of(dir: &Path) -> Vec<(std::path::PathBuf, Vec<u8>)> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(dir).expect("a directory") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            found.extend(bytes_of(&path));
+        } else {
+            let bytes = std::fs::read(&path).expect("readable");
+            found.push((path, bytes));
+        }
+    }
+    found.sort();
+    found
 }

@@ -9,7 +9,7 @@ mod raw;
 
 mod endings;
 
-mod erasure;
+pub mod erasure;
 
 mod history;
 

@@ -4,6 +4,7 @@ mod faults;
 
 use super::*;
 use crate::base::ids::LogPosition;
+use crate::log::format::SegmentHeader;
 use crate::log::producer::RingFull;
 use crate::log::reader::{Cursor, Log, Trust};
 use crate::log::record::{
@@ -319,4 +320,45 @@ fn a_full_disk_refuses_until_there_is_room_again() {
     writer.stop().unwrap();
     let log = Log::open(&crate::log::directory::log_dir(root), Trust::Validate).unwrap();
     assert_eq!(texts(&log).len() as u64, pushed);
+}
+
+/// A server that is killed before it wrote anything leaves a file that nobody follows.
+#[test]
+fn a_segment_that_stayed_empty_is_no_hole() {
+    let scratch = Scratch::new("vacant");
+    let log_dir = crate::log::directory::log_dir(scratch.path());
+    let say = |o: u64| {
+        let (writer, mut producers) = start(&scratch, options(1, AckPolicy::Os));
+        let ann = producers[0].intern(NameKind::User, "ann").unwrap();
+        producers[0].append(ann, NameId::NONE, &message(o, "said")).unwrap();
+        writer.stop().unwrap();
+    };
+    say(1);
+    for _ in 0..2 {
+        // What a start and a kill leave: a segment with a header, and nothing behind it.
+        let before = open(&scratch);
+        let dir = DataDir::lock(scratch.path()).unwrap();
+        let recovered = Recovered::read(&dir).unwrap();
+        let newest = before.segments().last().unwrap();
+        let header = SegmentHeader {
+            base_seq: recovered.base_seq,
+            prev_base_seq: recovered.followed_seq,
+            salt: 99,
+            ..newest.scan().header
+        };
+        let mut bytes = header.encode().to_vec();
+        bytes.resize(header.segment_bytes as usize, 0);
+        std::fs::write(log_dir.join(SegmentHeader::file_name(header.base_seq)), bytes).unwrap();
+    }
+    say(2);
+    let log = open(&scratch);
+    assert!(log.problems().is_empty(), "{:?}", log.problems());
+    assert_eq!((log.segments().len(), texts(&log).len()), (4, 2));
+    assert_eq!(log.segments()[3].scan().header.prev_base_seq, Some(0));
+    // And a file whose only record is gone is one.
+    let path = log_dir.join(SegmentHeader::file_name(0));
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[4_096..].fill(0);
+    std::fs::write(&path, bytes).unwrap();
+    assert_eq!(open(&scratch).problems().len(), 1);
 }
