@@ -19,7 +19,7 @@ use crossbeam_channel::{RecvTimeoutError, SendTimeoutError, bounded};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 const DAY_US: i64 = 86_400_000_000;
 /// Between two looks at whether the server stops.
@@ -29,7 +29,7 @@ const LOOKS_MAX: u32 = 400;
 /// Nothing is erased then: what waits in memory may name the subject.
 const LOG_IS_FULL: &str = "the log takes nothing, and what waits for it may name the subject";
 /// The clock of a file system is never as coarse as this.
-const COARSE: Duration = Duration::from_secs(3);
+const COARSE_US: i64 = 3_000_000;
 /// How long the log thread may take to close a segment.
 const ROTATE_MAX: Duration = Duration::from_secs(30);
 
@@ -44,7 +44,7 @@ pub struct Keeper {
     /// Texts of today's age were forgotten by the shards.
     is_day_done: bool,
     /// When the demands last changed, if none of them is open.
-    settled_at: Option<SystemTime>,
+    settled_us: Option<i64>,
     /// What was said last of a demand that cannot be met yet: it is said once.
     told: String,
 }
@@ -61,16 +61,16 @@ impl Keeper {
             producer,
             policy,
             is_day_done: false,
-            settled_at: None,
+            settled_us: None,
             told: String::new(),
         }
     }
 
     fn erase_all(&mut self, seal: &SealContext) -> Result<(), LogError> {
-        let Some(changed_at) = request::changed_at(&self.root)? else {
+        let Some(changed_us) = request::changed_us(&self.root)? else {
             return Ok(());
         };
-        if self.settled_at == Some(changed_at) {
+        if self.settled_us == Some(changed_us) {
             return Ok(());
         }
         let Demands { requests, unreadable } = request::unsettled(&self.root)?;
@@ -78,8 +78,8 @@ impl Keeper {
             self.tell_once(seal, format!("{}: no demand for an erasure", path.display()));
         }
         // The file system's clock is coarse: a change of this moment may be followed by another.
-        let is_past = changed_at.elapsed().is_ok_and(|age| age > COARSE);
-        self.settled_at = (requests.is_empty() && is_past).then_some(changed_at);
+        let is_past = wall_us().saturating_sub(changed_us) > COARSE_US;
+        self.settled_us = (requests.is_empty() && is_past).then_some(changed_us);
         for mut request in requests {
             let root = self.root.clone();
             let ended = carry_out(&root, &mut request, &mut Server { keeper: self, seal });
@@ -259,7 +259,7 @@ impl Job for Keeper {
     }
 
     fn tick(&mut self, seal: &SealContext) -> Result<(), LogError> {
-        request::remove_drafts(&self.root);
+        request::remove_drafts(&self.root, wall_us());
         self.sweep(seal)
     }
 }

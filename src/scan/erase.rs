@@ -202,7 +202,7 @@ fn erase(
             };
             let mut host = Offline::new(dir, surroundings.now_us, &mut pass);
             let request = carry_out_all(order, &mut host)?;
-            request::remove_drafts(order.root);
+            request::remove_drafts(order.root, surroundings.now_us);
             Ok(request)
         }
         Err(LogError::Locked(_)) => {

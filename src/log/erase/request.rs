@@ -13,14 +13,13 @@ use super::target::Target;
 use crate::base::limits::ERASED_NAME_PREFIX;
 use crate::log::directory::{LogError, sync_dir};
 use serde::{Deserialize, Serialize};
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{DirBuilder, File, Metadata, OpenOptions};
 use std::io::{ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
 
 /// A demand is written in less: what is older and not whole was given up.
-const DRAFT_AGE: Duration = Duration::from_secs(60);
+const DRAFT_AGE_US: i64 = 60_000_000;
 
 /// How far an erasure is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -151,11 +150,12 @@ pub fn dir(root: &Path) -> PathBuf {
     root.join("erase")
 }
 
-/// When the demands last changed; `None` when there never was one.
-pub fn changed_at(root: &Path) -> Result<Option<SystemTime>, LogError> {
+/// When the demands last changed, microseconds since 1970 by the clock of the file system; `None`
+/// when there never was one.
+pub fn changed_us(root: &Path) -> Result<Option<i64>, LogError> {
     let dir = dir(root);
-    match std::fs::metadata(&dir).and_then(|data| data.modified()) {
-        Ok(at) => Ok(Some(at)),
+    match std::fs::metadata(&dir) {
+        Ok(data) => Ok(Some(modified_us(&data))),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(LogError::io("look into", &dir)(error)),
     }
@@ -185,11 +185,16 @@ pub fn unsettled(root: &Path) -> Result<Demands, LogError> {
     Ok(demands)
 }
 
-/// Removes what a tool left that died before its demand was whole: it names a subject.
-pub fn remove_drafts(root: &Path) {
+fn modified_us(data: &Metadata) -> i64 {
+    data.mtime().saturating_mul(1_000_000).saturating_add(data.mtime_nsec() / 1_000)
+}
+
+/// Removes what a tool left that died before its demand was whole: it names a subject. `now_us` is
+/// the wall clock.
+pub fn remove_drafts(root: &Path, now_us: i64) {
     let is_old = |path: &PathBuf| {
-        let changed_at = std::fs::metadata(path).and_then(|data| data.modified());
-        changed_at.is_ok_and(|at| at.elapsed().is_ok_and(|age| age > DRAFT_AGE))
+        let age_us = std::fs::metadata(path).map(|data| now_us.saturating_sub(modified_us(&data)));
+        age_us.is_ok_and(|age_us| age_us > DRAFT_AGE_US)
     };
     for path in files(root, "tmp").unwrap_or_default().iter().filter(|path| is_old(path)) {
         // What cannot be removed now is met again.

@@ -97,8 +97,8 @@ pub fn sweep(log_dir: &Path, keep: Keep, now_us: i64) -> Result<Swept, LogError>
     Ok(swept)
 }
 
-/// Every segment but the newest, oldest first. A damaged header must not keep all that is older: the
-/// first segment behind that can be read says when it ended at the latest.
+/// Every segment but the newest, oldest first. A damaged header must not keep all that is older:
+/// the first segment behind that can be read says when it ended at the latest.
 fn candidates(log_dir: &Path) -> Result<Vec<Candidate>, LogError> {
     let segments = list_segments(log_dir)?;
     let mut found = Vec::new();

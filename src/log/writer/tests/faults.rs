@@ -246,8 +246,8 @@ fn under_os_a_failed_write_loses_nothing_while_the_machine_runs() {
             let stopped = writer.stop();
             let (read, problem_count) = recover_what_is_left(&scratch);
             let lost_count = MESSAGES - read.len() as u64;
-            // Only a failed sync takes anything, and then the log says so; a later start says what is
-            // missing before records that are there.
+            // Only a failed sync takes anything, and then the log says so; a later start says what
+            // is missing before records that are there.
             if handle.counts().doubt_count == 0 {
                 assert_eq!((lost_count, problem_count), (0, 0), "{plan:?} {stopped:?}");
             } else {
