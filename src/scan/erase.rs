@@ -268,7 +268,7 @@ fn wait_for_server(
 fn progress(words: &mut dyn Write, request: &Request, terminal: bool) -> io::Result<()> {
     let (done, all) = request.progress;
     if terminal && all > 0 {
-        write!(words, "\rfiles: {done} of {all}, rewritten: {}  ", request.segment_count)?;
+        write!(words, "\rfiles: {done} of {all}, to rewrite: {}  ", request.segment_count)?;
         if request.stage == Stage::Rewritten {
             writeln!(words)?;
         }

@@ -134,10 +134,15 @@ pub struct Finder<'a> {
 impl<'a> Finder<'a> {
     /// Has found nothing.
     pub fn new(target: &'a Target) -> Self {
+        Self::beyond(target, &Finds::default())
+    }
+
+    /// Has found this, in files that may not say it any more.
+    pub fn beyond(target: &'a Target, finds: &Finds) -> Self {
         Self {
             target,
-            raw_ids: Set::default(),
-            externals: Set::default(),
+            raw_ids: finds.raw_ids.iter().copied().collect(),
+            externals: finds.externals.iter().cloned().collect(),
             bodies: Map::default(),
             bodies_bytes: 0,
         }

@@ -61,10 +61,13 @@ pub struct Request {
     /// Files looked at since the last start, and all of them.
     #[serde(default)]
     pub progress: (u64, u64),
-    /// Records that lost content.
+    /// Segments that begin before are in the counts.
+    #[serde(default)]
+    pub counted_seq: u64,
+    /// Records that lose content.
     #[serde(default)]
     pub record_count: u64,
-    /// Segments that were rewritten.
+    /// Segments that are rewritten.
     #[serde(default)]
     pub segment_count: u32,
     /// Records that damage had taken and force gave up.
@@ -91,6 +94,7 @@ impl Request {
             requested_us,
             finds: Finds::default(),
             progress: (0, 0),
+            counted_seq: 0,
             record_count: 0,
             segment_count: 0,
             lost_count: 0,

@@ -4,7 +4,7 @@
 //! | step | on disk afterwards | a crash behind it |
 //! | --- | --- | --- |
 //! | demand | the request | the next start begins |
-//! | plan | the request knows what belongs to the subject | goes on with that |
+//! | plan | the request knows what belongs to the subject, and how much | adds what came since |
 //! | write | `<file>.tmp`, not yet synced | it is written again |
 //! | sync | the same, synced | it is written again |
 //! | swap | the new file has the name, perhaps not durably | it is looked at again: nothing to do |
@@ -19,6 +19,7 @@ use super::request::{Request, Stage};
 use super::target::Target;
 use crate::base::hash::Set;
 use crate::log::directory::{LogError, log_dir, sync_dir};
+use crate::log::format::SegmentHeader;
 use crate::log::reader::{ProblemKind, Segment};
 use crate::log::record::{EraseV1, Kind, RecordView};
 use crate::log::recovery::Ending;
@@ -147,14 +148,13 @@ fn go_through(root: &Path, request: &mut Request, host: &mut dyn Host) -> Result
         let before = host.forget(&request.target, &request.pseudonym())?;
         request.problem.clear();
         let files = files(&log_dir, before)?;
-        if request.stage == Stage::Requested {
-            let demand = &*request;
-            let mut pause = || host.pass(Step::Looked, demand);
-            request.finds = survey_all(&files, demand, &mut pause)?.0;
-            request.stage = Stage::Planned;
-            request.save(root)?;
-            host.pass(Step::Planned, request)?;
-        }
+        // After a crash too: files may have come since, and those that are done say nothing new.
+        let demand = &*request;
+        let mut pause = || host.pass(Step::Looked, demand);
+        let (finds, surveys) = survey_all(&files, demand, &mut pause)?;
+        plan_for(request, finds, &surveys);
+        request.save(root)?;
+        host.pass(Step::Planned, request)?;
         rewrite_all(root, &files, request, host)?;
         remove_leftovers(&log_dir)?;
         request.stage = Stage::Rewritten;
@@ -176,6 +176,21 @@ fn go_through(root: &Path, request: &mut Request, host: &mut dyn Host) -> Result
     Ok(())
 }
 
+/// What will change is counted before anything does: a file that is swapped no longer says it.
+fn plan_for(request: &mut Request, finds: plan::Finds, surveys: &[Survey]) {
+    let base_seq =
+        |survey: &Survey| SegmentHeader::parse_file_name(survey.path.file_name()?.to_str()?);
+    let from_seq = request.counted_seq;
+    let segments = surveys.iter().filter_map(|survey| Some((base_seq(survey)?, survey)));
+    for (base_seq, survey) in segments.filter(|(base_seq, _)| *base_seq >= from_seq) {
+        request.record_count += survey.change_count;
+        request.segment_count += u32::from(survey.is_touched());
+        request.counted_seq = base_seq + 1;
+    }
+    request.finds = finds;
+    request.stage = Stage::Planned;
+}
+
 /// The last version of a request: it names nobody.
 fn settle(root: &Path, request: &mut Request) -> Result<(), EraseError> {
     request.by = request.demander();
@@ -192,7 +207,7 @@ pub fn survey_all(
     request: &Request,
     pause: &mut dyn FnMut() -> Result<(), EraseError>,
 ) -> Result<(plan::Finds, Vec<Survey>), EraseError> {
-    let mut finder = Finder::new(&request.target);
+    let mut finder = Finder::beyond(&request.target, &request.finds);
     for path in files {
         if let Some(segment) = open(path, request)? {
             refuse_damage(&segment, request)?;
@@ -311,9 +326,7 @@ fn rewrite_all(
         };
         swap(&log_dir, path, &rewritten, &mut |step| host.pass(step, request))?;
         if !is_snapshot(path) {
-            request.record_count += rewritten.changed_count;
             request.lost_count += rewritten.lost_count;
-            request.segment_count += 1;
         }
         request.save(root)?;
     }

@@ -248,7 +248,8 @@ fn check_outcome(scratch: &Scratch, before: &[Stood], cut: usize) {
     let tail: Vec<_> = after[before.len()..].iter().map(|stood| stood.tag).collect();
     assert_eq!(tail, [Kind::Erasure.tag(), Kind::Stop.tag()], "cut {cut}");
     let request = Request::load(&request(zoe()).path(scratch.path())).unwrap();
-    assert_eq!((request.stage, request.segment_count), (Stage::Done, request.segment_count));
+    let counts = (request.stage, request.segment_count, request.record_count);
+    assert_eq!(counts, (Stage::Done, 2, 20), "cut {cut}: told whatever came between");
     assert_eq!(request.target, Target::User { user: "erased-0000000000000abc".into() });
     let log = Log::open(&log_dir(scratch.path()), Trust::Validate).unwrap();
     let count = |user: &str| log.entries().filter(|entry| entry.user() == user).count();
