@@ -10,9 +10,10 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::hash::BuildHasher;
 
-/// Messages that are followed at a time, 48 MiB. Beyond this, those without news for
-/// [`FOLLOWED_US`] are counted as they are.
-const FOLLOWED_MAX: usize = 1 << 20;
+/// Messages that are followed at a time, 42 MiB: as many as a table of 2^20 places takes. Beyond
+/// this, those without news for [`FOLLOWED_US`], and at least the half that had none for longest,
+/// are counted as they are.
+const FOLLOWED_MAX: usize = 900_000;
 /// Meta keeps a message for 30 days.
 const FOLLOWED_US: i64 = 30 * 86_400_000_000;
 /// Different categories that are told apart.
@@ -216,7 +217,11 @@ impl Fates {
 
     fn fate(&mut self, ts_us: i64, print: Print) -> &mut Fate {
         if self.open.len() >= FOLLOWED_MAX {
-            self.settle(ts_us.saturating_sub(FOLLOWED_US));
+            // At least half, since looking for them takes as long as half a million messages.
+            let mut news_us: Vec<i64> = self.open.values().map(|fate| fate.last_us).collect();
+            let middle = news_us.len() / 2;
+            let middle_us = *news_us.select_nth_unstable(middle).1;
+            self.settle(ts_us.saturating_sub(FOLLOWED_US).max(middle_us.saturating_add(1)));
         }
         let fresh = Fate {
             begun_us: ts_us,
@@ -232,14 +237,15 @@ impl Fates {
 
     /// Counts the messages without news since `before_us`.
     fn settle(&mut self, before_us: i64) {
-        let open = std::mem::take(&mut self.open);
-        for (print, fate) in open {
-            if fate.last_us >= before_us && before_us != i64::MAX {
-                self.open.insert(print, fate);
-            } else if fate.told {
-                self.count(&fate);
+        let mut open = std::mem::take(&mut self.open);
+        open.retain(|_, fate| {
+            let stays = fate.last_us >= before_us && before_us != i64::MAX;
+            if !stays && fate.told {
+                self.count(fate);
             }
-        }
+            stays
+        });
+        self.open = open;
     }
 
     fn count(&mut self, fate: &Fate) {
@@ -271,6 +277,20 @@ impl Fates {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn more_than_can_be_followed_are_counted_once() {
+        let mut fates = Fates::new(Zone::UTC);
+        let count = FOLLOWED_MAX as u64 + FOLLOWED_MAX as u64 / 4;
+        for n in 0..count {
+            let (ts_us, print, delivery) = (n as i64, Print(n), Some(Delivery::Sent));
+            fates.status(StatusSeen { ts_us, print, delivery, error: 0, priced: None });
+            assert!(fates.open.len() <= FOLLOWED_MAX);
+        }
+        assert!(fates.all.messages > 0, "some were let go of on the way");
+        fates.finish();
+        assert_eq!((fates.all.messages, fates.all.of(Step::Sent)), (count, count));
+    }
 
     #[test]
     fn the_furthest_step_counts_once() {
