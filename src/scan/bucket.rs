@@ -10,7 +10,7 @@ pub(super) const HOUR_US: i64 = 60 * MINUTE_US;
 /// Microseconds of a day.
 pub(super) const DAY_US: i64 = 24 * HOUR_US;
 /// 1970-01-01 was a Thursday; weeks begin on Monday (ISO 8601).
-const MONDAY_SHIFT_DAYS: i64 = 3;
+pub(super) const MONDAY_SHIFT_DAYS: i64 = 3;
 
 /// A length of time; pieces of it are numbered without holes, and 0 holds 1970-01-01T00:00.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

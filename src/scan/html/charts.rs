@@ -8,6 +8,8 @@ use std::fmt::Write;
 /// Units of a chart's own coordinates: x from 0 to [`WIDTH`], y from 0 (top) to [`HEIGHT`].
 const WIDTH: f64 = 1_000.0;
 const HEIGHT: f64 = 100.0;
+/// Bars that have room for gaps between them, on a telephone too.
+const GAPPED_BARS_MAX: usize = 100;
 /// How numbers of an axis are said.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Unit {
@@ -88,6 +90,8 @@ pub(super) fn bars(frame: &Frame<'_>, series: &[Series<'_>]) -> String {
     let sums = (0..count).map(|index| series.iter().map(|one| value(one, index)).sum());
     let top = frame.unit.round(sums.max().unwrap_or(0));
     let slot = WIDTH / count.max(1) as f64;
+    // Gaps of less than a pixel would make a pattern that is not in the numbers.
+    let gap = if count > GAPPED_BARS_MAX { 0.0 } else { 0.12 };
     let mut shapes = String::new();
     for index in 0..count {
         let mut base = HEIGHT;
@@ -110,7 +114,7 @@ pub(super) fn bars(frame: &Frame<'_>, series: &[Series<'_>]) -> String {
         for one in series {
             let height = value(one, index) as f64 / top as f64 * HEIGHT;
             base -= height;
-            let (x, width) = (left + slot * 0.12, slot * 0.76);
+            let (x, width) = (left + slot * gap, slot * (1.0 - 2.0 * gap));
             let _ = write!(
                 shapes,
                 "<rect fill=\"var(--{})\" x=\"{x:.2}\" y=\"{base:.2}\" width=\"{width:.2}\" \
@@ -210,7 +214,10 @@ fn plot(frame: &Frame<'_>, top: u64, shapes: &str, slots: bool) -> String {
 /// A line without axes, for a headline.
 pub(super) fn spark_line(values: &[u64]) -> String {
     let top = values.iter().copied().max().unwrap_or(0).max(1);
-    let last = values.len().saturating_sub(1).max(1) as f64;
+    if values.len() < 2 {
+        return String::new();
+    }
+    let last = (values.len() - 1) as f64;
     let mut path = String::new();
     for (index, value) in values.iter().enumerate() {
         let verb = if index == 0 { 'M' } else { 'L' };

@@ -22,6 +22,8 @@ use std::collections::BTreeMap;
 const TOP_COUNT: usize = 10;
 /// Up to this many days latencies are shown by the hour.
 const HOURLY_DAYS_MAX: i32 = 7;
+/// And up to this many by the day, then by the week.
+const DAILY_DAYS_MAX: i32 = 120;
 
 /// Everything that the page says.
 pub(super) struct Numbers {
@@ -39,6 +41,10 @@ pub(super) struct Numbers {
     pub(super) engaged: Vec<Engaged>,
     /// By day of the window.
     pub(super) newness: Vec<Newness>,
+    /// By week of the window.
+    pub(super) newness_weeks: Vec<Newness>,
+    /// Whether nobody wrote before the window, as far as the log reaches back.
+    pub(super) begins_here: bool,
     /// By week, those of the window.
     pub(super) cohorts: Vec<Cohort>,
     pub(super) last_week: i32,
@@ -54,8 +60,8 @@ pub(super) struct Numbers {
     /// Most urgent first, with the names of room and last speaker.
     pub(super) talks: Vec<(State, Talk, String, String)>,
     pub(super) fates: Fates,
-    /// Whether latencies stand by the hour.
-    pub(super) hourly: bool,
+    /// What a point of a latency stands for.
+    pub(super) latency_bucket: Bucket,
     /// By metric: number of the piece of time, p50 and p99 in microseconds.
     pub(super) latencies: BTreeMap<String, Vec<(i64, u64, u64)>>,
 }
@@ -120,11 +126,14 @@ pub(super) fn gather(job: &Job<'_>, day_count: i32) -> Option<Numbers> {
     };
     let fates_now = fates(job, &within(window));
     let fates_before = fates(job, &within(prior)).all;
-    let hourly = window.day_count() <= HOURLY_DAYS_MAX;
+    let bucket = match window.day_count() {
+        days if days <= HOURLY_DAYS_MAX => Bucket::Hour,
+        days if days <= DAILY_DAYS_MAX => Bucket::Day,
+        _ => Bucket::Week,
+    };
     let mut numbers = pass.finish(job, rules, fates_now, fates_before);
-    numbers.hourly = hourly;
+    numbers.latency_bucket = bucket;
     numbers.commands = commands(job, &within(window));
-    let bucket = if hourly { Bucket::Hour } else { Bucket::Day };
     for ((number, name), values) in latencies(job, &within(window), bucket) {
         let buckets = values.buckets();
         let point = (number, buckets.percentile(0.5), buckets.percentile(0.99));
@@ -225,7 +234,13 @@ impl Pass {
             volume: self.volume,
             heat: self.heat,
             engaged: self.days.engaged(window.first_day..=window.last_day),
-            newness: filled(&newness, window),
+            newness: filled(&newness, window.first_day, window.last_day),
+            newness_weeks: filled(
+                &self.weeks.newness(),
+                first_week,
+                Period::Week.of_day(window.last_day),
+            ),
+            begins_here: first_day >= window.first_day,
             cohorts: weeks.into_iter().filter(|cohort| cohort.period >= first_week).collect(),
             last_week: self.weeks.last_period().unwrap_or(first_week),
             users: top(&self.users, user),
@@ -238,7 +253,7 @@ impl Pass {
                 .collect(),
             talks: talks.collect(),
             fates,
-            hourly: false,
+            latency_bucket: Bucket::Day,
             latencies: BTreeMap::new(),
         }
     }
@@ -259,15 +274,14 @@ fn new_users(newness: &[Newness], window: Window) -> u64 {
     inside.map(|one| one.new_count).sum()
 }
 
-/// Every day of the window, those without anybody too.
-fn filled(newness: &[Newness], window: Window) -> Vec<Newness> {
-    let mut days: Vec<_> = (window.first_day..=window.last_day)
-        .map(|period| Newness { period, ..Newness::default() })
-        .collect();
-    for one in newness.iter().filter(|one| window.holds(one.period)) {
-        days[(one.period - window.first_day) as usize] = *one;
+/// Every day or week from `first` to `last`, those without anybody too.
+fn filled(newness: &[Newness], first: i32, last: i32) -> Vec<Newness> {
+    let mut all: Vec<_> =
+        (first..=last).map(|period| Newness { period, ..Newness::default() }).collect();
+    for one in newness.iter().filter(|one| (first..=last).contains(&one.period)) {
+        all[(one.period - first) as usize] = *one;
     }
-    days
+    all
 }
 
 fn bump(counts: &mut Vec<u64>, code: u32) {

@@ -4,6 +4,7 @@
 //! by mail. Everything a stranger wrote is escaped for HTML.
 
 mod charts;
+mod days;
 mod gather;
 mod page;
 mod sections;
@@ -59,20 +60,22 @@ fn run(job: &mut Job<'_>) -> Result<Found, ScanError> {
     }
     let title = job.matches.get_one::<String>("title").expect("has a default");
     let days = *job.matches.get_one::<u16>("days").expect("has a default");
-    let Some(numbers) = gather::gather(job, i32::from(days)) else {
-        return Ok(Found::Nothing);
+    let numbers = gather::gather(job, i32::from(days));
+    // A page all the same: where one is made each night, yesterday's must not pass for today's.
+    let (page, found) = match numbers {
+        Some(numbers) => (page::page(&numbers, title, job), Found::Something),
+        None => (page::empty(title, job), Found::Nothing),
     };
-    let page = page::page(&numbers, title, job);
     let path = job.matches.get_one::<PathBuf>("html").expect("is required");
     if path.as_os_str() == "-" {
         job.out.write_all(page.as_bytes())?;
-        return Ok(Found::Something);
+        return Ok(found);
     }
     write(path, &page).map_err(|error| {
         ScanError::Argument(format!("cannot write {}: {error}", path.display()))
     })?;
     writeln!(job.words, "wrote {} ({} KiB)", path.display(), page.len().div_ceil(1_024))?;
-    Ok(Found::Something)
+    Ok(found)
 }
 
 /// Beside its place first, so that whoever looks sees the old page or the new one.

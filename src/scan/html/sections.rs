@@ -1,6 +1,7 @@
 //! The sections of the page, each a card. What has no data has no card.
 
-use super::charts::{Frame, Series, Unit, bars, heat_map, legend, lines, table_bar};
+use super::charts::{Frame, Series, Unit, bars, legend, lines, table_bar};
+use super::days::{LABELS_MAX, axis_day, engagement, heat, monday, newcomers, short_day, volume};
 use super::gather::Numbers;
 use crate::metrics::Metric;
 use crate::scan::activity::Cohort;
@@ -10,20 +11,13 @@ use crate::scan::escape::html;
 use crate::scan::fates::{Fates, Step};
 use crate::scan::meta_errors::meaning;
 use crate::scan::period::Period;
-use crate::scan::{spark, time};
+use crate::scan::spark;
 use std::fmt::Write;
 
-const WEEKDAYS: [&str; 7] =
-    ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
-const MONTHS: [&str; 12] =
-    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-
-/// Bars of a chart over days at most; more days are taken together by weeks.
-const BARS_MAX: usize = 120;
-/// Labels below a chart.
-const LABELS_MAX: usize = 8;
 /// Cohorts, and weeks behind them, that the triangle has room for.
 const COHORTS_MAX: usize = 8;
+/// Labels below a small chart.
+const SMALL_LABELS_MAX: usize = 3;
 /// Rows of a list of names or reasons.
 const ROWS_MAX: usize = 10;
 
@@ -53,120 +47,11 @@ fn row(cards: (Option<String>, Option<String>)) -> Vec<String> {
     }
 }
 
-/// `Tue 17 Nov 2026`.
-pub(super) fn long_day(day: i32) -> String {
-    let (year, _, _) = time::civil(i64::from(day));
-    let weekday = WEEKDAYS[(i64::from(day) + 3).rem_euclid(7) as usize];
-    format!("{} {} {year}", &weekday[..3], short_day(day))
-}
-
-/// `17 Nov`.
-fn short_day(day: i32) -> String {
-    let (_, month, of_month) = time::civil(i64::from(day));
-    format!("{of_month} {}", MONTHS[month as usize - 1])
-}
-
-fn card(title: &str, say: &str, body: &str) -> String {
+pub(super) fn card(title: &str, say: &str, body: &str) -> String {
     format!(
         "<section class=\"card\"><h2>{title}</h2><p class=\"say\">{}</p>{body}</section>",
         html(say)
     )
-}
-
-/// Labels and sums of days, or of weeks when there are many days.
-fn by_days(numbers: &Numbers, values: &[u64]) -> (Vec<String>, Vec<u64>) {
-    let first = numbers.window.first_day;
-    let len = if values.len() > BARS_MAX { 7 } else { 1 };
-    let label = |index: usize| short_day(first + (index * len) as i32);
-    let sums: Vec<u64> = values.chunks(len).map(|days| days.iter().sum()).collect();
-    ((0..sums.len()).map(label).collect(), sums)
-}
-
-fn volume(numbers: &Numbers) -> Option<String> {
-    let (labels, sums) = by_days(numbers, &numbers.volume);
-    let (best, most) = numbers.volume.iter().enumerate().max_by_key(|(_, count)| **count)?;
-    let mean = numbers.now.messages / numbers.volume.len() as u64;
-    let say = format!(
-        "{} a day on average. The busiest day was {} with {}.",
-        spark::grouped(mean),
-        long_day(numbers.window.first_day + best as i32),
-        spark::grouped(*most)
-    );
-    let frame = Frame {
-        alt: format!("Messages by day. {say}"),
-        labels: &labels,
-        unit: Unit::Count,
-        labels_max: LABELS_MAX,
-    };
-    let values = sums.into_iter().map(Some).collect();
-    let chart = bars(&frame, &[Series { name: "", colour: "blue", values }]);
-    Some(card("Messages", &say, &chart))
-}
-
-fn heat(numbers: &Numbers) -> Option<String> {
-    let (best, _) = numbers.heat.iter().enumerate().max_by_key(|(_, count)| **count)?;
-    let say = format!("Most is written on {}s after {:02}:00.", WEEKDAYS[best / 24], best % 24);
-    let alt = format!("Messages by weekday and hour. {say}");
-    Some(card("When people write", &say, &heat_map(&numbers.heat, &alt)))
-}
-
-fn engagement(numbers: &Numbers) -> Option<String> {
-    let last = numbers.engaged.last()?;
-    let mean =
-        numbers.engaged.iter().map(|one| one.daily).sum::<u64>() / numbers.engaged.len() as u64;
-    let say = format!(
-        "{} people on an average day; {} in the last 7 days, {} in the last 30.",
-        spark::grouped(mean),
-        spark::grouped(last.weekly),
-        spark::grouped(last.monthly)
-    );
-    let labels: Vec<_> = numbers.engaged.iter().map(|one| short_day(one.day)).collect();
-    let frame = Frame {
-        alt: format!("Active users. {say}"),
-        labels: &labels,
-        unit: Unit::Count,
-        labels_max: LABELS_MAX,
-    };
-    let series = |name, colour, pick: fn(&crate::scan::activity::Engaged) -> u64| Series {
-        name,
-        colour,
-        values: numbers.engaged.iter().map(|one| Some(pick(one))).collect(),
-    };
-    let all = [
-        series("monthly", "amber", |one| one.monthly),
-        series("weekly", "teal", |one| one.weekly),
-        series("daily", "blue", |one| one.daily),
-    ];
-    let names = [("daily", "blue"), ("weekly (7 days)", "teal"), ("monthly (30 days)", "amber")];
-    Some(card("Active users", &say, &(lines(&frame, &all) + &legend(&names))))
-}
-
-fn newcomers(numbers: &Numbers) -> Option<String> {
-    let pick = |pick: fn(&crate::scan::activity::Newness) -> u64| -> Vec<u64> {
-        numbers.newness.iter().map(pick).collect()
-    };
-    let (labels, new) = by_days(numbers, &pick(|one| one.new_count));
-    let (_, known) = by_days(numbers, &pick(|one| one.returning_count));
-    let new_users = numbers.now.new_users.unwrap_or(0);
-    let share = new_users as f64 / numbers.now.users.max(1) as f64 * 100.0;
-    let say = format!(
-        "{} of {} people were new: {share:.0} %.",
-        spark::grouped(new_users),
-        spark::grouped(numbers.now.users)
-    );
-    let frame = Frame {
-        alt: format!("New and known users by day. {say}"),
-        labels: &labels,
-        unit: Unit::Count,
-        labels_max: LABELS_MAX,
-    };
-    let some = |values: Vec<u64>| values.into_iter().map(Some).collect();
-    let all = [
-        Series { name: "known", colour: "blue", values: some(known) },
-        Series { name: "new", colour: "amber", values: some(new) },
-    ];
-    let names = [("were here before", "blue"), ("new", "amber")];
-    Some(card("New and returning", &say, &(bars(&frame, &all) + &legend(&names))))
 }
 
 fn cohorts(numbers: &Numbers) -> Option<String> {
@@ -331,7 +216,7 @@ fn waiting(numbers: &Numbers) -> Option<String> {
             html(room),
             state.name(),
             state.name(),
-            spark::span(numbers.now_us.saturating_sub(since).max(0) as u64),
+            waited(numbers.now_us.saturating_sub(since)),
             spark::grouped(talk.message_count)
         );
     }
@@ -351,6 +236,11 @@ fn waiting(numbers: &Numbers) -> Option<String> {
         spark::grouped(numbers.talks.len() as u64)
     );
     Some(card("Conversations", &say, &body))
+}
+
+/// Of a clock that jumped, a customer may wait from a time that has not come.
+fn waited(span_us: i64) -> String {
+    u64::try_from(span_us).ok().filter(|us| *us > 0).map_or("just now".to_owned(), spark::span)
 }
 
 fn funnel(fates: &Fates, numbers: &Numbers) -> Option<String> {
@@ -448,25 +338,30 @@ fn failures(fates: &Fates) -> Option<String> {
     Some(card("Why messages failed", &say, &body))
 }
 
+/// Of a point of a latency: `06:00` of a single day, `5 Jan 06:00`, `5 Jan`.
+fn moment_label(numbers: &Numbers, number: i64) -> String {
+    let hour = |number: i64| format!("{:02}:00", number.rem_euclid(24));
+    match numbers.latency_bucket {
+        Bucket::Hour if numbers.window.day_count() == 1 => hour(number),
+        Bucket::Hour => format!("{} {}", short_day(number.div_euclid(24) as i32), hour(number)),
+        Bucket::Week => axis_day(numbers, monday(number as i32)),
+        _ => axis_day(numbers, number as i32),
+    }
+}
+
 fn server(numbers: &Numbers) -> Option<String> {
     if numbers.latencies.is_empty() {
         return None;
     }
-    let bucket = if numbers.hourly { Bucket::Hour } else { Bucket::Day };
     let mut body = String::from("<div class=\"smalls\">");
     for (name, points) in &numbers.latencies {
         let known = Metric::ALL.iter().find(|metric| metric.name() == name);
         let help = known.map_or("", |metric| metric.describe().1);
-        let labels: Vec<_> = points
-            .iter()
-            .map(|(number, _, _)| match numbers.hourly {
-                true => bucket.label(*number)[5..].replace('T', " "),
-                false => short_day(*number as i32),
-            })
-            .collect();
+        let labels: Vec<_> =
+            points.iter().map(|(number, _, _)| moment_label(numbers, *number)).collect();
         let worst = points.iter().map(|(_, _, p99)| *p99).max().unwrap_or(0);
         let alt = format!("{name}: p50 and p99 over time; p99 at most {}", spark::span(worst));
-        let frame = Frame { alt, labels: &labels, unit: Unit::Span, labels_max: 4 };
+        let frame = Frame { alt, labels: &labels, unit: Unit::Span, labels_max: SMALL_LABELS_MAX };
         let all = [
             Series {
                 name: "p99",

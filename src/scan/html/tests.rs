@@ -31,11 +31,12 @@ fn a_page_is_one_file_and_escapes_strangers() {
 }
 
 #[test]
-fn no_messages_no_page() {
+fn no_messages_is_a_page_too() {
     let scratch = Scratch::new("html-none");
     evening(&scratch);
-    let (status, _, words) = scan(&scratch, "report --html - --room nowhere");
+    let (status, out, words) = scan(&scratch, "report --html - --room nowhere");
     assert_eq!((status, words.as_str()), (1, "nothing found\n"));
+    assert!(out.contains("No messages") && out.contains("only room nowhere"), "{out}");
     let (status, _, words) = scan(&scratch, "report --html /nowhere/page.html");
     assert_eq!((status, words.contains("cannot write /nowhere/page.html")), (2, true));
     let (status, out, _) = scan(&scratch, "report --html - --since 2026-11-22 --user bob");
