@@ -94,7 +94,11 @@ impl Cell {
             Self::None => String::new(),
             Self::Count(number) | Self::Id(number) => number.to_string(),
             Self::Share(share) | Self::Bar(share) => format!("{share:.4}"),
-            Self::Span(us) => format!("{}.{:03}", us / 1_000_000, us / 1_000 % 1_000),
+            // Waits are whole milliseconds; a command may take less than one.
+            Self::Span(us) if us % 1_000 == 0 => {
+                format!("{}.{:03}", us / 1_000_000, us / 1_000 % 1_000)
+            }
+            Self::Span(us) => format!("{}.{:06}", us / 1_000_000, us % 1_000_000),
             Self::Time(us) => time::format(*us),
             Self::Text(text) => text.clone(),
         }
