@@ -1,6 +1,6 @@
 //! `active`: how many people wrote on a day, in a week, in a month.
 
-use super::bucket::{Bucket, DAY_US};
+use super::bucket::Bucket;
 use super::period::Period;
 use super::render::{Cell, Column};
 use super::{Found, Job, Report, ScanError, retention};
@@ -28,7 +28,7 @@ const QUIET_DAYS_MAX: i32 = 400;
 fn run(job: &mut Job<'_>) -> Result<Found, ScanError> {
     // The weeks and months that end with the first day shown need the days before it.
     let activity = retention::activity(job, Period::Day);
-    let first = day(job.filter.since_us);
+    let first = Period::Day.of(job.filter.since_us, &job.zone.clock());
     let days = activity.active_days();
     let mut shown = Vec::new();
     for stretch in days.chunk_by(|left, right| right - left <= QUIET_DAYS_MAX) {
@@ -51,8 +51,4 @@ fn run(job: &mut Job<'_>) -> Result<Found, ScanError> {
     }
     rows.end()?;
     Ok(if shown.is_empty() { Found::Nothing } else { Found::Something })
-}
-
-fn day(ts_us: i64) -> i32 {
-    ts_us.div_euclid(DAY_US) as i32
 }

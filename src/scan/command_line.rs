@@ -37,10 +37,22 @@ pub(super) fn command() -> Command {
         .args(options())
         .after_help("Exit status: 0 found, 1 nothing found, 2 error or damage.");
     for report in REPORTS {
-        let verb = Command::new(report.name).about(report.about);
-        command = command.subcommand((report.options)(verb));
+        let verb = (report.options)(Command::new(report.name).about(report.about));
+        let verb = if report.filtered { verb } else { without_filters(verb) };
+        command = command.subcommand(verb);
     }
     command.subcommand(super::erase::command())
+}
+
+/// Above the filters in the help, and above what all reports have beside them.
+const FILTERS: &str = "Filters";
+const COMMON: &str = "Common options";
+
+/// A verb for which filters mean nothing does not speak of them; they are refused when given.
+pub(super) fn without_filters(command: Command) -> Command {
+    let filters = options().into_iter().filter(|arg| arg.get_help_heading() == Some(FILTERS));
+    let given: Vec<_> = command.get_arguments().map(|arg| arg.get_id().clone()).collect();
+    command.args(filters.filter(|arg| !given.contains(arg.get_id())).map(|arg| arg.hide(true)))
 }
 
 fn options() -> Vec<Arg> {
@@ -48,7 +60,10 @@ fn options() -> Vec<Arg> {
     let sources = PossibleValuesParser::new(Source::ALL.iter().map(|source| source.name()));
     let formats = PossibleValuesParser::new(Format::ALL.map(Format::name));
     let text = |name: &'static str, value: &'static str, help: &'static str| {
-        Arg::new(name).long(name).value_name(value).help(help).global(true)
+        let filter = ["since", "until", "room", "user", "kind", "source", "where"].contains(&name);
+        let heading = if filter { FILTERS } else { COMMON };
+        let arg = Arg::new(name).long(name).value_name(value).help(help);
+        arg.global(true).help_heading(heading)
     };
     vec![
         text("data", "DIR", "Data directory of the server, or a copy")
@@ -71,7 +86,7 @@ fn options() -> Vec<Arg> {
             "CONDITION",
             "Only records that meet it: 'size > 100 and text ~ \"[Ii]nvoice\"'",
         ),
-        text("tz", "ZONE", "Time zone of hours and days: UTC, local, Europe/Berlin")
+        text("tz", "ZONE", "Time zone of days, hours and --since: UTC, local, Europe/Berlin")
             .default_value("UTC"),
         text("threads", "N", "Segments read at a time [default: one per core]")
             .value_parser(value_parser!(u16).range(1..=256)),

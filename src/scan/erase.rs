@@ -29,8 +29,10 @@ pub(super) fn command() -> Command {
     let flag = |name: &'static str, help: &'static str| {
         Arg::new(name).long(name).help(help).action(ArgAction::SetTrue)
     };
-    Command::new(VERB)
+    let command = Command::new(VERB)
         .about("Takes a user, a room's texts or a message out of the log for good")
+        .arg(text("user", "USER", "This user: all they wrote, and their name"))
+        .arg(text("room", "ROOM", "All texts of this room; its people stay"))
         .arg(text("message", "ROOM/O", "This message of a room, by its position"))
         .arg(text("by", "NAME", "Who demands it; the name of the account when absent"))
         .arg(text("reason", "TEXT", "Why, for the record; not the name of the erased"))
@@ -43,7 +45,8 @@ pub(super) fn command() -> Command {
              erased: what others wrote about a person, exports, backups, what clients received.\n\
              Exit status: 0 erased (or something to erase), 1 nothing of it is in the log,\n\
              2 refused, interrupted or failed.",
-        )
+        );
+    command_line::without_filters(command)
 }
 
 /// Looks at a demand without a change, after which the tool says that it still waits.
@@ -64,6 +67,7 @@ pub(super) fn run(
     surroundings: &mut Surroundings<'_>,
 ) -> Result<Found, ScanError> {
     let root = matches.get_one::<PathBuf>("data").expect("has a default");
+    super::not_a_file(root)?;
     if !directory::log_dir(root).is_dir() {
         return Err(ScanError::Log(LogError::Missing(root.clone())));
     }

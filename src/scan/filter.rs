@@ -38,10 +38,15 @@ impl Filter {
 
     pub(super) fn parse(matches: &ArgMatches, now_us: i64) -> Result<Self, String> {
         let text = |name: &str| matches.get_one::<String>(name).cloned();
-        let moment = |name: &str, absent: i64| match text(name) {
-            None => Ok(absent),
-            Some(text) => time::parse(&text, now_us)
-                .ok_or_else(|| format!("--{name} {text:?} is no time (2026-01-31T12:00Z, 2h)")),
+        let zone = Zone::parse(&text("tz").expect("has a default"))?;
+        let moment = |name: &str, absent: i64| {
+            let Some(text) = text(name) else { return Ok(absent) };
+            let why =
+                || format!("--{name} {text:?} is no time (2026-01-31, 2026-01-31T12:00Z, 2h)");
+            let ts_us = time::parse(&text, now_us).ok_or_else(why)?;
+            // Days are those of --tz, and so is a time that does not say that it is UTC.
+            let of_zone = !text.ends_with('Z') && time::parse_span(&text).is_none();
+            Ok::<_, String>(if of_zone { zone.moment_us(ts_us) } else { ts_us })
         };
         let names = |name: &str| matches.get_many::<String>(name).into_iter().flatten();
         let source =
@@ -55,7 +60,7 @@ impl Filter {
             kinds: names("kind").filter_map(kind).collect(),
             sources: names("source").filter_map(source).collect(),
             condition: text("where").map(|text| Condition::parse(&text)).transpose()?,
-            zone: Zone::parse(&text("tz").expect("has a default"))?,
+            zone,
         })
     }
 

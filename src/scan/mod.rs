@@ -211,6 +211,7 @@ fn report(
         return Err(ScanError::Argument(why));
     }
     let data = matches.get_one::<PathBuf>("data").expect("has a default");
+    not_a_file(data)?;
     let log_dir = find_log(data);
     let catalog = Catalog::open(&log_dir)?;
     let thread_count = command_line::thread_count(matches);
@@ -230,6 +231,17 @@ fn report(
         writeln!(words, "nothing found")?;
     }
     Ok(found)
+}
+
+/// Whoever names a segment wants the log that it is part of.
+fn not_a_file(data: &Path) -> Result<(), ScanError> {
+    if !data.is_file() {
+        return Ok(());
+    }
+    let parent = data.parent().filter(|path| !path.as_os_str().is_empty());
+    let parent = parent.unwrap_or(Path::new(".")).display();
+    let why = format!("--data {} is a file; name its directory: --data {parent}", data.display());
+    Err(ScanError::Argument(why))
 }
 
 /// The `log` directory of a data directory, or the directory itself when it holds segments: a

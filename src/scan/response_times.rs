@@ -247,14 +247,15 @@ fn run(job: &mut Job<'_>) -> Result<Found, ScanError> {
     let longest = all.iter_mut().map(|(_, _, spans)| spans.at_us(0.5)).max().unwrap_or(0);
     let mut rows = Rows::begin(job.out, job.format, job.look, columns)?;
     for (name, key, mut spans) in all {
-        let open = unanswered.get(&key).copied().unwrap_or(0);
+        // Nobody's question has no agent.
+        let open = (per != Per::Agent).then(|| unanswered.get(&key).copied().unwrap_or(0));
         let median_us = spans.at_us(0.5);
         rows.row(&row(name, &mut spans, open, median_us as f64 / longest.max(1) as f64))?;
     }
     Ok(if rows.end()? > 0 { Found::Something } else { Found::Nothing })
 }
 
-fn row(name: String, spans: &mut Quantiles, open: u64, bar: f64) -> [Cell; 7] {
+fn row(name: String, spans: &mut Quantiles, open: Option<u64>, bar: f64) -> [Cell; 7] {
     let count = spans.count();
     let mut span = |q| if count > 0 { Cell::Span(spans.at_us(q)) } else { Cell::None };
     [
@@ -263,7 +264,7 @@ fn row(name: String, spans: &mut Quantiles, open: u64, bar: f64) -> [Cell; 7] {
         span(0.5),
         span(0.95),
         span(1.0),
-        Cell::Count(open),
+        open.map_or(Cell::None, Cell::Count),
         Cell::Bar(bar),
     ]
 }

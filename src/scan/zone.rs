@@ -40,6 +40,17 @@ impl Zone {
         self.clock().wall_us(ts_us)
     }
 
+    /// A moment at which a clock shows `wall_us`: one of the two in an hour that it shows twice, and
+    /// one in the hour behind for an hour that it leaves out.
+    pub(super) fn moment_us(&self, wall_us: i64) -> i64 {
+        let mut ts_us = wall_us;
+        // Twice, because the first guess may lie on the other side of a change of the clock.
+        for _ in 0..2 {
+            ts_us = wall_us.saturating_sub(self.wall_us(ts_us).saturating_sub(ts_us));
+        }
+        ts_us
+    }
+
     /// Its clock.
     pub(super) fn clock(&self) -> Clock<'_> {
         Clock { zone: self.zone.as_ref(), last: Cell::new((0, 0, 0)) }
@@ -89,6 +100,10 @@ mod tests {
         for ts_us in [i64::MIN, i64::MAX] {
             berlin.wall_us(ts_us);
         }
+        let zone = Zone::parse("Europe/Berlin").unwrap();
+        assert_eq!(zone.moment_us(change_us), change_us - hour_us);
+        assert_eq!(zone.moment_us(change_us + 2 * hour_us), change_us);
+        assert_eq!(zone.moment_us(change_us + hour_us), change_us);
         assert_eq!(Zone::UTC.clock().wall_us(5), 5);
         assert!(Zone::parse("Nowhere/None").is_err());
     }

@@ -57,8 +57,8 @@ def rows(data):
             kind, types = TYPES.get(tag, ("unknown", []))
             row = dict(fields(data, at + 16 + size - roots.get(tag, 0), types))
             if tag == 1: names[row["id"]] = row["text"]
-            if tag == 8: row["command"] = names[row["command"]]
-            yield {"seq": seq, "kind": kind, "user": names[user], "room": names[room], "erased": flags & 1, **row}
+            if tag == 8: row["command"] = names.get(row["command"], "?")
+            yield {"seq": seq, "kind": kind, "user": names.get(user, "?"), "room": names.get(room, "?"), "erased": flags & 1, **row}
             at += 16 + (size + 7) // 8 * 8
 
 paths = sorted(glob.glob(os.path.join(sys.argv[1], "*.seg"))) + [f"{1 << 64:020}"]

@@ -1,8 +1,8 @@
-"""Judges one log for tests/oracles/scan.sh: scan.py RINGPOST_SCAN DATA SCRATCH [--quick] [FILE:PLACE…]
+"""Judges one log for tests/oracles/scan.sh: scan.py RINGPOST_SCAN DATA SCRATCH [OPTION…] [FILE:PLACE…]
 
 Every answer is computed here from the exported rows, in SQL or plain Python, from what the manual
 says that a report means; nothing is taken from the scanner's code. With --quick the reports are
-asked without filters only. FILE:PLACE is a damaged byte that `verify` must name.
+asked without filters only, with --every N:K with each Nth filter from the Kth. FILE:PLACE is a damaged byte that `verify` must name.
 """
 import os, re, sys, time
 import polars, pyarrow, pyarrow.ipc, pyarrow.parquet
@@ -11,6 +11,7 @@ from scan_events import audit, neighbours, tail, verify
 from scan_page import page
 from scan_reports import Look, everything
 
+OPTIONS = dict(zip(sys.argv[4:], sys.argv[5:] + [""]))
 HERE = os.path.dirname(os.path.abspath(__file__))
 CODES = {
     "source": "ws whatsapp command handler api system", "direction": "in out internal",
@@ -127,7 +128,7 @@ def looks(rows):
     """The filters that all reports are asked with."""
     times = sorted(row["ts"] for row in rows if "ts" in row)
     asks = [Look(), Look(zone="berlin")]
-    if len(times) < 100 or "--quick" in sys.argv:
+    if len(times) < 100 or "--quick" in OPTIONS:
         return asks[:1]
     since, until = microseconds(times[len(times) // 4]), microseconds(times[len(times) * 3 // 4])
     count = lambda column: ENGINE.execute(f"""select "{column}" from r where kind = 'message' and "{column}" is not null
@@ -159,13 +160,15 @@ def main():
     began = time.monotonic()
     path, rows = exports()
     records = reader(rows)
-    damage = [argument.split(":") for argument in sys.argv[4:] if ":" in argument]
+    damage = [argument.split(":") for argument in sys.argv[4:] if ".seg:" in argument]
     verify(records, [(file, int(place)) for file, place in damage])
     if rows:
         load(path)
-        for ask in looks(rows):
+        every, begin = (int(one) for one in OPTIONS.get("--every", "1:0").split(":"))
+        asks = looks(rows)[begin::every] or looks(rows)[:1]
+        for ask in asks:
             everything(ask, rows)
-        for ask in looks(rows)[:3]:
+        for ask in asks[:4]:
             page(rows, ask, time.time_ns() // 1_000)
         tail(rows)
         audit(rows)

@@ -88,19 +88,23 @@ def page(rows, ask, today_us):
     for never in ("<script", "http:", "https:", "NaN", *BIDI):
         if never in text:
             fault(f"page: {never!r}")
-    db = ask.view()
+    db = ask.view(since=False)
     db.execute(f"create or replace temp table m as select *, wall // {DAY} as day from v where kind = 'message'")
-    days = [day for day, in db.execute("select distinct day from m order by 1").fetchall()]
+    # The page is about whole days.
+    since_us = -1 << 62 if ask.since is None else ask.since - ask.wall(ask.since) % DAY
+    days = [day for day, in db.execute(f"select distinct day from m where us >= {since_us} order by 1").fetchall()]
     if not days:
         if status != 1 or "No messages" not in text:
             fault(f"page of nothing: {status}")
         return
     last = max((day for day in days if day <= ask.wall(today_us) // DAY), default=days[-1])
-    first = max(last - 29, days[0])
+    if "--until" in ask.arguments:
+        last = ask.wall(microseconds(ask.arguments[ask.arguments.index("--until") + 1]) - 1) // DAY
+    first = max(last - 29, days[0]) if ask.since is None else ask.wall(ask.since) // DAY
     cards = Page(text).cards
     judge = lambda name, got, want: got == want or fault(f"page: {name}: {got!r}, {want!r} wanted")
     once = lambda title, key: cards.get(title, {}).get(key)
-    inside = f"from m where day between {first} and {last}"
+    inside = f"from m where day between {first} and {last} and us >= {since_us}"
     one = lambda sql: db.execute(sql).fetchone()[0]
 
     # The headlines.
@@ -141,7 +145,7 @@ def page(rows, ask, today_us):
     def busiest(column, source, more=""):
         found = db.execute(f"select {column}, count(*) {source} and {column} is not null {more} group by 1").fetchall()
         return [[shown(name), f"{n:,}", ""] for name, n in sorted(found, key=lambda row: (-row[1], row[0].encode()))[:TOP]]
-    begin_us, end_us = f"wall >= {first * DAY}", f"wall < {(last + 1) * DAY}"
+    begin_us, end_us = f"us >= {since_us} and wall >= {first * DAY}", f"wall < {(last + 1) * DAY}"
     calls = busiest("command", f"from v where kind = 'command' and {begin_us} and {end_us}")
     lists = ((["person", "messages", ""], busiest('"user"', inside, "and source is distinct from 'system'")),
              (["room", "messages", ""], busiest("room", inside)), (["command", "calls", ""], calls))
@@ -162,6 +166,8 @@ def page(rows, ask, today_us):
     end = next(us for us in ((last + 1) * DAY + shift * 15 * MINUTE for shift in range(-56, 57))
                if ask.wall(us) == (last + 1) * DAY)
     now_us = min(today_us, end)
+    if "--until" in ask.arguments:
+        now_us = min(now_us, microseconds(ask.arguments[ask.arguments.index("--until") + 1]))
     found = talks(messages, now_us)
     if found:
         states = [state for _, state, _ in found]

@@ -195,9 +195,9 @@ def response_times(ask):
             order = (lambda n: n) if per == "hour" else (lambda n: (-len(spans.get(n, [])), n.encode()))
             want = []
             for name in sorted(names, key=order):
-                row = {per: name, "answers": len(spans.get(name, []))}
-                if per != "agent":
-                    row["unanswered"] = left.get(name, 0)
+                # Nobody's question has no agent.
+                row = {per: name, "answers": len(spans.get(name, [])),
+                       "unanswered": None if per == "agent" else left.get(name, 0)}
                 if name in spans:
                     row |= {"median_s": rank(spans[name], .5) / 1e3, "p95_s": rank(spans[name], .95) / 1e3,
                             "max_s": max(spans[name]) / 1e3}

@@ -38,7 +38,7 @@ impl Window {
         };
         let first_day = first_day.min(last_day).max(last_day.saturating_sub(DAYS_MAX - 1));
         let mut window = Self::of(first_day, last_day, &job.zone);
-        window.since_us = window.since_us.max(job.filter.since_us);
+        // Its days are whole ones, so that what counts days and what counts moments agree.
         window.until_us = window.until_us.min(job.filter.until_us);
         Some(window)
     }
@@ -63,15 +63,8 @@ impl Window {
     }
 }
 
-/// When a day begins. Twice, because the first guess may lie on the other side of a change of the
-/// clock.
 fn begin_us(day: i32, zone: &Zone) -> i64 {
-    let wall_us = i64::from(day).saturating_mul(DAY_US);
-    let mut ts_us = wall_us;
-    for _ in 0..2 {
-        ts_us = wall_us.saturating_sub(zone.wall_us(ts_us).saturating_sub(ts_us));
-    }
-    ts_us
+    zone.moment_us(i64::from(day).saturating_mul(DAY_US))
 }
 
 #[cfg(test)]
