@@ -40,8 +40,8 @@ impl Zone {
         self.clock().wall_us(ts_us)
     }
 
-    /// A moment at which a clock shows `wall_us`: one of the two in an hour that it shows twice, and
-    /// one in the hour behind for an hour that it leaves out.
+    /// A moment at which a clock shows `wall_us`: one of the two in an hour that it shows
+    /// twice, and one in the hour behind for an hour that it leaves out.
     pub(super) fn moment_us(&self, wall_us: i64) -> i64 {
         let mut ts_us = wall_us;
         // Twice, because the first guess may lie on the other side of a change of the clock.

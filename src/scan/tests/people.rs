@@ -55,7 +55,7 @@ fn response_times_run_from_the_first_question_to_the_first_answer() {
     let room = ["wa:1,3,70.000,200.000,200.000,0", "wa:2,0,,,,1"];
     check(&scratch, "response-times", &room);
     check(&scratch, "response-times -n 1", &room[..1]);
-    let agent = ["ann,2,30.000,70.000,70.000,0", "bob,1,200.000,200.000,200.000,0"];
+    let agent = ["ann,2,30.000,70.000,70.000,", "bob,1,200.000,200.000,200.000,"];
     check(&scratch, "response-times --per agent", &agent);
     let hour = ["18,2,70.000,200.000,200.000,1", "19,1,30.000,30.000,30.000,0"];
     check(&scratch, "response-times --per hour", &hour);
