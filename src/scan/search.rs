@@ -149,7 +149,8 @@ fn search(
                 let behind = ahead.partition_point(|off| (off.to_native() - begin) as usize <= hit);
                 let row = next_row + behind.saturating_sub(1);
                 // The bytes may also stand in another record, or beside the text.
-                let is_inside = text(row).is_some_and(|text| {
+                // An empty text, as an erasure leaves it, stands nowhere.
+                let is_inside = text(row).filter(|text| !text.is_empty()).is_some_and(|text| {
                     let start = text.as_ptr().addr() - raw.as_ptr().addr();
                     hit >= start && hit + finder.needle().len() <= start + text.len()
                 });

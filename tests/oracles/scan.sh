@@ -115,7 +115,7 @@ erased() {
     contact=$(first_of "$name" name top users --source whatsapp)
     room=$(first_of "$name" name top rooms --source ws)
     message=support/$(first_of "$name" o grep e --room support)
-    for demand in "--user=$user" "--user=$contact" "--room=$room" "--message=$message"; do
+    for demand in "--message=$message" "--room=$room" "--user=$contact" "--user=$user"; do
         "$scan" --data "$name" erase "$demand" --by judge --reason test --yes >"$scratch/words" 2>&1 || {
             cat "$scratch/words"
             return 1

@@ -8,7 +8,7 @@ def shown(row):
     want = {"seq": row["seq"], "time": row.get("ts"), "kind": row["kind"],
             "room": row.get("room"), "user": row.get("user"), "o": row.get("o")}
     if row["kind"] in ("message", "edit"):
-        want["text"] = row.get("text")
+        want["text"] = row.get("text") or None
     return want
 
 
