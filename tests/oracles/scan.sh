@@ -127,7 +127,7 @@ erased() {
     fi
     judge erased --quick || return 1
     local days=$((($(date +%s) - $(date -d 2026-02-01 +%s)) / 86400))
-    sidecars "$name" --set "log.keep_days=$days" --set 'log.keep_rooms=["lobby=1d"]' || return 1
+    sidecars "$name" --set "log.keep_days=$days" --set log.keep_rooms=lobby=1d || return 1
     judge erased --quick || return 1
     rm -rf "$name"
 }
