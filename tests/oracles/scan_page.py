@@ -158,8 +158,10 @@ def page(rows, ask, today_us):
         for answer in answers:
             by_hour.setdefault(ask.wall(answer[2]) // HOUR % 24, []).append(wait_ms(answer[3]) * 1_000)
             by_agent.setdefault(answer[1], []).append(wait_ms(answer[3]) * 1_000)
+        # An hour with less than a hundredth of the answers is left out.
+        often = {hour: us for hour, us in by_hour.items() if len(us) * 100 >= len(answers)}
         judge("response times", once("Response time by hour of the question", "titles"), [
-            f"{hour:02}:00: {span(rank(by_hour[hour], .5)) if hour in by_hour else span(0)}" for hour in range(24)])
+            f"{hour:02}:00: {span(rank(often[hour], .5)) if hour in often else span(0)}" for hour in range(24)])
         best = sorted(by_agent.items(), key=lambda one: (-len(one[1]), one[0].encode()))[:TOP]
         judge("agents", once("Who answers customers", "rows")[1:], [
             [shown(name), f"{len(us):,}", span(rank(us, .5)), span(rank(us, .95)), ""] for name, us in best])

@@ -143,12 +143,15 @@ fn list(one: &str, list: &[(String, u64)], what: &str) -> Option<String> {
     Some(body)
 }
 
+/// An hour with less than one in so many answers says little.
+const HOUR_PARTS: u64 = 100;
+
 fn responses(numbers: &Numbers) -> Option<String> {
     let all = numbers.now.waits;
     if all.answers == 0 {
         return None;
     }
-    let say = format!(
+    let mut say = format!(
         "Half of {} questions had an answer within {}, 95 % within {}.",
         spark::grouped(all.answers),
         spark::span(all.median_us),
@@ -156,8 +159,15 @@ fn responses(numbers: &Numbers) -> Option<String> {
     );
     let labels: Vec<_> = (0..24).map(|hour| format!("{hour:02}:00")).collect();
     let mut values = vec![None; 24];
-    for (hour, waits) in numbers.wait_hours.iter().filter(|(hour, _)| *hour < 24) {
-        values[*hour as usize] = Some(waits.median_us);
+    let hours = numbers.wait_hours.iter().copied().filter(|(hour, _)| *hour < 24);
+    // Three questions at four in the morning would make all other bars flat.
+    let (shown, rare): (Vec<_>, Vec<_>) =
+        hours.partition(|(_, waits)| waits.answers * HOUR_PARTS >= all.answers);
+    for (hour, waits) in shown {
+        values[hour as usize] = Some(waits.median_us);
+    }
+    if !rare.is_empty() {
+        say.push_str(" Hours with less than 1 % of them are left out.");
     }
     let frame = Frame {
         alt: format!("Median response time by hour of the question. {say}"),
