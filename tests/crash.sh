@@ -43,10 +43,10 @@ if [ "$(id -u)" -eq 0 ] && ! command -v mkfs.xfs >/dev/null && command -v apt-ge
         >/dev/null || echo "mkfs.xfs could not be installed"
 fi
 
-cargo build --quiet --bins "${profile[@]}" || exit 1
+cargo build --quiet --workspace --bins "${profile[@]}" || exit 1
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
-cargo test --quiet --test it "${profile[@]}" -- crash:: --nocapture 2>&1 | tee "$log" |
+cargo test --quiet --workspace --test it "${profile[@]}" -- crash:: --nocapture 2>&1 | tee "$log" |
     grep --line-buffered -a -o -E '(crash|skipped): .*'
 code=${PIPESTATUS[0]}
 if [ "$code" -ne 0 ]; then

@@ -40,9 +40,7 @@ install_peers || {
     exit 77
 }
 
-cargo build --quiet "${build[@]}" --features export --bin ringpost-scan || exit 1
-cargo build --quiet "${build[@]}" --package ringpost-load || exit 1
-cargo build --quiet "${build[@]}" --bin ringpost || exit 1
+cargo build --quiet "${build[@]}" --workspace --bins --features ringpost/export || exit 1
 scan=$target/$profile/ringpost-scan load=$target/$profile/ringpost-load
 scratch=$(mktemp -d)
 server_pid=
