@@ -32,8 +32,8 @@ enum How {
     Regex(Regex),
 }
 
-/// Segment bytes that are searched at a time, so that few of them are in memory at once.
-const STRETCH_BLOCKS: usize = (4 << 20) / GRAM_BLOCK_BYTES;
+/// Segment bytes that are searched at a time, so that they are still in the cache.
+const STRETCH_BLOCKS: usize = (256 << 10) / GRAM_BLOCK_BYTES;
 
 impl Pattern {
     /// `regex`: `text` is a regular expression; `caseless`: case does not matter.
@@ -59,9 +59,16 @@ pub(super) fn find(view: &View<'_>, pattern: &Pattern) -> Vec<usize> {
     }
     let offs = table.offs();
     let candidates = candidates(view, pattern);
+    let mut buffer = Vec::new();
     for rows in table.ranges() {
         for stretch in stretches(rows.clone(), offs, candidates.as_deref()) {
-            search(view, pattern, offs, stretch, &mut found);
+            let begin = offs[stretch.start].to_native();
+            // A record of another kind may be behind the last one.
+            let last_end = offs[stretch.end - 1].to_native() + RECORD_BYTES_MAX as u32;
+            let end = offs.get(stretch.end).map_or(last_end, |next| next.to_native().min(last_end));
+            if let Some(raw) = view.segment().read(begin, end, &mut buffer) {
+                search(raw, pattern, offs, stretch, &mut found);
+            }
         }
     }
     found
@@ -87,16 +94,21 @@ fn stretches(
             words.get(block / 64).is_some_and(|word| word >> (block % 64) & 1 == 1)
         })
     };
-    // First row behind a block.
-    let behind = move |block: usize, rows: &Range<usize>| {
+    // First of `rows` behind a block: it is near.
+    let behind = move |block: usize, rows: Range<usize>| {
         let end = ((block + 1) * GRAM_BLOCK_BYTES) as u64;
-        let rows_left = &offs[rows.clone()];
-        rows.start + rows_left.partition_point(|off| u64::from(off.to_native()) < end)
+        let is_before = |off: &u32_le| u64::from(off.to_native()) < end;
+        let mut reach = 64;
+        while reach < rows.len() && is_before(&offs[rows.start + reach]) {
+            reach *= 2;
+        }
+        let near = &offs[rows.start..rows.end.min(rows.start + reach)];
+        rows.start + near.partition_point(is_before)
     };
     let mut left = rows;
     std::iter::from_fn(move || {
         while !left.is_empty() && !wanted(block_of(left.start)) {
-            left.start = behind(block_of(left.start), &left);
+            left.start = behind(block_of(left.start), left.clone());
         }
         if left.is_empty() {
             return None;
@@ -104,30 +116,27 @@ fn stretches(
         let begin = left.start;
         let first = block_of(begin);
         let mut last = first;
-        while last + 1 < first + STRETCH_BLOCKS && wanted(last + 1) {
-            last += 1;
-            if behind(last, &left) == left.end {
+        left.start = behind(first, left.clone());
+        while !left.is_empty() && last + 1 < first + STRETCH_BLOCKS {
+            if block_of(left.start) != last + 1 || !wanted(last + 1) {
                 break;
             }
+            last += 1;
+            left.start = behind(last, left.clone());
         }
-        left.start = behind(last, &left);
         Some(begin..left.start)
     })
 }
 
+/// `raw` begins with the first of `rows`.
 fn search(
-    view: &View<'_>,
+    raw: &[u8],
     pattern: &Pattern,
     offs: &[u32_le],
     rows: Range<usize>,
     found: &mut Vec<usize>,
 ) {
     let begin = offs[rows.start].to_native();
-    let end = match offs.get(rows.end) {
-        Some(next) => next.to_native(),
-        None => offs[rows.end - 1].to_native() + RECORD_BYTES_MAX as u32,
-    };
-    let Some(raw) = view.segment().raw(begin, end) else { return };
     let at = |row: usize| (offs[row].to_native() - begin) as usize;
     let text = |row: usize| RawRecord::split(raw.get(at(row)..)?)?.0.message_text();
     match &pattern.how {

@@ -10,11 +10,13 @@
 use super::{Damaged, SectionId, Sidecar, Writer};
 use rkyv::{Archive, Serialize};
 
-/// Bytes of a block. A text belongs to the block where its record begins.
-pub const GRAM_BLOCK_BYTES: usize = 16 * 1_024;
+/// Bytes of a block: a page, and some two dozen messages. A text belongs to the block where its
+/// record begins.
+pub const GRAM_BLOCK_BYTES: usize = 4 * 1_024;
 
-/// Bits of a filter while it is made; it is folded to what its fill needs.
-const BITS_MADE: usize = 1 << 15;
+/// Bits of a filter while it is made; it is folded to what its fill needs. The texts of a block
+/// have no more than half as many sequences, but for a text that reaches into the next blocks.
+const BITS_MADE: usize = 1 << 13;
 const BITS_MIN: usize = 1 << 8;
 /// A filter is folded in half while the mean share of its bits that are set stays below this.
 const FILL_MAX: f64 = 0.5;
@@ -108,7 +110,7 @@ fn gram(bytes: &[u8]) -> u32 {
 /// The two bits of a sequence.
 fn bits(gram: u32) -> [u32; 2] {
     let mixed = u64::from(gram).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    [(mixed >> 49) as u32, (mixed >> 32) as u32 & (BITS_MADE as u32 - 1)]
+    [(mixed >> 51) as u32, (mixed >> 32) as u32 & (BITS_MADE as u32 - 1)]
 }
 
 /// The filters as they are made.
@@ -196,7 +198,7 @@ mod tests {
         }
         let mut writer = Writer::default();
         made.write(&mut writer);
-        assert_eq!(SIDECAR_VERSION, 1);
+        assert_eq!(SIDECAR_VERSION, 2);
         let key =
             SegmentKey { salt: 1, base_seq: 0, until_seq: 9, end: 9, last_offset: 0, last_crc: 0 };
         let sidecar = Sidecar::from_made(writer.finish(&key));

@@ -48,7 +48,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 /// First bytes of a sidecar.
 pub const SIDECAR_MAGIC: [u8; 8] = *b"ringpidx";
 /// Version of the container and of every section in it. A sidecar of another version is stale.
-pub const SIDECAR_VERSION: u32 = 1;
+pub const SIDECAR_VERSION: u32 = 2;
 /// Sections begin at a multiple of this: a cache line, and enough for any archive.
 pub const SECTION_ALIGN: usize = 64;
 
