@@ -67,13 +67,16 @@ pub(super) fn per_code(table: &Table<'_>, set: NameSet, name_count: usize) -> Ve
     counts
 }
 
-/// Wanted messages by size of their text in bytes: exact, so that percentiles are.
+/// Wanted messages by size of their text in bytes, up to the greatest: exact, so that percentiles
+/// are.
 pub(super) fn per_size(table: &Table<'_>) -> Vec<u32> {
-    let mut counts = vec![0u32; usize::from(u16::MAX) + 1];
     if table.len() == 0 {
-        return counts;
+        return Vec::new();
     }
     let sizes = table.u16s(Column::Size);
+    // One loop over all in the width of the column: short lists are cheap to make and to add up.
+    let greatest = sizes.iter().map(|size| size.to_native()).max().unwrap_or(0);
+    let mut counts = vec![0u32; usize::from(greatest) + 1];
     for range in table.ranges() {
         for size in &sizes[range.clone()] {
             counts[usize::from(size.to_native())] += 1;

@@ -1,9 +1,7 @@
 //! Names of the whole log: one number for each text, whatever segments call it.
 
-use crate::base::hash::Seeded;
 use crate::log::sidecar::Names;
 use std::collections::BTreeMap;
-use std::hash::BuildHasher;
 
 /// The names of users, rooms or commands that a scan met, numbered from 1 in no promised order; 0
 /// is the absence of a name. A report counts by these numbers and asks for texts at the end.
@@ -13,12 +11,21 @@ pub(super) struct AllNames {
     texts: String,
     ends: Vec<u32>,
     prints: Vec<u64>,
-    /// By hash of the text: the number, 0 for a free place; the next place when it is taken. Never
-    /// more than three quarters full.
+    /// By print: the number, 0 for a free place; the next place when it is taken. A power of two of
+    /// them, never more than three quarters full.
     places: Vec<u32>,
-    /// By start of the server and interned number: the number, 0 for none. Segments of one start
-    /// use the same interned numbers, so nearly every name is found here.
-    starts: BTreeMap<u32, Vec<u32>>,
+    /// By start of the server and interned number. Segments of one start use the same interned
+    /// numbers, so nearly every name is found here.
+    starts: BTreeMap<u32, Vec<Known>>,
+}
+
+/// A name that was met under an interned number.
+#[derive(Clone, Copy, Debug, Default)]
+struct Known {
+    /// 0: none.
+    number: u32,
+    /// The upper half of its print: enough where only a damaged file has another name.
+    print: u32,
 }
 
 /// Starts of the server whose interned numbers are kept: segments come in their order.
@@ -43,21 +50,25 @@ impl AllNames {
     /// Numbers for the codes of a segment that the server's `start`th start wrote.
     pub(super) fn join(&mut self, start: u32, names: &Names<'_>) -> Vec<u32> {
         let mut interned = self.starts.remove(&start).unwrap_or_default();
+        if interned.is_empty() {
+            self.make_places(names.len());
+        }
         let mut numbers = Vec::with_capacity(names.len());
         numbers.push(0);
         for code in 1..names.len() {
             let (id, print) = (names.id(code).0 as usize, names.print(code));
-            let known = interned.get(id).copied().unwrap_or(0);
-            if known != 0 && self.prints[known as usize] == print {
-                numbers.push(known);
+            let upper = (print >> 32) as u32;
+            let known = interned.get(id).copied().unwrap_or_default();
+            if known.number != 0 && known.print == upper {
+                numbers.push(known.number);
                 continue;
             }
             let number = self.number(print, names.text(code));
             if id < INTERNED_MAX {
                 if interned.len() <= id {
-                    interned.resize((id + 1).next_power_of_two(), 0);
+                    interned.resize((id + 1).next_power_of_two(), Known::default());
                 }
-                interned[id] = number;
+                interned[id] = Known { number, print: upper };
             }
             numbers.push(number);
         }
@@ -76,17 +87,15 @@ impl AllNames {
     }
 
     fn number(&mut self, print: u64, text: &str) -> u32 {
-        if self.ends.len() * 4 > self.places.len() * 3 {
-            self.grow();
-        }
-        let mut place = self.first_place(text);
+        self.make_places(1);
+        let mut place = self.first_place(print);
         loop {
             match self.places[place] {
                 0 => break,
                 number if self.prints[number as usize] == print && self.text(number) == text => {
                     return number;
                 }
-                _ => place = (place + 1) % self.places.len(),
+                _ => place = (place + 1) & (self.places.len() - 1),
             }
         }
         let number = self.ends.len() as u32;
@@ -97,18 +106,24 @@ impl AllNames {
         number
     }
 
-    fn first_place(&self, text: &str) -> usize {
-        Seeded::default().hash_one(text) as usize % self.places.len()
+    fn first_place(&self, print: u64) -> usize {
+        // The lower bits of a print know little of the first letters.
+        (print.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize & (self.places.len() - 1)
     }
 
-    fn grow(&mut self) {
-        self.places = vec![0; 2 * self.places.len()];
-        for number in 1..self.ends.len() as u32 {
-            let mut place = self.first_place(self.text(number));
+    /// Makes places for so many more names. Needs prints only, and no look at a text.
+    fn make_places(&mut self, more: usize) {
+        let names_max = self.ends.len() + more;
+        if names_max * 4 <= self.places.len() * 3 {
+            return;
+        }
+        self.places = vec![0; (names_max * 4 / 3 + 1).next_power_of_two()];
+        for number in 1..self.ends.len() {
+            let mut place = self.first_place(self.prints[number]);
             while self.places[place] != 0 {
-                place = (place + 1) % self.places.len();
+                place = (place + 1) & (self.places.len() - 1);
             }
-            self.places[place] = number;
+            self.places[place] = number as u32;
         }
     }
 }
