@@ -73,7 +73,7 @@ fn run(job: &mut Job<'_>) -> Result<Found, ScanError> {
     let mut wrong = Ok(());
     // By user: whether they received it and whether they read it.
     let mut marks: Map<String, (bool, bool)> = Map::default();
-    job.scan.run(
+    job.scan.run_rows(
         &job.filter,
         |view| part(view, &subject),
         |lines| {

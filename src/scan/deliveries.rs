@@ -71,7 +71,7 @@ enum News {
 /// The fates of all messages that the filters let through.
 pub(super) fn fates(job: &Job<'_>, filter: &Filter) -> Fates {
     let mut fates = Fates::new(job.zone.clone());
-    job.scan.run(filter, news, |part| {
+    job.scan.run_rows(filter, news, |part| {
         for (_, news) in part {
             match news {
                 News::Message { ts_us, print } => fates.message(ts_us, print),

@@ -33,6 +33,9 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, mpsc};
 
+/// Threads that make parts of many rows.
+const ROW_THREADS_MAX: usize = 2;
+
 /// How far a scan is: segments that are done, and all of them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Progress {
@@ -112,6 +115,27 @@ impl<'a> Scan<'a> {
         &self,
         filter: &Filter,
         part: impl Fn(&View<'_>) -> P + Sync,
+        merge: impl FnMut(P),
+    ) {
+        self.run_on(self.thread_count, filter, part, merge);
+    }
+
+    /// [`Scan::run`] for parts that say something of every row: only few are made at a time,
+    /// because memory must not grow with the number of threads, and one thread merges them anyway.
+    pub(super) fn run_rows<P: Send>(
+        &self,
+        filter: &Filter,
+        part: impl Fn(&View<'_>) -> P + Sync,
+        merge: impl FnMut(P),
+    ) {
+        self.run_on(self.thread_count.min(ROW_THREADS_MAX), filter, part, merge);
+    }
+
+    fn run_on<P: Send>(
+        &self,
+        thread_count: usize,
+        filter: &Filter,
+        part: impl Fn(&View<'_>) -> P + Sync,
         mut merge: impl FnMut(P),
     ) {
         let segments = self.shared.catalog.segments();
@@ -122,7 +146,7 @@ impl<'a> Scan<'a> {
             done_bytes += segments[index].size_bytes;
             (self.progress.borrow_mut())(Progress { done_bytes, all_bytes });
         };
-        let thread_count = self.thread_count.min(segments.len());
+        let thread_count = thread_count.min(segments.len());
         if thread_count <= 1 {
             for index in 0..segments.len() {
                 finish(index, part(&self.shared.view(filter, index)));

@@ -20,7 +20,7 @@ pub(super) struct Said {
 /// Calls `each` for every wanted message, in the order of the log.
 pub(super) fn messages(scan: &Scan<'_>, filter: &Filter, each: impl FnMut(Said)) {
     let mut each = each;
-    scan.run(filter, said, |part| part.into_iter().for_each(&mut each));
+    scan.run_rows(filter, said, |part| part.into_iter().for_each(&mut each));
 }
 
 /// The wanted messages of a segment, by numbers of the scan.
