@@ -42,6 +42,9 @@ pub const HTTP_IDLE_TIMEOUT_MS: u64 = 60_000;
 pub const WS_MESSAGE_BYTES_MAX: usize = 64 * KIB;
 /// A message on `/echo`, bytes after inflating. Beyond: close 1009.
 pub const WS_ECHO_MESSAGE_BYTES_MAX: usize = 16 * MIB;
+/// Bytes a shard keeps of a raw room for the room's owner while that takes no mail. Beyond: the
+/// sender is closed with 4101.
+pub const WS_RAW_FORWARD_BYTES_MAX: usize = MIB;
 /// Frames of one chat message. Beyond: close 1008.
 pub const WS_FRAGMENTS_MAX: u32 = 1_024;
 /// Frames of one message on `/echo`: public suites send 4 MiB in 64-byte fragments.

@@ -94,7 +94,7 @@ pub const SETTINGS: &[Setting] = &[
         kind: Kind::Bool,
         preset: Preset::TrueWithoutFile,
         flag: Some("dev"),
-        help: "Development mode: no tokens, `/echo` on; loopback addresses only.",
+        help: "Development mode: no tokens, `/echo` and `/room/N` on; loopback addresses only.",
     },
     Setting {
         key: "server.origins",
@@ -115,7 +115,7 @@ pub const SETTINGS: &[Setting] = &[
         kind: Kind::Bool,
         preset: Preset::Bool(false),
         flag: None,
-        help: "Serve the WebSocket echo on `/echo` outside development mode too.",
+        help: "Serve the echo on `/echo` and raw rooms on `/room/N` outside development mode too.",
     },
     Setting {
         key: "log.ack",

@@ -90,10 +90,10 @@ impl Shard {
                     within(link.since_ms, WS_CLOSE_TIMEOUT_MS, CloseReason::Normal)
                 }
             }
-            Protocol::Chat(_) | Protocol::Echo(_) if link.pinged => {
+            Protocol::Chat(_) | Protocol::Echo(_) | Protocol::Raw(_) if link.pinged => {
                 within(link.since_ms, PONG_TIMEOUT_MS, CloseReason::NoPong)
             }
-            Protocol::Chat(_) | Protocol::Echo(_) => {
+            Protocol::Chat(_) | Protocol::Echo(_) | Protocol::Raw(_) => {
                 let due_ms = link.heard_ms + PING_INTERVAL_MS;
                 if now_ms < due_ms { Due::Later(due_ms) } else { Due::Ping }
             }

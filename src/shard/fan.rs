@@ -104,6 +104,31 @@ impl Fans {
         }
     }
 
+    /// Adds whole frames for all members of `room`. Unlike [`Self::publish`] also when it has none
+    /// here: [`Self::turn`] is to show them.
+    pub fn relay(
+        &mut self,
+        room: LocalRoom,
+        driver: &mut Driver,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) {
+        let index = room.0 as usize;
+        if self.rooms.len() <= index {
+            self.rooms.resize_with(index + 1, Fan::default);
+        }
+        let fan = &mut self.rooms[index];
+        if fan.bytes.is_empty() {
+            fan.bytes = driver.pool().vec();
+            self.dirty.push(room);
+        }
+        write(&mut fan.bytes);
+    }
+
+    /// What this turn has brought so far, room by room.
+    pub fn turn(&self) -> impl Iterator<Item = (LocalRoom, &[u8])> {
+        self.dirty.iter().map(|room| (*room, &self.rooms[room.0 as usize].bytes[..]))
+    }
+
     /// Gives every member its slice of the turn. Reports those that have too much queued.
     pub fn distribute(&mut self, driver: &mut Driver, behind: &mut Vec<ConnId>) {
         let pool = driver.pool().clone();

@@ -3,7 +3,7 @@
 //! What to do is decided at the head, as a plain value; it is done at the end of the request, so a
 //! body is always read first and pipelined requests are answered in order.
 
-use super::link::{ChatLink, EchoLink, HttpLink, Link, PendingRequest, Plan, Protocol};
+use super::link::{ChatLink, EchoLink, HttpLink, Link, PendingRequest, Plan, Protocol, RawLink};
 use super::turn::Shard;
 use super::world::World;
 use crate::admin;
@@ -12,7 +12,7 @@ use crate::base::limits::{
     HTTP_BODY_BYTES_MAX, HTTP_HEAD_TIMEOUT_MS, HTTP_WEBHOOK_BODY_BYTES_MAX, SEND_QUEUE_BYTES_MAX,
     WS_ECHO_MESSAGE_BYTES_MAX,
 };
-use crate::chat::event::Event;
+use crate::chat::event::{Event, LocalRoom};
 use crate::web;
 use crate::whatsapp::{signature, verification};
 use crate::wire::http::response::{CONTINUE, Delivery, Response};
@@ -25,12 +25,40 @@ use crate::wire::ws::negotiate::Policy;
 /// The sub-protocol of `/ws`.
 const PROTOCOLS: &[&str] = &["ringpost.v1.json"];
 
+/// What a WebSocket is opened for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Service {
+    Chat,
+    Echo,
+    Raw(u32),
+}
+
+impl Service {
+    /// By path. Load generators that know no path mean the first raw room.
+    fn at(path: &str) -> Option<Self> {
+        match path {
+            "/ws" => Some(Self::Chat),
+            "/echo" => Some(Self::Echo),
+            "/" => Some(Self::Raw(0)),
+            _ => Some(Self::Raw(raw_room(path)?)),
+        }
+    }
+}
+
+/// The number in `/room/N`.
+fn raw_room(path: &str) -> Option<u32> {
+    let digits = path.strip_prefix("/room/")?;
+    let is_plain = digits.bytes().all(|byte| byte.is_ascii_digit());
+    if is_plain { digits.parse().ok() } else { None }
+}
+
 /// What the head of a request leads to.
 enum Head {
     /// The connection becomes a WebSocket.
     Upgrade {
         response: Vec<u8>,
         protocol: Protocol,
+        service: Service,
     },
     Request {
         pending: PendingRequest,
@@ -103,12 +131,13 @@ impl Shard {
             return;
         };
         match head {
-            Head::Upgrade { response, protocol: upgraded } => {
-                let is_chat = matches!(upgraded, Protocol::Chat(_));
+            Head::Upgrade { response, protocol: upgraded, service } => {
                 *protocol = upgraded;
                 self.driver.queue_copy(conn, &response);
-                if is_chat {
-                    self.tell_hub(Event::Opened { conn });
+                match service {
+                    Service::Chat => self.tell_hub(Event::Opened { conn }),
+                    Service::Raw(number) => self.enter_raw(conn, number),
+                    Service::Echo => {}
                 }
             }
             Head::Request { pending, body_bytes_max, expect_continue } => {
@@ -207,8 +236,10 @@ impl Shard {
 }
 
 fn decide(request: &Request<'_>, world: &World) -> Head {
-    if request.upgrade_websocket && matches!(request.path, "/ws" | "/echo") {
-        match upgrade(request, world) {
+    if request.upgrade_websocket
+        && let Some(service) = Service::at(request.path)
+    {
+        match upgrade(request, service, world) {
             Ok(head) => return head,
             Err(plan) => return Head::of(request, plan, 0),
         }
@@ -245,7 +276,8 @@ fn route(request: &Request<'_>, world: &World) -> (Plan, usize) {
         ("/healthz" | "/readyz", _) if is_get => (health(world), 0),
         ("/metrics", _) if !world.config.metrics.endpoint => (not_found(), 0),
         ("/metrics", _) if is_get => (Plan::Text { status: 200, text: world.metrics_page() }, 0),
-        ("/ws", _) if is_get => {
+        (path, _) if raw_room(path).is_some() && !world.config.server.echo => (not_found(), 0),
+        (path, _) if is_get && (path == "/ws" || raw_room(path).is_some()) => {
             let hint = "this is a WebSocket endpoint; connect with a WebSocket client";
             (error(426, "upgrade_required", hint), 0)
         }
@@ -329,9 +361,9 @@ fn webhook(request: &Request<'_>) -> Plan {
     Plan::Webhook { signature: signature.map(Box::from) }
 }
 
-fn upgrade(request: &Request<'_>, world: &World) -> Result<Head, Plan> {
-    let is_echo = request.path == "/echo";
-    if is_echo && !world.config.server.echo {
+fn upgrade(request: &Request<'_>, service: Service, world: &World) -> Result<Head, Plan> {
+    let is_chat = service == Service::Chat;
+    if !is_chat && !world.config.server.echo {
         return Err(not_found());
     }
     if request.body != BodyKind::None {
@@ -345,14 +377,21 @@ fn upgrade(request: &Request<'_>, world: &World) -> Result<Head, Plan> {
     let version = if request.version == Version::Http11 { (1, 1) } else { (1, 0) };
     let headers = request.fields;
     let shake = Handshake { method: request.method, http_version: version, headers };
-    let deflate = is_echo.then_some(Policy::AS_OFFERED);
-    let protocols = if is_echo { &[] } else { PROTOCOLS };
+    let deflate = (service == Service::Echo).then_some(Policy::AS_OFFERED);
+    let protocols = if is_chat { PROTOCOLS } else { &[] };
     let accepted = handshake::accept(shake, &Support { protocols, deflate }).map_err(refused)?;
     let mut response = Vec::new();
     handshake::response(&accepted, &mut response);
     let query = request.query.unwrap_or("");
-    let protocol = if is_echo { echo(&accepted) } else { chat(&accepted, query) };
-    Ok(Head::Upgrade { response, protocol })
+    let protocol = match service {
+        Service::Chat => chat(&accepted, query),
+        Service::Echo => echo(&accepted),
+        // The room gets its place when the connection enters it.
+        Service::Raw(_) => {
+            Protocol::Raw(RawLink { decoder: Decoder::server(None), room: LocalRoom(0) })
+        }
+    };
+    Ok(Head::Upgrade { response, protocol, service })
 }
 
 fn refused(why: HandshakeError) -> Plan {

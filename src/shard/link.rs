@@ -3,6 +3,7 @@
 
 use super::sources::Source;
 use crate::base::codes::CloseReason;
+use crate::chat::event::LocalRoom;
 use crate::wire::http;
 use crate::wire::http::response::Persistence;
 use crate::wire::ws::encode::Encoder;
@@ -38,6 +39,8 @@ pub enum Protocol {
     Chat(ChatLink),
     /// The echo of `/echo`.
     Echo(Box<EchoLink>),
+    /// A raw room.
+    Raw(RawLink),
     /// Flushing its last bytes.
     Closing {
         /// Whether a session must be told when it is gone.
@@ -122,6 +125,15 @@ pub struct ChatLink {
     pub frame_ping: bool,
     /// Is fed from history.
     pub lagging: bool,
+}
+
+/// A member of a raw room.
+#[derive(Debug)]
+pub struct RawLink {
+    /// Bytes to messages.
+    pub decoder: Decoder,
+    /// Its room among those of the shard.
+    pub room: LocalRoom,
 }
 
 /// An echo connection.

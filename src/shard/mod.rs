@@ -34,8 +34,11 @@ mod fan;
 /// HTTP requests: routes and answers.
 mod http;
 
-/// WebSocket connections: chat and echo.
+/// WebSocket connections: chat and echo; the way to the others.
 mod socket;
+
+/// Raw rooms, for load generators.
+mod raw;
 
 /// WhatsApp webhooks on their way to the log.
 mod webhook;

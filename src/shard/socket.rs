@@ -21,7 +21,7 @@ const ECHO_LIMITS: Limits =
     Limits { message_bytes_max: WS_ECHO_MESSAGE_BYTES_MAX, fragments_max: WS_ECHO_FRAGMENTS_MAX };
 
 /// What is left to do after one message, when the decoder is no longer borrowed.
-enum After {
+pub(super) enum After {
     Next,
     Wait,
     /// The peer said goodbye, or broke a rule: its goodbye is in the scratch buffer.
@@ -43,6 +43,7 @@ impl Shard {
                 Protocol::Http(_) => at += self.on_http(conn, &bytes[at..]),
                 Protocol::Chat(_) => return self.on_chat(conn, &mut bytes[at..]),
                 Protocol::Echo(_) => return self.on_echo(conn, &mut bytes[at..]),
+                Protocol::Raw(_) => return self.on_raw(conn, &mut bytes[at..]),
                 Protocol::Closing { .. } => return,
             }
             if at == bytes.len() {
@@ -103,7 +104,7 @@ impl Shard {
     }
 
     /// The closing handshake of RFC 6455 §7.1.2: our close frame, then the end of the socket.
-    fn finish(&mut self, conn: ConnId, code: u16, chat: bool) {
+    pub(super) fn finish(&mut self, conn: ConnId, code: u16, chat: bool) {
         self.driver.queue_copy(conn, &self.scratch);
         if let Some(link) = self.links.get_mut(conn) {
             link.close_code = code;

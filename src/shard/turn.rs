@@ -4,6 +4,7 @@ use super::archive::Question;
 use super::fan::Fans;
 use super::link::{Link, Protocol};
 use super::measure::Meter;
+use super::raw::RawRooms;
 use super::webhook::Webhooks;
 use super::world::{ENDED_BEAT, Mail, World};
 use crate::base::clock::Now;
@@ -64,6 +65,7 @@ pub struct Shard {
     date_s: i64,
     pub(super) links: Table<Link>,
     pub(super) fans: Fans,
+    pub(super) raw: RawRooms,
     pub(super) wheel: Wheel<(ConnId, u32)>,
     pub(super) due: Vec<(ConnId, u32)>,
     pub(super) webhooks: Webhooks,
@@ -123,6 +125,7 @@ impl Shard {
             date_s: -1,
             links: Table::default(),
             fans: Fans::default(),
+            raw: RawRooms::default(),
             wheel: Wheel::new(now.mono_ms()),
             due: Vec::new(),
             webhooks: Webhooks::default(),
@@ -249,8 +252,12 @@ impl Shard {
         self.world.connections.fetch_sub(1, Ordering::Relaxed);
         self.world.sources.leave(link.source);
         self.corked_rooms.retain(|(who, _)| *who != conn);
-        if let Protocol::Chat(_) | Protocol::Closing { chat: true } = link.protocol {
-            self.tell_hub(Event::Closed { conn, code: link.close_code });
+        match link.protocol {
+            Protocol::Chat(_) | Protocol::Closing { chat: true } => {
+                self.tell_hub(Event::Closed { conn, code: link.close_code });
+            }
+            Protocol::Raw(raw) => self.leave_raw(conn, raw.room),
+            Protocol::Http(_) | Protocol::Echo(_) | Protocol::Closing { chat: false } => {}
         }
     }
 
@@ -284,6 +291,7 @@ impl Shard {
                     // Whoever asked may have been told to stop.
                     let _ = answer.try_send(how_far);
                 }
+                Mail::Raw(mail) => self.on_raw_mail(mail),
                 Mail::Forgotten => self.hub.forgotten(),
                 Mail::Drain => self.begin_drain(),
             }
@@ -322,6 +330,7 @@ impl Shard {
             self.set_behind();
             self.fans.distribute(&mut self.driver, &mut self.behind);
         }
+        self.end_raw_turn();
         self.push_outbox();
         self.producer.wake();
         for (index, mailed) in self.mailed.iter_mut().enumerate() {
@@ -362,6 +371,11 @@ impl Shard {
             let link = self.links.get_mut(conn).expect("listed");
             match &link.protocol {
                 Protocol::Chat(_) => self.close_chat(conn, CloseReason::Drain, DRAIN_AFTER_MS),
+                Protocol::Raw(_) => {
+                    self.scratch.clear();
+                    encode_close(&mut self.scratch, 1001, "going away");
+                    self.close_raw(conn, 1001);
+                }
                 Protocol::Echo(_) => {
                     self.scratch.clear();
                     encode_close(&mut self.scratch, 1001, "going away");

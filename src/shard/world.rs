@@ -2,6 +2,7 @@
 
 use super::archive::Question;
 use super::clock::Clock;
+use super::raw::RawMail;
 use super::sources::Sources;
 use crate::admin::{self, Reading};
 use crate::base::limits::SHARD_CONNECTIONS_MAX;
@@ -63,6 +64,8 @@ pub enum Mail {
     },
     /// The erasure is over.
     Forgotten,
+    /// About raw rooms.
+    Raw(RawMail),
     /// The server stops: say goodbye to everyone and end.
     Drain,
 }

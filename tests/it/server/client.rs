@@ -218,6 +218,11 @@ impl Client {
         self.read().unwrap_or_else(|error| panic!("waiting for a frame: {error}"))
     }
 
+    /// The next message of a server that speaks no protocol of ours.
+    pub fn message(&mut self) -> Result<Message, Box<Error>> {
+        Ok(self.socket.read()?)
+    }
+
     /// The next frame, or how the connection ended.
     pub fn read(&mut self) -> Result<Value, Box<Error>> {
         loop {

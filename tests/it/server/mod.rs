@@ -7,6 +7,8 @@ pub mod process;
 
 mod raw;
 
+mod raw_rooms;
+
 mod endings;
 
 pub mod erasure;
