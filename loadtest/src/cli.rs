@@ -1,5 +1,6 @@
 //! The command line: one table of options, before or after the name of the scenario.
 
+use crate::dialects::DIALECTS;
 use crate::driver::{Client, Failure};
 use crate::latency::Expectation;
 use crate::scenarios::{SCENARIOS, Scenario, Settings};
@@ -39,7 +40,7 @@ pub struct Options {
 /// One option that takes a value: name, name of the value, default, help.
 type Row = (&'static str, &'static str, Option<&'static str>, &'static str);
 
-const ROWS: [Row; 19] = [
+const ROWS: [Row; 20] = [
     (
         "target",
         "URL",
@@ -48,15 +49,16 @@ const ROWS: [Row; 19] = [
     ),
     ("duration", "S", Some("10"), "Seconds to measure"),
     ("warmup", "S", Some("1"), "Seconds to run before measuring"),
-    ("rate", "N", None, "Messages a second: echo in all, chat per room; 0 closed loop"),
+    ("rate", "N", None, "Messages a second: echo in all, others per room; 0 closed loop"),
     ("size", "BYTES", Some("64"), "Payload of a message"),
     ("connections", "N", Some("100"), "echo: connections"),
     ("pipeline", "K", Some("1"), "echo: messages in flight per connection, closed loop"),
-    ("opcode", "KIND", Some("text"), "echo: text or binary messages"),
-    ("rooms", "R", Some("10"), "chat: rooms"),
-    ("members", "M", Some("10"), "chat: members per room; each is a connection"),
-    ("in-flight", "K", Some("1"), "chat: messages in flight per room, closed loop"),
-    ("threads", "N", Some("1"), "Driving threads; a chat room stays on one"),
+    ("opcode", "KIND", Some("text"), "echo, raw rooms: text or binary messages"),
+    ("rooms", "R", Some("10"), "room, paced, chat: rooms"),
+    ("members", "M", Some("10"), "Members per room; each is a connection"),
+    ("in-flight", "K", Some("1"), "Messages in flight per room, closed loop"),
+    ("dialect", "WHICH", Some("raw"), "room, paced: how the server speaks of rooms"),
+    ("threads", "N", Some("1"), "Driving threads; a room stays on one"),
     ("cpus", "LIST", None, "CPUs to pin the threads to, like 1,2 or 0-3"),
     ("client", "WHICH", Some("thin"), "thin, or tungstenite as an independent check"),
     ("server-pid", "PID", None, "Read the server's CPU and memory from /proc"),
@@ -79,6 +81,9 @@ fn command() -> Command {
             "duration" | "warmup" | "rate" => arg.value_parser(value_parser!(f64)),
             "seed" => arg.value_parser(value_parser!(u64)),
             "server-pid" => arg.value_parser(value_parser!(u32)),
+            "dialect" => arg.value_parser(PossibleValuesParser::new(
+                DIALECTS.iter().map(|d| PossibleValue::new(d.name).help(d.summary)),
+            )),
             "client" => arg.value_parser(["thin", "tungstenite"]),
             "opcode" => arg.value_parser(["text", "binary"]),
             "target" | "cpus" | "expect" | "hgrm" | "tag" => arg,
@@ -89,12 +94,14 @@ fn command() -> Command {
             None => arg,
         }
     });
+    let rounds = Arg::new("rounds").long("rounds").action(ArgAction::SetTrue);
     let json = Arg::new("json").long("json").action(ArgAction::SetTrue);
     Command::new("ringpost-load")
         .about("Loads a WebSocket server, checks every reply, prints honest latencies")
         .version(env!("CARGO_PKG_VERSION"))
         .arg(scenario)
         .args(rows)
+        .arg(rounds.help("room: --in-flight messages leave together, the next when all arrived"))
         .arg(json.help("Print one JSON object instead of the report"))
         .after_help(
             "`ringpost-load gen-log --help`: a realistic log, written without a server\n\n\
@@ -134,6 +141,10 @@ fn options(matches: &ArgMatches, tag: &str) -> Result<Options, String> {
         rate: matches.get_one("rate").copied().unwrap_or(scenario.rate_default),
         pipeline: count("pipeline"),
         in_flight: count("in-flight"),
+        rounds: matches.get_flag("rounds"),
+        dialect: text("dialect")
+            .and_then(|name| DIALECTS.iter().find(|dialect| dialect.name == name))
+            .expect("clap checked the name"),
         binary: text("opcode").is_some_and(|kind| kind == "binary"),
         seed: *matches.get_one("seed").expect("has a default"),
         tag: text("tag").unwrap_or_else(|| tag.to_string()),

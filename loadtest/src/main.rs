@@ -19,6 +19,9 @@ mod process;
 /// The clients that carry a scenario, and the common start of their threads.
 mod driver;
 
+/// How rooms are spoken of by different servers.
+mod dialects;
+
 /// What is sent and how replies are judged: one file per scenario.
 mod scenarios;
 

@@ -102,12 +102,18 @@ impl Report {
             format!("{name}: {what}, {shown} s after {warmup} s warm-up, seed {seed}"),
         );
         line("Delivered", delivered(outcome));
+        if outcome.disagreed > 0 {
+            let what = "deliveries came in another order than other members got them";
+            line("Order", format!("{} {what}; each sender's were in order", outcome.disagreed));
+        }
         if outcome.refused > 0 {
             line("Refused", format!("{} sends", outcome.refused));
         }
         let (sent, received) = (self.per_s(self.sent), self.per_s(self.received));
         line("Rate", format!("{sent:.0} msg/s sent, {received:.0} msg/s received"));
-        for (index, latency) in outcome.latencies.iter().enumerate() {
+        let shown =
+            |(index, latency): &(usize, &Latency)| *index == 0 || !latency.histogram.is_empty();
+        for (index, latency) in outcome.latencies.iter().enumerate().filter(shown) {
             line(if index == 0 { "Latency" } else { "" }, quantiles(latency));
         }
         if let Some(server) = self.server {
@@ -222,6 +228,7 @@ impl Report {
             "missing": outcome.missing(),
             "duplicated": outcome.duplicated,
             "misordered": outcome.misordered,
+            "disagreed": outcome.disagreed,
             "corrupt": outcome.corrupt,
             "broken": outcome.broken,
             "refused": outcome.refused,

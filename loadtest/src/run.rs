@@ -47,7 +47,7 @@ impl Reading {
 /// # Errors
 /// When the load could not be put on the server at all.
 pub fn run(options: &Options) -> Result<Report, Failure> {
-    let target = Target::resolve(&options.target, options.scenario.path)?;
+    let target = Target::resolve(&options.target, (options.scenario.path)(&options.settings))?;
     if let Some(pid) = options.server_pid
         && process::usage(pid).is_none()
     {
@@ -106,7 +106,7 @@ fn drive_pinned(
         }
     }
     let seed = options.settings.seed.wrapping_mul(0x9e37_79b9).wrapping_add(index as u64 + 1);
-    let protocol = options.scenario.protocol;
+    let protocol = (options.scenario.protocol)(&options.settings);
     drive(options.client, DriverOptions { target, protocol, epoch, seed }, gate, player)
 }
 

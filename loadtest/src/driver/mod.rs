@@ -53,6 +53,15 @@ impl fmt::Display for Failure {
     }
 }
 
+/// When connections are opened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Opening {
+    /// All, at the start; one that cannot be opened ends the run.
+    AtStart,
+    /// By [`Outbox::open`]; one that cannot be opened is [`Workload::lost`].
+    OnDemand,
+}
+
 /// When a workload wants its next [`Workload::turn`], if no message comes first.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Wake {
@@ -69,14 +78,38 @@ pub trait Outbox {
 
     /// Queues one binary message on a connection.
     fn binary(&mut self, conn: usize, payload: &[u8]);
+
+    /// Opens a connection that is not open: never before, or not any more. The workload hears
+    /// [`Workload::opened`] or [`Workload::lost`].
+    fn open(&mut self, conn: usize);
+
+    /// Queues a close frame, code 1000; the workload hears [`Workload::lost`] when the server has
+    /// answered.
+    fn close(&mut self, conn: usize);
+
+    /// Ends a connection at once, without a close frame. The workload hears nothing more of it.
+    fn hang_up(&mut self, conn: usize);
+
+    /// Reads no more from a connection, or again.
+    fn pause(&mut self, conn: usize, paused: bool);
 }
 
 /// One thread's share of a scenario: decides what is sent and judges what comes back.
 ///
 /// **Never:** a socket or a clock of its own.
 pub trait Workload {
-    /// Connections wanted, all opened at the start; they are named by index.
+    /// Connections at a time at most; they are named by index.
     fn connection_count(&self) -> usize;
+
+    /// When connections are opened, and what becomes of one that cannot be.
+    fn opening(&self) -> Opening {
+        Opening::AtStart
+    }
+
+    /// The path of a connection, where it is not the target's.
+    fn path(&self, _conn: usize) -> Option<String> {
+        None
+    }
 
     /// The handshake of a connection is complete.
     fn opened(&mut self, conn: usize, now: Nanos, out: &mut dyn Outbox);

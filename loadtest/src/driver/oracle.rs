@@ -3,13 +3,16 @@
 
 use super::gate::Gate;
 use super::thin::{HANDSHAKE_HINT, refused};
-use super::{DriverOptions, Failure, Outbox, Wake, Workload, patience, sys};
+use super::{DriverOptions, Failure, Opening, Outbox, Wake, Workload, patience, sys};
+use std::collections::VecDeque;
 use std::io;
 use std::net::TcpStream;
 use std::os::fd::AsRawFd;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tungstenite::client::ClientRequestBuilder;
+use tungstenite::protocol::CloseFrame;
+use tungstenite::protocol::frame::coding::CloseCode;
 use tungstenite::{Error, HandshakeError, Message, WebSocket};
 
 /// How long the server may take over one handshake.
@@ -21,8 +24,11 @@ type Socket = WebSocket<TcpStream>;
 #[derive(Default)]
 struct Sockets {
     sockets: Vec<Option<Socket>>,
+    paused: Vec<bool>,
     dirty: Vec<usize>,
     lost: Vec<(usize, String)>,
+    /// Connections to open, in order.
+    wanted: VecDeque<usize>,
 }
 
 impl Sockets {
@@ -68,6 +74,30 @@ impl Outbox for Sockets {
     fn binary(&mut self, conn: usize, payload: &[u8]) {
         self.queue(conn, Message::binary(payload.to_vec()));
     }
+
+    fn open(&mut self, conn: usize) {
+        self.wanted.push_back(conn);
+    }
+
+    fn close(&mut self, conn: usize) {
+        let Some(socket) = &mut self.sockets[conn] else { return };
+        let frame = CloseFrame { code: CloseCode::Normal, reason: "".into() };
+        match socket.close(Some(frame)) {
+            Ok(()) => self.dirty.push(conn),
+            Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.dirty.push(conn);
+            }
+            Err(error) => self.lose(conn, &error),
+        }
+    }
+
+    fn hang_up(&mut self, conn: usize) {
+        self.sockets[conn] = None;
+    }
+
+    fn pause(&mut self, conn: usize, paused: bool) {
+        self.paused[conn] = paused;
+    }
 }
 
 /// Drives `workload` to its end.
@@ -79,15 +109,18 @@ pub fn drive(
     gate: &Gate,
     workload: &mut dyn Workload,
 ) -> Result<(), Failure> {
-    let mut sockets = Sockets::default();
-    for conn in 0..workload.connection_count() {
-        sockets.sockets.push(Some(open(options, conn)?));
-        gate.opened.fetch_add(1, Ordering::Relaxed);
-        workload.opened(conn, options.now(), &mut sockets);
-        sockets.flush();
+    let count = workload.connection_count();
+    let mut sockets = Sockets {
+        sockets: (0..count).map(|_| None).collect(),
+        paused: vec![false; count],
+        ..Sockets::default()
+    };
+    if workload.opening() == Opening::AtStart {
+        sockets.wanted.extend(0..count);
     }
     let mut fds = Vec::new();
     loop {
+        open_wanted(options, gate, &mut sockets, workload)?;
         let now = options.now();
         let wake = match workload.turn(now, &mut sockets)? {
             Wake::Finished => return Ok(()),
@@ -101,8 +134,9 @@ pub fn drive(
             workload.lost(conn, &why, options.now());
         }
         fds.clear();
-        for socket in &sockets.sockets {
-            let fd = socket.as_ref().map_or(-1, |socket| socket.get_ref().as_raw_fd());
+        for (socket, paused) in sockets.sockets.iter().zip(&sockets.paused) {
+            let socket = socket.as_ref().filter(|_| !paused);
+            let fd = socket.map_or(-1, |socket| socket.get_ref().as_raw_fd());
             fds.push(libc::pollfd { fd, events: libc::POLLIN, revents: 0 });
         }
         let timeout = match sockets.dirty.is_empty() {
@@ -119,13 +153,39 @@ pub fn drive(
     }
 }
 
-fn open(options: DriverOptions<'_>, conn: usize) -> Result<Socket, Failure> {
+/// Opens what is wanted, one after the other.
+fn open_wanted(
+    options: DriverOptions<'_>,
+    gate: &Gate,
+    sockets: &mut Sockets,
+    workload: &mut dyn Workload,
+) -> Result<(), Failure> {
+    while let Some(conn) = sockets.wanted.pop_front() {
+        match open(options, conn, workload.path(conn)) {
+            Ok(socket) => {
+                sockets.sockets[conn] = Some(socket);
+                sockets.paused[conn] = false;
+                gate.opened.fetch_add(1, Ordering::Relaxed);
+                workload.opened(conn, options.now(), sockets);
+                sockets.flush();
+            }
+            Err(failure) if workload.opening() == Opening::OnDemand => {
+                workload.lost(conn, &failure.what, options.now());
+            }
+            Err(failure) => return Err(failure),
+        }
+    }
+    Ok(())
+}
+
+fn open(options: DriverOptions<'_>, conn: usize, path: Option<String>) -> Result<Socket, Failure> {
     let target = options.target;
     let stream = TcpStream::connect_timeout(&target.address, HANDSHAKE_TIMEOUT)
         .and_then(|stream| stream.set_nodelay(true).map(|()| stream))
         .and_then(|stream| stream.set_read_timeout(Some(HANDSHAKE_TIMEOUT)).map(|()| stream))
         .map_err(|error| refused(&error, conn, target.address))?;
-    let uri = target.url().parse().map_err(|error| Failure::new(format!("{error}")))?;
+    let path = path.as_ref().unwrap_or(&target.path);
+    let uri = target.url(path).parse().map_err(|error| Failure::new(format!("{error}")))?;
     let mut request = ClientRequestBuilder::new(uri);
     if let Some(protocol) = options.protocol {
         request = request.with_sub_protocol(protocol);

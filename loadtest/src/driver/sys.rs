@@ -11,6 +11,10 @@ pub enum Interest {
     Read,
     /// Input, and room for output.
     ReadWrite,
+    /// Room for output only: what comes stays in the kernel.
+    Write,
+    /// Nothing but the end of the connection.
+    Nothing,
 }
 
 impl Interest {
@@ -19,6 +23,8 @@ impl Interest {
         match self {
             Self::Read => read,
             Self::ReadWrite => read | libc::EPOLLOUT as u32,
+            Self::Write => libc::EPOLLOUT as u32,
+            Self::Nothing => 0,
         }
     }
 }

@@ -29,9 +29,9 @@ impl Target {
         }
     }
 
-    /// The URL again, as the tungstenite client wants it.
-    pub fn url(&self) -> String {
-        format!("ws://{}{}", self.host, self.path)
+    /// The URL of a path, as the tungstenite client wants it.
+    pub fn url(&self, path: &str) -> String {
+        format!("ws://{}{path}", self.host)
     }
 }
 

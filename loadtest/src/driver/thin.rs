@@ -6,8 +6,9 @@
 
 use super::gate::Gate;
 use super::sys::{Epoll, Interest};
-use super::{DriverOptions, Failure, Nanos, Outbox, Wake, Workload, patience};
+use super::{DriverOptions, Failure, Nanos, Opening, Outbox, Wake, Workload, patience};
 use crate::frame::{self, Opcode};
+use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::os::fd::AsFd;
@@ -25,17 +26,19 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// A partly received message larger than this gives its memory back when it is complete.
 const CARRY_KEPT_BYTES: usize = 16 << 10;
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 enum State {
     Handshake,
     Open,
+    #[default]
     Closed,
 }
 
 /// One connection. An idle one owns no buffer.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Link {
-    stream: TcpStream,
+    /// `None` while it is closed.
+    stream: Option<TcpStream>,
     state: State,
     /// What was received and is no whole frame yet.
     carry: Vec<u8>,
@@ -48,6 +51,24 @@ struct Link {
     dirty: bool,
     /// Whether epoll watches for room to write.
     blocked: bool,
+    /// Whether epoll does not watch for input.
+    paused: bool,
+}
+
+impl Link {
+    /// The open stream.
+    fn stream(&mut self) -> &mut TcpStream {
+        self.stream.as_mut().expect("only a closed link has none")
+    }
+
+    fn interest(&self) -> Interest {
+        match (self.paused, self.blocked) {
+            (false, false) => Interest::Read,
+            (false, true) => Interest::ReadWrite,
+            (true, true) => Interest::Write,
+            (true, false) => Interest::Nothing,
+        }
+    }
 }
 
 /// All connections of a thread, and which of them have something to send.
@@ -56,6 +77,16 @@ struct Links {
     links: Vec<Link>,
     dirty: Vec<usize>,
     masks: u64,
+    /// Connections to open, in order.
+    wanted: VecDeque<usize>,
+    /// Connections to end, and those whose reading changes, at the next flush.
+    asked: Vec<(usize, Ask)>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Ask {
+    HangUp,
+    Pause(bool),
 }
 
 impl Links {
@@ -84,6 +115,22 @@ impl Outbox for Links {
     fn binary(&mut self, conn: usize, payload: &[u8]) {
         self.queue(conn, Opcode::Binary, payload);
     }
+
+    fn open(&mut self, conn: usize) {
+        self.wanted.push_back(conn);
+    }
+
+    fn close(&mut self, conn: usize) {
+        self.queue(conn, Opcode::Close, &1_000_u16.to_be_bytes());
+    }
+
+    fn hang_up(&mut self, conn: usize) {
+        self.asked.push((conn, Ask::HangUp));
+    }
+
+    fn pause(&mut self, conn: usize, paused: bool) {
+        self.asked.push((conn, Ask::Pause(paused)));
+    }
 }
 
 /// One thread's client.
@@ -93,7 +140,6 @@ struct Thin<'a> {
     epoll: Epoll,
     links: Links,
     opening_count: usize,
-    request: Vec<u8>,
     buffer: Box<[u8]>,
 }
 
@@ -107,19 +153,22 @@ pub fn drive(
     workload: &mut dyn Workload,
 ) -> Result<(), Failure> {
     let system = |error: io::Error| Failure::new(format!("epoll: {error}"));
-    let target = options.target;
-    let request = frame::request(&target.host, &target.path, options.protocol).into_bytes();
+    let count = workload.connection_count();
+    let wanted = match workload.opening() {
+        Opening::AtStart => (0..count).collect(),
+        Opening::OnDemand => VecDeque::new(),
+    };
+    let links = (0..count).map(|_| Link::default()).collect();
     let mut thin = Thin {
         options,
         gate,
         epoll: Epoll::new(BATCH_MAX).map_err(system)?,
-        links: Links { masks: options.seed | 1, ..Links::default() },
+        links: Links { links, masks: options.seed | 1, wanted, ..Links::default() },
         opening_count: 0,
-        request,
         buffer: vec![0; READ_BYTES].into_boxed_slice(),
     };
     loop {
-        thin.open_some(workload.connection_count())?;
+        thin.open_some(workload)?;
         let now = options.now();
         let wake = match workload.turn(now, &mut thin.links)? {
             Wake::Finished => return Ok(()),
@@ -129,8 +178,8 @@ pub fn drive(
         if gate.aborted() {
             return Ok(());
         }
-        let timeout = match thin.links.links.len() < workload.connection_count() {
-            true if thin.opening_count < OPENING_MAX => Duration::ZERO,
+        let timeout = match thin.links.wanted.is_empty() {
+            false if thin.opening_count < OPENING_MAX => Duration::ZERO,
             _ => patience(wake, options.now()),
         };
         let ready = thin.epoll.wait(timeout).map_err(system)?;
@@ -147,34 +196,48 @@ pub fn drive(
 }
 
 impl Thin<'_> {
-    fn open_some(&mut self, wanted: usize) -> Result<(), Failure> {
-        while self.links.links.len() < wanted && self.opening_count < OPENING_MAX {
-            let conn = self.links.links.len();
-            let address = self.options.target.address;
-            let opened = TcpStream::connect_timeout(&address, CONNECT_TIMEOUT)
+    fn open_some(&mut self, workload: &mut dyn Workload) -> Result<(), Failure> {
+        while self.opening_count < OPENING_MAX {
+            let Some(conn) = self.links.wanted.pop_front() else { break };
+            assert!(self.links.links[conn].state == State::Closed, "it is open already");
+            let target = self.options.target;
+            let path = workload.path(conn);
+            let path = path.as_ref().unwrap_or(&target.path);
+            let request = frame::request(&target.host, path, self.options.protocol);
+            let opened = TcpStream::connect_timeout(&target.address, CONNECT_TIMEOUT)
                 .and_then(|stream| stream.set_nodelay(true).map(|()| stream))
-                .and_then(|mut stream| stream.write_all(&self.request).map(|()| stream))
+                .and_then(|mut stream| stream.write_all(request.as_bytes()).map(|()| stream))
                 .and_then(|stream| stream.set_nonblocking(true).map(|()| stream))
                 .and_then(|stream| {
                     self.epoll.add(stream.as_fd(), conn, Interest::Read).map(|()| stream)
                 });
-            let stream = opened.map_err(|error| refused(&error, conn, address))?;
-            self.links.links.push(Link {
-                stream,
-                state: State::Handshake,
-                carry: Vec::new(),
-                fragments: Vec::new(),
-                out: Vec::new(),
-                written: 0,
-                dirty: false,
-                blocked: false,
-            });
-            self.opening_count += 1;
+            match opened {
+                Ok(stream) => {
+                    let link = &mut self.links.links[conn];
+                    let dirty = link.dirty;
+                    let (stream, state) = (Some(stream), State::Handshake);
+                    *link = Link { stream, state, dirty, ..Link::default() };
+                    self.opening_count += 1;
+                }
+                Err(error) if workload.opening() == Opening::OnDemand => {
+                    workload.lost(conn, &format!("connect: {error}"), self.options.now());
+                }
+                Err(error) => return Err(refused(&error, conn, target.address)),
+            }
         }
         Ok(())
     }
 
     fn flush(&mut self, workload: &mut dyn Workload) {
+        for (conn, ask) in std::mem::take(&mut self.links.asked) {
+            match ask {
+                Ask::HangUp => self.end(conn),
+                Ask::Pause(paused) => {
+                    self.links.links[conn].paused = paused;
+                    self.watch(conn);
+                }
+            }
+        }
         let mut dirty = std::mem::take(&mut self.links.dirty);
         for &conn in &dirty {
             self.links.links[conn].dirty = false;
@@ -189,7 +252,8 @@ impl Thin<'_> {
     fn write(&mut self, conn: usize, workload: &mut dyn Workload) {
         let link = &mut self.links.links[conn];
         while link.written < link.out.len() {
-            match link.stream.write(&link.out[link.written..]) {
+            let stream = link.stream.as_mut().expect("a closed link has nothing to write");
+            match stream.write(&link.out[link.written..]) {
                 Ok(size) => link.written += size,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
@@ -206,8 +270,15 @@ impl Thin<'_> {
         }
         if blocked != link.blocked {
             link.blocked = blocked;
-            let interest = if blocked { Interest::ReadWrite } else { Interest::Read };
-            let changed = self.epoll.change(link.stream.as_fd(), conn, interest);
+            self.watch(conn);
+        }
+    }
+
+    /// Tells epoll what a connection waits for now.
+    fn watch(&mut self, conn: usize) {
+        let link = &self.links.links[conn];
+        if let Some(stream) = &link.stream {
+            let changed = self.epoll.change(stream.as_fd(), conn, link.interest());
             changed.expect("an open connection is in the set");
         }
     }
@@ -222,7 +293,7 @@ impl Thin<'_> {
             self.buffer = vec![0; 2 * (carried + READ_BYTES)].into_boxed_slice();
         }
         self.buffer[..carried].copy_from_slice(&link.carry);
-        let size = match link.stream.read(&mut self.buffer[carried..]) {
+        let size = match link.stream().read(&mut self.buffer[carried..]) {
             Ok(0) => return self.ended(conn, "closed without a close frame", workload),
             Ok(size) => size,
             Err(error)
@@ -263,6 +334,10 @@ impl Thin<'_> {
             match frame::accept(input) {
                 Ok(None) => return Ok(0),
                 Ok(Some(size)) => taken = size,
+                Err(why) if workload.opening() == Opening::OnDemand => {
+                    self.close(conn, &why, workload);
+                    return Ok(input.len());
+                }
                 Err(why) => return Err(Failure::new(why).hint(HANDSHAKE_HINT)),
             }
             self.opening_count -= 1;
@@ -328,7 +403,8 @@ impl Thin<'_> {
         why: &str,
         workload: &mut dyn Workload,
     ) -> Result<(), Failure> {
-        if self.links.links[conn].state == State::Handshake {
+        let fatal = workload.opening() == Opening::AtStart;
+        if fatal && self.links.links[conn].state == State::Handshake {
             let what = format!("connection {conn} ended during the handshake: {why}");
             return Err(Failure::new(what).hint(HANDSHAKE_HINT));
         }
@@ -337,17 +413,22 @@ impl Thin<'_> {
     }
 
     fn close(&mut self, conn: usize, why: &str, workload: &mut dyn Workload) {
-        let link = &mut self.links.links[conn];
-        if link.state == State::Closed {
-            return;
+        if self.links.links[conn].state != State::Closed {
+            self.end(conn);
+            workload.lost(conn, why, self.options.now());
         }
-        link.state = State::Closed;
-        link.out = Vec::new();
-        link.written = 0;
-        let removed = self.epoll.remove(link.stream.as_fd());
-        removed.expect("an open connection is in the set");
-        let _ = link.stream.shutdown(std::net::Shutdown::Both);
-        workload.lost(conn, why, self.options.now());
+    }
+
+    /// Ends a connection that is not closed; it can be opened again.
+    fn end(&mut self, conn: usize) {
+        let link = &mut self.links.links[conn];
+        self.opening_count -= usize::from(link.state == State::Handshake);
+        let dirty = link.dirty;
+        let before = std::mem::replace(link, Link { dirty, ..Link::default() });
+        if let Some(stream) = before.stream {
+            self.epoll.remove(stream.as_fd()).expect("an open connection is in the set");
+            let _ = stream.shutdown(std::net::Shutdown::Both);
+        }
     }
 }
 

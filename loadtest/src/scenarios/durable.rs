@@ -28,8 +28,8 @@ const ID_SEND: u64 = 10;
 pub const SCENARIO: Scenario = Scenario {
     name: "durable",
     summary: "writers that each wait for the ack before they send again",
-    path: "/ws",
-    protocol: Some("ringpost.v1.json"),
+    path: |_| "/ws",
+    protocol: |_| Some("ringpost.v1.json"),
     rate_default: 0.0,
     describe: |settings| format!("{} writers, {} B", settings.connections, settings.size),
     threads_max: |settings| settings.connections,

@@ -19,8 +19,8 @@ const GATE_NS: Nanos = 2_000_000;
 pub const SCENARIO: Scenario = Scenario {
     name: "echo",
     summary: "every message comes back on its connection",
-    path: "/echo",
-    protocol: None,
+    path: |_| "/echo",
+    protocol: |_| None,
     rate_default: 0.0,
     describe,
     threads_max: |settings| settings.connections,

@@ -6,6 +6,9 @@ pub mod chat;
 
 pub mod durable;
 
+pub mod room;
+
+use crate::dialects::{Entry, Form};
 use crate::driver::gate::Gate;
 use crate::driver::{Failure, Workload};
 use crate::latency::Latency;
@@ -28,12 +31,23 @@ pub struct Settings {
     pub pipeline: usize,
     /// Messages under way per room in a closed loop.
     pub in_flight: usize,
-    /// Whether `echo` sends binary messages instead of text.
+    /// Whether messages under way leave together, and the next ones when all have arrived.
+    pub rounds: bool,
+    /// What the rooms of `room` and `paced` are spoken of in.
+    pub dialect: &'static Entry,
+    /// Whether `echo` and the dialect `raw` send binary messages instead of text.
     pub binary: bool,
     /// Decides phases and contents.
     pub seed: u64,
     /// Makes the message ids of one run differ from those of every other run.
     pub tag: String,
+}
+
+impl Settings {
+    /// What messages are sent as, where there is a choice.
+    pub fn form(&self) -> Form {
+        if self.binary { Form::Binary } else { Form::Text }
+    }
 }
 
 /// One scenario.
@@ -43,9 +57,9 @@ pub struct Scenario {
     /// One line for the help.
     pub summary: &'static str,
     /// The path when the target names none.
-    pub path: &'static str,
+    pub path: fn(&Settings) -> &'static str,
     /// The sub-protocol to offer.
-    pub protocol: Option<&'static str>,
+    pub protocol: fn(&Settings) -> Option<&'static str>,
     /// Messages a second unless told.
     pub rate_default: f64,
     /// Describes what will be done, for the report's first line.
@@ -57,7 +71,8 @@ pub struct Scenario {
 }
 
 /// All scenarios, in the order of the help.
-pub const SCENARIOS: [Scenario; 3] = [echo::SCENARIO, chat::SCENARIO, durable::SCENARIO];
+pub const SCENARIOS: [Scenario; 5] =
+    [echo::SCENARIO, room::SCENARIO, room::PACED, chat::SCENARIO, durable::SCENARIO];
 
 /// Which part of the load a thread carries.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -94,6 +109,8 @@ pub struct Outcome {
     pub misordered: u64,
     /// Those whose content was not what had been sent.
     pub corrupt: u64,
+    /// Deliveries in another order than other members got them; no fault when the senders differ.
+    pub disagreed: u64,
     /// Other broken promises (an ack that never came, an acked message that history lacks).
     pub broken: u64,
     /// Sends the server refused. No fault, but then the load was not what was asked for.
@@ -137,6 +154,7 @@ impl Outcome {
         self.duplicated += other.duplicated;
         self.misordered += other.misordered;
         self.corrupt += other.corrupt;
+        self.disagreed += other.disagreed;
         self.broken += other.broken;
         self.refused += other.refused;
         for finding in other.findings {

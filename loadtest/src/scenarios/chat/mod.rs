@@ -45,8 +45,8 @@ const ID_SEND: u64 = 10;
 pub const SCENARIO: Scenario = Scenario {
     name: "chat",
     summary: "members of rooms send to each other over the chat protocol",
-    path: "/ws",
-    protocol: Some("ringpost.v1.json"),
+    path: |_| "/ws",
+    protocol: |_| Some("ringpost.v1.json"),
     rate_default: 10.0,
     describe,
     threads_max: |settings| settings.rooms,

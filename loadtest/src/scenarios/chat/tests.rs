@@ -126,6 +126,8 @@ fn wanted_rates_and_limits() {
             rate,
             pipeline: 1,
             in_flight: 1,
+            rounds: false,
+            dialect: &crate::dialects::DIALECTS[0],
             binary: false,
             seed: 1,
             tag: String::new(),
