@@ -21,17 +21,23 @@ pub enum Fault {
     Repeat,
     Swap,
     Change,
+    /// Late by [`DELAY`].
+    Delay,
     /// Acks what it then leaves out of history.
     Forget,
     Hangup,
 }
 
 const FAULTY: u64 = 5;
+/// How late [`Fault::Delay`] is.
+pub const DELAY: Duration = Duration::from_millis(60);
 
 #[derive(Default)]
 struct Room {
     members: Vec<Sender<String>>,
     log: Vec<Value>,
+    /// Raw: messages so far.
+    said: u64,
     held: Option<String>,
 }
 
@@ -86,11 +92,13 @@ impl Drop for StandIn {
 }
 
 fn serve(shared: &Shared, stream: TcpStream) {
-    let mut echo = false;
+    let (mut echo, mut raw) = (false, None);
     // The callback's type is tungstenite's.
     #[allow(clippy::result_large_err)]
     let look = |request: &Request, mut response: Response| {
-        echo = request.uri().path() == "/echo";
+        let path = request.uri().path();
+        echo = path == "/echo";
+        raw = path.starts_with("/room/").then(|| path.to_owned());
         if let Some(protocol) = request.headers().get("sec-websocket-protocol") {
             response.headers_mut().insert("sec-websocket-protocol", protocol.clone());
         }
@@ -100,6 +108,10 @@ fn serve(shared: &Shared, stream: TcpStream) {
     let Ok(mut socket) = tungstenite::accept_hdr(stream, look) else { return };
     socket.get_ref().set_read_timeout(Some(Duration::from_millis(1))).expect("a socket");
     let (sender, inbox) = channel();
+    if let Some(room) = &raw {
+        let mut rooms = shared.rooms.lock().expect("no handler panicked");
+        rooms.entry(room.clone()).or_default().members.push(sender.clone());
+    }
     let mut taken = 0;
     while !shared.stop.load(Ordering::Acquire) {
         let message = match socket.read() {
@@ -113,6 +125,13 @@ fn serve(shared: &Shared, stream: TcpStream) {
         };
         let done = match message {
             Some(message) if echo => answer_echo(shared.fault, &mut socket, message, &mut taken),
+            Some(Message::Text(text)) if raw.is_some() => {
+                let mut rooms = shared.rooms.lock().expect("no handler panicked");
+                let room = rooms.get_mut(raw.as_deref().unwrap_or_default()).expect("entered");
+                room.said += 1;
+                deliver(shared.fault, room, room.said, &text);
+                Some(())
+            }
             Some(Message::Text(text)) => answer_chat(shared, &text, &sender),
             _ => Some(()),
         };
@@ -144,6 +163,7 @@ fn answer_echo(
     match fault {
         Fault::Drop if faulty => return Some(()),
         Fault::Hangup if faulty => return None,
+        Fault::Delay if faulty => thread::sleep(DELAY),
         Fault::Change if faulty => {
             let changed = format!("{}!", &text[..text.len() - 1]);
             return socket.send(Message::text(changed)).ok();
@@ -175,7 +195,7 @@ fn answer_chat(shared: &Shared, text: &str, own: &Sender<String>) -> Option<()> 
             let d = &frame["d"];
             let event = json!({"t": "msg", "room": name, "o": o, "ts": 1, "d": {
                 "from": "u", "cid": d["cid"], "text": d["text"], "src": "ws"}});
-            deliver(shared.fault, room, o, &event);
+            deliver(shared.fault, room, o, &event.to_string());
             room.log.push(event);
             json!({"o": o, "ts": 1, "dup": false})
         }
@@ -187,30 +207,41 @@ fn answer_chat(shared: &Shared, text: &str, own: &Sender<String>) -> Option<()> 
     own.send(ok.to_string()).ok()
 }
 
-fn deliver(fault: Fault, room: &mut Room, o: u64, event: &Value) {
-    let text = event.to_string();
+fn deliver(fault: Fault, room: &mut Room, o: u64, text: &str) {
+    let text = text.to_owned();
     for (index, member) in room.members.iter().enumerate() {
         let hit = o == FAULTY && index == 1;
-        let changed = text.replace("\"text\":\"", "\"text\":\"!");
         // A member that is gone has nobody to tell.
         let send = |text: &String| drop(member.send(text.clone()));
         match fault {
             Fault::Drop if hit => {}
-            Fault::Change if hit => send(&changed),
+            Fault::Change if hit => send(&changed(&text)),
             Fault::Swap if hit => room.held = Some(text.clone()),
+            Fault::Delay if hit => {
+                thread::sleep(DELAY);
+                send(&text);
+            }
             Fault::Repeat if hit => {
                 send(&text);
                 send(&text);
             }
             _ => send(&text),
         }
-        if !hit
+        // Two later, so that the one before it is of the same sender where two take turns.
+        if o == FAULTY + 2
             && index == 1
             && let Some(held) = room.held.take()
         {
             send(&held);
         }
     }
+}
+
+/// The same with another last character of the text.
+fn changed(text: &str) -> String {
+    let begin = text.find("\"text\":\"").map_or(0, |at| at + 8);
+    let end = text[begin..].find('"').map_or(text.len(), |size| begin + size);
+    format!("{}!{}", &text[..end - 1], &text[end..])
 }
 
 fn page(fault: Fault, room: &Room, d: &Value) -> Value {

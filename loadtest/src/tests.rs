@@ -6,6 +6,7 @@ use crate::report::Report;
 use crate::run::run;
 use crate::standin::{Fault, StandIn};
 use serde_json::{Value, json};
+use std::thread;
 
 /// A short run of `line` against a stand-in with this fault and these limits.
 fn play(fault: Fault, limits: Value, line: &str) -> Result<Report, Failure> {
@@ -47,6 +48,15 @@ fn a_good_server_passes() {
         check(Fault::None, &with("echo --connections 3 --pipeline 4"), (0, 0, 0, 0));
         check(Fault::None, &with("echo --connections 3 --rate 300 --opcode binary"), (0, 0, 0, 0));
         check(Fault::None, &with("echo --connections 2 --size 70000"), (0, 0, 0, 0));
+        check(Fault::None, &with("room --rooms 2 --members 3 --in-flight 2"), (0, 0, 0, 0));
+        check(
+            Fault::None,
+            &with("room --rooms 1 --members 3 --in-flight 3 --rounds"),
+            (0, 0, 0, 0),
+        );
+        check(Fault::None, &with("paced --rooms 2 --members 3 --rate 60"), (0, 0, 0, 0));
+        let dialect = "paced --rooms 2 --members 3 --rate 60 --dialect ringpost";
+        check(Fault::None, &with(dialect), (0, 0, 0, 0));
         check(Fault::None, &with("chat --rooms 2 --members 3 --rate 60"), (0, 0, 0, 0));
         check(Fault::None, &with("chat --rooms 2 --members 2 --rate 0"), (0, 0, 0, 0));
     }
@@ -62,6 +72,47 @@ fn faults_of_echo_are_found() {
     check(Fault::Swap, line, (0, 0, 1, 0));
     check(Fault::Change, line, (0, 0, 0, 1));
     check(Fault::Hangup, line, (1, 0, 0, 0));
+}
+
+#[test]
+fn faults_of_rooms_are_found() {
+    // What is missing is waited for: all at a time.
+    thread::scope(|scope| {
+        for dialect in ["raw", "ringpost"] {
+            let line = format!("paced --rooms 1 --members 2 --rate 60 --dialect {dialect}");
+            let also = line.clone();
+            scope.spawn(move || check(Fault::Drop, &line, (1, 0, 0, 0)));
+            scope.spawn(move || {
+                check(Fault::Repeat, &also, (0, 1, 0, 0));
+                check(Fault::Swap, &also, (0, 0, 1, 0));
+                check(Fault::Change, &also, (0, 0, 0, 1));
+            });
+        }
+        let line = "room --rooms 1 --members 2 --in-flight 2";
+        scope.spawn(move || check(Fault::Drop, line, (1, 0, 0, 0)));
+    });
+}
+
+/// Late is late from when it was due: the messages that wait behind it are late as well.
+#[test]
+fn delays_are_in_the_figures() {
+    for line in [
+        "echo --connections 1 --rate 100",
+        "paced --rooms 1 --members 2 --rate 100",
+        "chat --rooms 1 --members 2 --rate 100",
+    ] {
+        let limits = serde_json::from_str(NO_LIMITS).expect("json");
+        let line = format!("{line} --expect max<30ms");
+        let report = play(Fault::Delay, limits, &line).expect("the run is carried out");
+        let latency = report.latency("").expect("measured");
+        let delay_ns = crate::standin::DELAY.as_nanos() as u64;
+        let late = latency.quantile(1.0);
+        assert!((delay_ns * 9 / 10..delay_ns * 4).contains(&late), "{line}: {}", report.text());
+        // At 100 a second five more were due meanwhile.
+        let slow = latency.histogram.count_between(10_000_000, u64::MAX);
+        assert!(slow >= 4, "{line}: {slow} were late");
+        assert_eq!(report.exit_code(), 1, "{line}: the bound was missed");
+    }
 }
 
 #[test]

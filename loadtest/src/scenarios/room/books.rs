@@ -202,20 +202,17 @@ impl Books {
         if place < own.at || own.ahead.contains(&place) {
             return self.again(member, number);
         }
-        let at = own.at;
-        if place > at {
-            self.disagreed += 1;
-            let sender = self.sender(number);
-            let between = (at..place).filter(|place| !own.ahead.contains(place));
-            let overtaken = between.map(|p| self.placed[(p - self.placed_from) as usize].number);
-            let overtaken = overtaken.filter(|number| self.sender(*number) == sender);
-            if let Some(first) = overtaken.min() {
-                let name = self.name;
-                self.outcome.misordered += 1;
-                self.outcome.find(|| {
-                    format!("room {name}: member {member} got message {number} before {first}")
-                });
-            }
+        self.disagreed += u64::from(place > own.at);
+        // One that comes behind a later one of its sender. One that never comes is only missing.
+        let from = self.placed_from;
+        let later = own.ahead.range(place..).map(|p| self.placed[(p - from) as usize].number);
+        let sender = self.sender(number);
+        if let Some(first) = later.filter(|n| *n > number && self.sender(*n) == sender).min() {
+            let name = self.name;
+            self.outcome.misordered += 1;
+            self.outcome.find(|| {
+                format!("room {name}: member {member} got message {first} before {number}")
+            });
         }
         let own = &mut self.members[member];
         own.ahead.insert(place);

@@ -16,7 +16,7 @@ use std::sync::Arc;
 /// Connections that make no progress for this long while joining end the run.
 const JOIN_PATIENCE_NS: Nanos = 15_000_000_000;
 /// How long deliveries may take after the last message was due.
-const DRAIN_NS: Nanos = 10_000_000_000;
+const DRAIN_NS: Nanos = 5_000_000_000;
 /// How often to look whether something has changed while nothing is due.
 const IDLE_NS: Nanos = 2_000_000;
 /// Messages one room sends in one turn at most, so that a late open loop still reads.
