@@ -40,7 +40,7 @@ pub struct Options {
 /// One option that takes a value: name, name of the value, default, help.
 type Row = (&'static str, &'static str, Option<&'static str>, &'static str);
 
-const ROWS: [Row; 20] = [
+const ROWS: &[Row] = &[
     (
         "target",
         "URL",
@@ -58,6 +58,7 @@ const ROWS: [Row; 20] = [
     ("members", "M", Some("10"), "Members per room; each is a connection"),
     ("in-flight", "K", Some("1"), "Messages in flight per room, closed loop"),
     ("dialect", "WHICH", Some("raw"), "room, paced: how the server speaks of rooms"),
+    ("app", "KEY:SECRET", Some("app-key:app-secret"), "dialect pusher: the application"),
     ("threads", "N", Some("1"), "Driving threads; a room stays on one"),
     ("cpus", "LIST", None, "CPUs to pin the threads to, like 1,2 or 0-3"),
     ("client", "WHICH", Some("thin"), "thin, or tungstenite as an independent check"),
@@ -86,7 +87,7 @@ fn command() -> Command {
             )),
             "client" => arg.value_parser(["thin", "tungstenite"]),
             "opcode" => arg.value_parser(["text", "binary"]),
-            "target" | "cpus" | "expect" | "hgrm" | "tag" => arg,
+            "target" | "cpus" | "expect" | "hgrm" | "tag" | "app" => arg,
             _ => arg.value_parser(value_parser!(u64).range(..10_000_000)),
         };
         match default {
@@ -145,6 +146,7 @@ fn options(matches: &ArgMatches, tag: &str) -> Result<Options, String> {
         dialect: text("dialect")
             .and_then(|name| DIALECTS.iter().find(|dialect| dialect.name == name))
             .expect("clap checked the name"),
+        app: text("app").expect("has a default"),
         binary: text("opcode").is_some_and(|kind| kind == "binary"),
         seed: *matches.get_one("seed").expect("has a default"),
         tag: text("tag").unwrap_or_else(|| tag.to_string()),

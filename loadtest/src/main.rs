@@ -38,6 +38,9 @@ mod run;
 mod gen_log;
 
 #[cfg(test)]
+mod fakes;
+
+#[cfg(test)]
 mod standin;
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! A tiny server for the tests: echo, and as much of the chat protocol as the `chat` scenario
-//! needs, with faults to order. One thread per connection, on tungstenite.
+//! needs, or a fake of somebody else's server, with faults to order. One thread per connection, on tungstenite.
 
+use crate::fakes::{Answer, Fake};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -38,7 +39,8 @@ struct Room {
     log: Vec<Value>,
     /// Raw: messages so far.
     said: u64,
-    held: Option<String>,
+    /// For whom, and what.
+    held: Option<(usize, String)>,
 }
 
 struct Shared {
@@ -92,13 +94,14 @@ impl Drop for StandIn {
 }
 
 fn serve(shared: &Shared, stream: TcpStream) {
-    let (mut echo, mut raw) = (false, None);
+    let (mut echo, mut raw, mut fake) = (false, None, None);
     // The callback's type is tungstenite's.
     #[allow(clippy::result_large_err)]
     let look = |request: &Request, mut response: Response| {
         let path = request.uri().path();
         echo = path == "/echo";
         raw = path.starts_with("/room/").then(|| path.to_owned());
+        fake = Fake::at(path);
         if let Some(protocol) = request.headers().get("sec-websocket-protocol") {
             response.headers_mut().insert("sec-websocket-protocol", protocol.clone());
         }
@@ -112,7 +115,11 @@ fn serve(shared: &Shared, stream: TcpStream) {
         let mut rooms = shared.rooms.lock().expect("no handler panicked");
         rooms.entry(room.clone()).or_default().members.push(sender.clone());
     }
+    if let Some(greeting) = fake.and_then(Fake::greeting) {
+        sender.send(greeting).expect("the inbox is here");
+    }
     let mut taken = 0;
+    let mut place = None;
     while !shared.stop.load(Ordering::Acquire) {
         let message = match socket.read() {
             Ok(message) => Some(message),
@@ -129,23 +136,67 @@ fn serve(shared: &Shared, stream: TcpStream) {
                 let mut rooms = shared.rooms.lock().expect("no handler panicked");
                 let room = rooms.get_mut(raw.as_deref().unwrap_or_default()).expect("entered");
                 room.said += 1;
-                deliver(shared.fault, room, room.said, &text);
+                deliver(shared.fault, room, room.said, [&text, &changed(&text)], None);
+                Some(())
+            }
+            Some(message) if fake.is_some() && !message.is_close() => {
+                let fake = fake.expect("just seen");
+                let text = message.to_text().expect("the dialects send text");
+                for answer in fake.hear(text) {
+                    answer_fake(shared, fake, answer, &sender, &mut place);
+                }
                 Some(())
             }
             Some(Message::Text(text)) => answer_chat(shared, &text, &sender),
             _ => Some(()),
         };
-        if done.is_none() || pass_on(&mut socket, &inbox).is_none() {
+        if done.is_none() || pass_on(fake, &mut socket, &inbox).is_none() {
             return;
         }
     }
 }
 
-fn pass_on(socket: &mut WebSocket<TcpStream>, inbox: &Receiver<String>) -> Option<()> {
-    while let Ok(frame) = inbox.try_recv() {
-        socket.write(Message::text(frame)).ok()?;
+fn pass_on(
+    fake: Option<Fake>,
+    socket: &mut WebSocket<TcpStream>,
+    inbox: &Receiver<String>,
+) -> Option<()> {
+    let texts: Vec<String> = inbox.try_iter().filter(|text| !text.is_empty()).collect();
+    let messages = match fake {
+        Some(fake) => fake.frames(texts),
+        None => texts.into_iter().map(Message::text).collect(),
+    };
+    for message in messages {
+        socket.write(message).ok()?;
     }
     socket.flush().ok()
+}
+
+/// `place` is where the connection stands among the members of its room.
+fn answer_fake(
+    shared: &Shared,
+    fake: Fake,
+    answer: Answer,
+    own: &Sender<String>,
+    place: &mut Option<usize>,
+) {
+    let mut rooms = shared.rooms.lock().expect("no handler panicked");
+    match answer {
+        Answer::Reply(text) => own.send(text).expect("the inbox is here"),
+        Answer::Enter { room, told } => {
+            let room = rooms.entry(room).or_default();
+            *place = Some(room.members.len());
+            room.members.push(own.clone());
+            own.send(told).expect("the inbox is here");
+        }
+        Answer::Say { room: name, text } => {
+            let room = rooms.get_mut(&name).expect("entered");
+            room.said += 1;
+            let changed = fake.event(&name, &changed(&text));
+            let except = place.filter(|_| !fake.to_sender());
+            deliver(shared.fault, room, room.said, [&fake.event(&name, &text), &changed], except);
+        }
+    }
 }
 
 fn answer_echo(
@@ -195,7 +246,8 @@ fn answer_chat(shared: &Shared, text: &str, own: &Sender<String>) -> Option<()> 
             let d = &frame["d"];
             let event = json!({"t": "msg", "room": name, "o": o, "ts": 1, "d": {
                 "from": "u", "cid": d["cid"], "text": d["text"], "src": "ws"}});
-            deliver(shared.fault, room, o, &event.to_string());
+            let event_text = event.to_string();
+            deliver(shared.fault, room, o, [&event_text, &changed(&event_text)], None);
             room.log.push(event);
             json!({"o": o, "ts": 1, "dup": false})
         }
@@ -207,16 +259,27 @@ fn answer_chat(shared: &Shared, text: &str, own: &Sender<String>) -> Option<()> 
     own.send(ok.to_string()).ok()
 }
 
-fn deliver(fault: Fault, room: &mut Room, o: u64, text: &str) {
-    let text = text.to_owned();
+/// The text as it is and as [`Fault::Change`] has it; to all members but one.
+fn deliver(
+    fault: Fault,
+    room: &mut Room,
+    o: u64,
+    [text, changed]: [&str; 2],
+    except: Option<usize>,
+) {
+    let (text, changed) = (text.to_owned(), changed.to_owned());
+    let victim = if except == Some(1) { 0 } else { 1 };
     for (index, member) in room.members.iter().enumerate() {
-        let hit = o == FAULTY && index == 1;
+        if except == Some(index) {
+            continue;
+        }
+        let hit = o == FAULTY && index == victim;
         // A member that is gone has nobody to tell.
         let send = |text: &String| drop(member.send(text.clone()));
         match fault {
             Fault::Drop if hit => {}
-            Fault::Change if hit => send(&changed(&text)),
-            Fault::Swap if hit => room.held = Some(text.clone()),
+            Fault::Change if hit => send(&changed),
+            Fault::Swap if hit => room.held = Some((index, text.clone())),
             Fault::Delay if hit => {
                 thread::sleep(DELAY);
                 send(&text);
@@ -228,9 +291,8 @@ fn deliver(fault: Fault, room: &mut Room, o: u64, text: &str) {
             _ => send(&text),
         }
         // Two later, so that the one before it is of the same sender where two take turns.
-        if o == FAULTY + 2
-            && index == 1
-            && let Some(held) = room.held.take()
+        if o >= FAULTY + 2
+            && let Some((_, held)) = room.held.take_if(|(held_for, _)| *held_for == index)
         {
             send(&held);
         }

@@ -1,6 +1,7 @@
 //! Whole runs against the stand-in: a good server passes, every fault is found.
 
 use crate::cli::{self, Options};
+use crate::dialects::{DIALECTS, Entry};
 use crate::driver::Failure;
 use crate::report::Report;
 use crate::run::run;
@@ -55,8 +56,12 @@ fn a_good_server_passes() {
             (0, 0, 0, 0),
         );
         check(Fault::None, &with("paced --rooms 2 --members 3 --rate 60"), (0, 0, 0, 0));
-        let dialect = "paced --rooms 2 --members 3 --rate 60 --dialect ringpost";
-        check(Fault::None, &with(dialect), (0, 0, 0, 0));
+        for Entry { name, .. } in DIALECTS {
+            let line = format!("paced --rooms 2 --members 3 --rate 60 --dialect {name}");
+            check(Fault::None, &with(&line), (0, 0, 0, 0));
+            let line = format!("room --rooms 2 --members 2 --in-flight 3 --dialect {name}");
+            check(Fault::None, &with(&line), (0, 0, 0, 0));
+        }
         check(Fault::None, &with("chat --rooms 2 --members 3 --rate 60"), (0, 0, 0, 0));
         check(Fault::None, &with("chat --rooms 2 --members 2 --rate 0"), (0, 0, 0, 0));
     }
@@ -78,7 +83,7 @@ fn faults_of_echo_are_found() {
 fn faults_of_rooms_are_found() {
     // What is missing is waited for: all at a time.
     thread::scope(|scope| {
-        for dialect in ["raw", "ringpost"] {
+        for Entry { name: dialect, .. } in DIALECTS {
             let line = format!("paced --rooms 1 --members 2 --rate 60 --dialect {dialect}");
             let also = line.clone();
             scope.spawn(move || check(Fault::Drop, &line, (1, 0, 0, 0)));

@@ -7,6 +7,14 @@ pub mod raw;
 
 pub mod ringpost;
 
+pub mod nats;
+
+pub mod centrifugo;
+
+pub mod socketio;
+
+pub mod pusher;
+
 use crate::driver::Outbox;
 use crate::scenarios::Settings;
 use std::borrow::Cow;
@@ -78,6 +86,11 @@ pub trait Dialect: Send {
         None
     }
 
+    /// Whether who sent a text to a room gets it back.
+    fn to_sender(&self) -> bool {
+        true
+    }
+
     /// A connection is open: the first words. Gives whether it is in its room by that alone.
     fn opened(&mut self, seat: Seat, out: &mut dyn Outbox) -> bool;
 
@@ -127,4 +140,5 @@ impl PartialEq for Entry {
 }
 
 /// All dialects, in the order of the help.
-pub const DIALECTS: &[Entry] = &[raw::ENTRY, ringpost::ENTRY];
+pub const DIALECTS: &[Entry] =
+    &[raw::ENTRY, ringpost::ENTRY, nats::ENTRY, centrifugo::ENTRY, socketio::ENTRY, pusher::ENTRY];

@@ -35,6 +35,8 @@ pub struct Settings {
     pub rounds: bool,
     /// What the rooms of `room` and `paced` are spoken of in.
     pub dialect: &'static Entry,
+    /// Key and secret of the dialect `pusher`, with a colon between.
+    pub app: String,
     /// Whether `echo` and the dialect `raw` send binary messages instead of text.
     pub binary: bool,
     /// Decides phases and contents.
@@ -225,6 +227,10 @@ pub fn check(settings: &Settings) -> Result<(), Failure> {
         (settings.members > 0, "--members must be at least 1"),
         (settings.pipeline > 0, "--pipeline must be at least 1"),
         (settings.in_flight > 0, "--in-flight must be at least 1"),
+        (
+            settings.members > 1 || (settings.dialect.make)(settings).to_sender(),
+            "--members must be at least 2: this dialect does not tell the sender",
+        ),
         (settings.rate.is_finite() && settings.rate >= 0.0, "--rate must be 0 or more"),
         (settings.size >= SIZE_MIN, "--size must be at least 8: the sequence number needs them"),
     ];

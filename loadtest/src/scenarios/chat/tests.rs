@@ -128,6 +128,7 @@ fn wanted_rates_and_limits() {
             in_flight: 1,
             rounds: false,
             dialect: &crate::dialects::DIALECTS[0],
+            app: String::new(),
             binary: false,
             seed: 1,
             tag: String::new(),

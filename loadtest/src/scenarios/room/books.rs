@@ -34,6 +34,22 @@ struct Member {
     at: u64,
     /// What it has from there on.
     ahead: BTreeSet<u64>,
+    /// Places from there on of what it said itself, when it is not told that.
+    own: VecDeque<u64>,
+}
+
+impl Member {
+    /// Steps over what it has and what it will not be told.
+    fn advance(&mut self) {
+        loop {
+            if self.own.front() == Some(&self.at) {
+                self.own.pop_front();
+            } else if !self.ahead.remove(&self.at) {
+                return;
+            }
+            self.at += 1;
+        }
+    }
 }
 
 /// What came of one unit.
@@ -56,6 +72,8 @@ pub struct Books {
     name: usize,
     seed: u64,
     size: usize,
+    /// Whether a sender must get what it said.
+    to_sender: bool,
     /// Messages from `sent_from` on.
     sent: VecDeque<Sent>,
     sent_from: u64,
@@ -80,6 +98,7 @@ impl Books {
             name,
             seed,
             size,
+            to_sender: true,
             sent: VecDeque::new(),
             sent_from: 0,
             placed: VecDeque::new(),
@@ -93,12 +112,23 @@ impl Books {
         }
     }
 
+    /// Empty books of a room whose senders are not told what they said; two members at least.
+    pub fn not_to_sender(self) -> Self {
+        assert!(self.members.len() > 1);
+        Self { to_sender: false, ..self }
+    }
+
+    /// How many must get a message.
+    fn whole_at(&self) -> u32 {
+        self.members.len() as u32 - u32::from(!self.to_sender)
+    }
+
     /// The next message, due at `due`: its number, its sender, its text.
     pub fn send(&mut self, due: Nanos) -> (u64, usize, &[u8]) {
         let number = self.sent_from + self.sent.len() as u64;
         self.sent.push_back(Sent { due, place: None });
         self.open_count += 1;
-        self.outcome.expected += self.members.len() as u64;
+        self.outcome.expected += u64::from(self.whole_at());
         self.scratch.clear();
         fill(&mut self.scratch, self.seed, number, self.size);
         (number, self.sender(number), &self.scratch)
@@ -119,11 +149,12 @@ impl Books {
             return None;
         }
         own.at += 1;
+        own.advance();
         Some(self.count(index))
     }
 
     fn count(&mut self, index: usize) -> Took {
-        let whole_at = self.members.len() as u32;
+        let whole_at = self.whole_at();
         let placed = &mut self.placed[index];
         placed.deliveries += 1;
         self.outcome.delivered += 1;
@@ -137,7 +168,7 @@ impl Books {
 
     /// Drops what everybody has, from the front.
     fn forget(&mut self) {
-        let whole_at = self.members.len() as u32;
+        let whole_at = self.whole_at();
         while self.placed.front().is_some_and(|placed| placed.deliveries == whole_at) {
             self.placed.pop_front();
             self.placed_from += 1;
@@ -175,6 +206,11 @@ impl Books {
                     let (due, unit) = (sent.due, unit.into());
                     self.placed.push_back(Placed { number, unit, deliveries: 0, due });
                     self.check_sender(number);
+                    if !self.to_sender {
+                        let sender = self.sender(number);
+                        self.members[sender].own.push_back(place);
+                        self.members[sender].advance();
+                    }
                 }
                 place
             }
@@ -199,7 +235,7 @@ impl Books {
 
     fn arrive(&mut self, member: usize, number: u64, place: u64) -> Took {
         let own = &self.members[member];
-        if place < own.at || own.ahead.contains(&place) {
+        if place < own.at || own.ahead.contains(&place) || own.own.contains(&place) {
             return self.again(member, number);
         }
         self.disagreed += u64::from(place > own.at);
@@ -216,9 +252,7 @@ impl Books {
         }
         let own = &mut self.members[member];
         own.ahead.insert(place);
-        while own.ahead.remove(&own.at) {
-            own.at += 1;
-        }
+        own.advance();
         self.count((place - self.placed_from) as usize)
     }
 
@@ -250,7 +284,7 @@ impl Books {
         }
         for (member, own) in self.members.iter().enumerate() {
             let missed = (own.at..self.placed_from + self.placed.len() as u64)
-                .find(|place| !own.ahead.contains(place));
+                .find(|place| !own.ahead.contains(place) && !own.own.contains(place));
             if let Some(place) = missed {
                 let number = self.placed[(place - self.placed_from) as usize].number;
                 outcome.find(|| format!("room {name}: member {member} never got message {number}"));
@@ -268,7 +302,16 @@ mod tests {
     /// (missing, duplicated, misordered, corrupt, disagreed).
     #[track_caller]
     fn check(members: usize, sent: u64, got: &[(usize, u64)], want: (u64, u64, u64, u64, u64)) {
-        let mut books = Books::new(0, members, 7, 16);
+        check_books(Books::new(0, members, 7, 16), sent, got, want);
+    }
+
+    #[track_caller]
+    fn check_books(
+        mut books: Books,
+        sent: u64,
+        got: &[(usize, u64)],
+        want: (u64, u64, u64, u64, u64),
+    ) {
         for _ in 0..sent {
             books.send(5);
         }
@@ -321,5 +364,21 @@ mod tests {
     #[test]
     fn a_sender_overtaking_itself_is_misordered_for_the_first_member_too() {
         check(1, 2, &[(0, 1), (0, 0)], (0, 0, 1, 0, 0));
+    }
+
+    #[test]
+    fn a_sender_that_is_not_told_misses_nothing() {
+        let check = |members, sent, got: &[(usize, u64)], want| {
+            check_books(Books::new(0, members, 7, 16).not_to_sender(), sent, got, want);
+        };
+        check(2, 2, &[(1, 0), (0, 1)], (0, 0, 0, 0, 0));
+        check(2, 4, &[(0, 1), (0, 3), (1, 0), (1, 2)], (0, 0, 0, 0, 0));
+        check(3, 3, &[(1, 0), (0, 1), (0, 2), (2, 0), (2, 1), (1, 2)], (0, 0, 0, 0, 0));
+        // The order of the room is 1, 0: what member 1 is told first stands behind its own.
+        check(3, 2, &[(0, 1), (1, 0), (2, 1), (2, 0)], (0, 0, 0, 0, 0));
+        check(2, 2, &[(1, 0)], (1, 0, 0, 0, 0));
+        // It was told all the same: that is once too often.
+        check(2, 2, &[(1, 0), (0, 0), (0, 1)], (0, 1, 0, 0, 0));
+        check(3, 3, &[(0, 2), (0, 1), (1, 2), (1, 1), (1, 0), (2, 0), (2, 1)], (0, 1, 0, 0, 1));
     }
 }

@@ -54,20 +54,19 @@ fn describe(settings: &Settings) -> String {
 
 fn share(settings: &Settings, share: Share, gate: Arc<Gate>) -> Box<dyn Player> {
     let part = share.of(settings.rooms);
+    let dialect = (settings.dialect.make)(settings);
     let room = |index: usize| {
         let seed = settings.seed.wrapping_add(index as u64);
-        Room {
-            index,
-            books: Books::new(index, settings.members, seed, settings.size),
-            pace: None,
-            owed: 0,
-        }
+        let books = Books::new(index, settings.members, seed, settings.size);
+        let books = if dialect.to_sender() { books } else { books.not_to_sender() };
+        Room { index, books, pace: None, owed: 0 }
     };
+    let rooms = part.map(room).collect();
     Box::new(Rooms {
         settings: settings.clone(),
         gate,
-        dialect: (settings.dialect.make)(settings),
-        rooms: part.map(room).collect(),
+        dialect,
+        rooms,
         is_in: Vec::new(),
         ready_count: 0,
         phase: Phase::Joining,
