@@ -1,6 +1,6 @@
 //! The command line: one table of options, before or after the name of the scenario.
 
-use crate::dialects::DIALECTS;
+use crate::dialects::{DIALECTS, Entry};
 use crate::driver::{Client, Failure};
 use crate::latency::Expectation;
 use crate::scenarios::{SCENARIOS, Scenario, Settings};
@@ -9,7 +9,25 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// One target of a comparison.
+#[derive(Clone)]
+pub struct Contestant {
+    /// As the report calls it.
+    pub name: String,
+    /// The same for all but for where, whose CPU and which dialect.
+    pub options: Options,
+}
+
+/// What was asked for.
+pub enum Asked {
+    /// One run.
+    Run(Box<Options>),
+    /// Several targets in so many turns.
+    Compare(Vec<Contestant>, usize),
+}
+
 /// A run as it was asked for.
+#[derive(Clone)]
 pub struct Options {
     /// What to do.
     pub scenario: &'static Scenario,
@@ -33,6 +51,8 @@ pub struct Options {
     pub expectations: Vec<Expectation>,
     /// Where to write the percentile table.
     pub hgrm: Option<PathBuf>,
+    /// Where to write the page.
+    pub html: Option<PathBuf>,
     /// Whether to report as JSON.
     pub json: bool,
 }
@@ -45,7 +65,7 @@ const ROWS: &[Row] = &[
         "target",
         "URL",
         Some("ws://127.0.0.1:8080"),
-        "Server; the path is the scenario's unless given",
+        "Server; compare: NAME=URL[,pid=PID][,dialect=WHICH], once for each",
     ),
     ("duration", "S", Some("10"), "Seconds to measure"),
     ("warmup", "S", Some("1"), "Seconds to run before measuring"),
@@ -64,7 +84,9 @@ const ROWS: &[Row] = &[
     ("client", "WHICH", Some("thin"), "thin, or tungstenite as an independent check"),
     ("server-pid", "PID", None, "Read the server's CPU and memory from /proc"),
     ("expect", "BOUND", None, "Fail unless kept, like p99<5ms or ack.max<0.1s"),
-    ("hgrm", "FILE", None, "Write the first latency's percentile table"),
+    ("hgrm", "FILE", None, "Write percentile tables; those after the first add their names"),
+    ("html", "FILE", None, "Write the report as one page with plots"),
+    ("turns", "N", Some("5"), "compare: turns of each target"),
     ("seed", "N", Some("42"), "Decides phases and contents"),
     ("tag", "TEXT", None, "chat: begins all message ids; from the clock unless given"),
 ];
@@ -77,7 +99,8 @@ fn command() -> Command {
         .value_parser(PossibleValuesParser::new(names));
     let rows = ROWS.iter().map(|&(name, value, default, help)| {
         let arg = Arg::new(name).long(name).value_name(value).help(help);
-        let arg = if name == "expect" { arg.action(ArgAction::Append) } else { arg };
+        let arg =
+            if matches!(name, "expect" | "target") { arg.action(ArgAction::Append) } else { arg };
         let arg = match name {
             "duration" | "warmup" | "rate" => arg.value_parser(value_parser!(f64)),
             "seed" => arg.value_parser(value_parser!(u64)),
@@ -87,7 +110,7 @@ fn command() -> Command {
             )),
             "client" => arg.value_parser(["thin", "tungstenite"]),
             "opcode" => arg.value_parser(["text", "binary"]),
-            "target" | "cpus" | "expect" | "hgrm" | "tag" | "app" => arg,
+            "target" | "cpus" | "expect" | "hgrm" | "html" | "tag" | "app" => arg,
             _ => arg.value_parser(value_parser!(u64).range(..10_000_000)),
         };
         match default {
@@ -105,7 +128,9 @@ fn command() -> Command {
         .arg(rounds.help("room: --in-flight messages leave together, the next when all arrived"))
         .arg(json.help("Print one JSON object instead of the report"))
         .after_help(
-            "`ringpost-load gen-log --help`: a realistic log, written without a server\n\n\
+            "`ringpost-load compare SCENARIO --target A=URL --target B=URL`: targets in turn, \
+             ratios with spread; figures with pid= are per server CPU\n\
+             `ringpost-load gen-log --help`: a realistic log, written without a server\n\n\
              Exit codes: 0 all as promised, 1 a delivery or a bound failed, 2 could not run",
         )
 }
@@ -114,17 +139,72 @@ fn command() -> Command {
 ///
 /// # Errors
 /// clap's words, which include those for `--help` and `--version`.
-pub fn parse<I>(arguments: I, tag: &str) -> Result<Options, clap::Error>
+pub fn parse<I>(arguments: I, tag: &str) -> Result<Asked, clap::Error>
 where
     I: IntoIterator<Item = String>,
 {
+    let mut arguments: Vec<String> = arguments.into_iter().collect();
+    let comparing = arguments.get(1).is_some_and(|word| word == "compare");
+    if comparing {
+        arguments.remove(1);
+    }
     let mut command = command();
     let matches = command.try_get_matches_from_mut(arguments)?;
-    options(&matches, tag)
+    asked(&matches, tag, comparing)
         .map_err(|what| command.error(clap::error::ErrorKind::ValueValidation, what))
 }
 
-fn options(matches: &ArgMatches, tag: &str) -> Result<Options, String> {
+fn asked(matches: &ArgMatches, tag: &str, comparing: bool) -> Result<Asked, String> {
+    let targets: Vec<&String> = matches.get_many("target").into_iter().flatten().collect();
+    if !comparing {
+        if targets.len() > 1 {
+            return Err("several targets: write `ringpost-load compare` and the scenario".into());
+        }
+        return Ok(Asked::Run(Box::new(options(matches, tag, targets[0].clone(), None)?)));
+    }
+    let turns = *matches.get_one::<u64>("turns").expect("has a default") as usize;
+    if turns == 0 {
+        return Err("--turns must be at least 1".into());
+    }
+    let contestants = targets.into_iter().map(|target| contestant(matches, tag, target));
+    let contestants: Vec<Contestant> = contestants.collect::<Result<_, _>>()?;
+    let again = |(index, one): (usize, &Contestant)| {
+        contestants[..index].iter().any(|other| other.name == one.name)
+    };
+    match contestants.iter().enumerate().any(again) {
+        true => Err("--target: two have the same name".into()),
+        false => Ok(Asked::Compare(contestants, turns)),
+    }
+}
+
+/// Reads `NAME=URL[,pid=PID][,dialect=WHICH]`.
+fn contestant(matches: &ArgMatches, tag: &str, target: &str) -> Result<Contestant, String> {
+    let wrong = || format!("--target {target}: write it like ours=ws://127.0.0.1:8080,pid=123");
+    let (name, rest) = target.split_once('=').ok_or_else(wrong)?;
+    let mut parts = rest.split(',');
+    let url = parts.next().filter(|url| !url.is_empty() && !name.is_empty()).ok_or_else(wrong)?;
+    let (mut server_pid, mut dialect) = (None, None);
+    for part in parts {
+        match part.split_once('=').ok_or_else(wrong)? {
+            ("pid", pid) => server_pid = Some(pid.parse().map_err(|_| wrong())?),
+            ("dialect", name) => {
+                let known = DIALECTS.iter().find(|dialect| dialect.name == name);
+                dialect = Some(known.ok_or_else(wrong)?);
+            }
+            _ => return Err(wrong()),
+        }
+    }
+    let mut options = options(matches, tag, url.to_owned(), dialect)?;
+    options.server_pid = server_pid.or(options.server_pid);
+    Ok(Contestant { name: name.to_owned(), options })
+}
+
+fn options(
+    matches: &ArgMatches,
+    tag: &str,
+    target: String,
+    dialect: Option<&'static Entry>,
+) -> Result<Options, String> {
     let text = |name: &str| matches.get_one::<String>(name).cloned();
     let count = |name: &str| *matches.get_one::<u64>(name).expect("has a default") as usize;
     let seconds = |name: &str| {
@@ -133,6 +213,7 @@ fn options(matches: &ArgMatches, tag: &str) -> Result<Options, String> {
         known.map_err(|_| format!("--{name} {seconds}: must be a number of seconds"))
     };
     let name = text("scenario").expect("required");
+    let own_dialect = matches.get_one::<String>("dialect").map(String::as_str);
     let scenario = SCENARIOS.iter().find(|s| s.name == name).expect("clap checked the name");
     let settings = Settings {
         connections: count("connections"),
@@ -143,8 +224,8 @@ fn options(matches: &ArgMatches, tag: &str) -> Result<Options, String> {
         pipeline: count("pipeline"),
         in_flight: count("in-flight"),
         rounds: matches.get_flag("rounds"),
-        dialect: text("dialect")
-            .and_then(|name| DIALECTS.iter().find(|dialect| dialect.name == name))
+        dialect: dialect
+            .or_else(|| DIALECTS.iter().find(|dialect| Some(dialect.name) == own_dialect))
             .expect("clap checked the name"),
         app: text("app").expect("has a default"),
         binary: text("opcode").is_some_and(|kind| kind == "binary"),
@@ -168,7 +249,7 @@ fn options(matches: &ArgMatches, tag: &str) -> Result<Options, String> {
         scenario,
         threads: threads.min((scenario.threads_max)(&settings)),
         settings,
-        target: text("target").expect("has a default"),
+        target,
         duration,
         warmup: seconds("warmup")?,
         cpus: text("cpus").map_or(Ok(Vec::new()), |list| cpus(&list))?,
@@ -179,6 +260,7 @@ fn options(matches: &ArgMatches, tag: &str) -> Result<Options, String> {
         server_pid: matches.get_one("server-pid").copied(),
         expectations: bounds.map(|bound| Expectation::parse(bound)).collect::<Result<_, _>>()?,
         hgrm: text("hgrm").map(PathBuf::from),
+        html: text("html").map(PathBuf::from),
         json: matches.get_flag("json"),
     })
 }
@@ -218,13 +300,35 @@ mod tests {
         check("echo --warmup -1", "error: ");
         check("echo --cpus 3-1", "error: --cpus 3-1: write it like 1,4-6");
         check("chat --tag a-b", "error: --tag must be");
+        check("echo --target a --target b", "error: several targets");
+        check("room --members 1 --dialect pusher", "error: --members must be at least 2");
+    }
+
+    #[test]
+    fn targets_of_a_comparison() {
+        check(
+            "compare room --turns 3 --target a=ws://x,pid=7,dialect=nats --target b=y",
+            "3 a ws://x 7 nats b y 0 raw",
+        );
+        check("compare room --target a=x --target a=y", "error: --target: two have the same name");
+        check("compare room --target x", "error: --target x: write it like ours=");
+        check("compare room --target a=x,pid=z", "error: --target a=x,pid=z: write it like");
+        check("compare room --target a=x,dialect=z", "error: --target a=x,dialect=z: write it");
+        check("compare room --target a=x --turns 0", "error: --turns must be at least 1");
     }
 
     #[track_caller]
     fn check(line: &str, want: &str) {
         let words = std::iter::once("ringpost-load").chain(line.split_whitespace());
         let got = match parse(words.map(String::from), "tag") {
-            Ok(options) => {
+            Ok(Asked::Compare(contestants, turns)) => {
+                let shown = contestants.iter().map(|Contestant { name, options }| {
+                    let (target, pid) = (&options.target, options.server_pid.unwrap_or(0));
+                    format!(" {name} {target} {pid} {}", options.settings.dialect.name)
+                });
+                format!("{turns}{}", shown.collect::<String>())
+            }
+            Ok(Asked::Run(options)) => {
                 let Settings { rate, connections, .. } = options.settings;
                 let (name, threads) = (options.scenario.name, options.threads);
                 format!("{name} rate {rate} connections {connections} threads {threads}")

@@ -28,6 +28,12 @@ mod scenarios;
 /// What a run showed, as text and as JSON.
 mod report;
 
+/// Several targets in turn.
+mod compare;
+
+/// What a run or a comparison showed, as a page with plots.
+mod page;
+
 /// The command line.
 mod cli;
 
@@ -46,8 +52,12 @@ mod standin;
 #[cfg(test)]
 mod tests;
 
-use std::fs::File;
-use std::io::{BufWriter, Write};
+use crate::cli::{Asked, Options};
+use crate::compare::Column;
+use crate::driver::Failure;
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -55,35 +65,89 @@ fn main() -> ExitCode {
     if std::env::args().nth(1).is_some_and(|word| word == "gen-log") {
         return gen_log::main(std::env::args().skip(1));
     }
-    let options = match cli::parse(std::env::args(), &tag()) {
-        Ok(options) => options,
+    let asked = match cli::parse(std::env::args(), &tag()) {
+        Ok(asked) => asked,
         Err(error) => {
             let _ = error.print();
             return if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS };
         }
     };
-    let report = match run::run(&options) {
-        Ok(report) => report,
+    let result = match &asked {
+        Asked::Run(options) => run::run(options).and_then(|report| {
+            let text = if options.json { printed(&report.json()) } else { report.text() };
+            let failed = report.exit_code() != 0;
+            let target = options.target.clone();
+            let column = Column { name: String::new(), target, reports: vec![report] };
+            write_files(options, &[column]).map(|()| (text, failed))
+        }),
+        Asked::Compare(contestants, turns) => {
+            let options = &contestants[0].options;
+            run::compare(contestants, *turns).and_then(|columns| {
+                let json = options.json.then(|| printed(&compare::json(&columns)));
+                let text = json.unwrap_or_else(|| compare::text(&columns));
+                let failed = columns.iter().any(Column::failed);
+                write_files(options, &columns).map(|()| (text, failed))
+            })
+        }
+    };
+    let (text, failed) = match result {
+        Ok(told) => told,
         Err(failure) => {
             eprintln!("{failure}");
             return ExitCode::from(2);
         }
     };
-    if let (Some(path), Some(latency)) = (&options.hgrm, report.latency("")) {
-        let written = File::create(path).and_then(|file| {
-            let mut out = BufWriter::new(file);
-            latency.write_hgrm(&mut out)?;
-            out.flush()
-        });
-        if let Err(error) = written {
-            eprintln!("error: cannot write {}: {error}", path.display());
-            return ExitCode::from(2);
-        }
-    }
-    let text = if options.json { format!("{}\n", report.json()) } else { report.text() };
     // A reader that has seen enough (`| head`) is no failure.
     let _ = std::io::stdout().write_all(text.as_bytes());
-    ExitCode::from(report.exit_code())
+    ExitCode::from(u8::from(failed))
+}
+
+fn printed(json: &serde_json::Value) -> String {
+    format!("{json}\n")
+}
+
+/// The page, and the percentile tables of all latencies that were measured. The first table has the
+/// name that was given; `x.hgrm` becomes `x.TARGET.LATENCY.hgrm` for the others.
+fn write_files(options: &Options, columns: &[Column]) -> Result<(), Failure> {
+    let cannot = |path: &Path, error: io::Error| {
+        Failure::new(format!("cannot write {}: {error}", path.display()))
+    };
+    if let Some(path) = &options.html {
+        fs::write(path, page::page(columns)).map_err(|error| cannot(path, error))?;
+    }
+    let Some(hgrm) = &options.hgrm else { return Ok(()) };
+    for column in columns {
+        for (index, latency) in column.latencies().iter().enumerate() {
+            if latency.histogram.is_empty() && index > 0 {
+                continue;
+            }
+            let name = if index > 0 { latency.name } else { "" };
+            let path = hgrm_path(hgrm, &[&column.name, name]);
+            let written = File::create(&path).and_then(|file| {
+                let mut out = BufWriter::new(file);
+                latency.write_hgrm(&mut out)?;
+                out.flush()
+            });
+            written.map_err(|error| cannot(&path, error))?;
+        }
+    }
+    Ok(())
+}
+
+fn hgrm_path(given: &Path, names: &[&str]) -> PathBuf {
+    let mut path = given.to_owned();
+    for name in names.iter().filter(|name| !name.is_empty()) {
+        let name: String =
+            name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+        let extension = path.extension().unwrap_or_default().to_owned();
+        let mut both = std::ffi::OsString::from(name);
+        if !extension.is_empty() {
+            both.push(".");
+            both.push(extension);
+        }
+        path.set_extension(both);
+    }
+    path
 }
 
 /// Differs from run to run, so that a server that remembers message ids sees new ones.

@@ -20,6 +20,15 @@ pub struct ServerUse {
     pub rss_bytes: u64,
 }
 
+/// The rate at one moment of the measured time.
+#[derive(Clone, Copy, Debug)]
+pub struct Sample {
+    /// Since the measured time began.
+    pub at: Duration,
+    /// Messages received since the sample before, per second.
+    pub received_per_s: f64,
+}
+
 /// Everything a report says.
 #[derive(Clone, Debug)]
 pub struct Report {
@@ -39,6 +48,8 @@ pub struct Report {
     pub sent: u64,
     /// Messages received in the measured time.
     pub received: u64,
+    /// How that went over the measured time.
+    pub samples: Vec<Sample>,
     /// When `--server-pid` was given.
     pub server: Option<ServerUse>,
     /// CPU time of this process in the measured time.
@@ -73,13 +84,19 @@ impl Report {
     }
 
     /// Server CPU per received message, microseconds.
-    fn server_cpu_us(&self) -> Option<f64> {
+    pub fn server_cpu_us(&self) -> Option<f64> {
         let server = self.server.filter(|_| self.received > 0)?;
         Some(server.cpu.as_secs_f64() * 1e6 / self.received as f64)
     }
 
-    fn client_share(&self) -> f64 {
+    /// The part of its cores that the client used.
+    pub fn client_share(&self) -> f64 {
         self.client_cpu.as_secs_f64() / self.duration.as_secs_f64() / self.threads as f64
+    }
+
+    /// Messages received in a second.
+    pub fn received_per_s(&self) -> f64 {
+        self.per_s(self.received)
     }
 
     fn per_s(&self, count: u64) -> f64 {
@@ -88,8 +105,7 @@ impl Report {
 
     /// The report for people. A broken promise comes first.
     pub fn text(&self) -> String {
-        let mut out = String::new();
-        self.write_faults(&mut out);
+        let mut out = self.faults();
         let (outcome, warmup) = (&self.outcome, self.warmup.as_secs_f64());
         let seconds = self.duration.as_secs_f64();
         let shown = (seconds * 10.0).round() / 10.0;
@@ -133,6 +149,13 @@ impl Report {
         out
     }
 
+    /// What failed and which bounds were missed, in lines; empty when nothing was.
+    pub fn faults(&self) -> String {
+        let mut out = String::new();
+        self.write_faults(&mut out);
+        out
+    }
+
     fn write_faults(&self, out: &mut String) {
         let outcome = &self.outcome;
         let mut line = |text: String| writeln!(out, "{text}").expect("memory takes it");
@@ -164,7 +187,8 @@ impl Report {
         line
     }
 
-    fn warnings(&self) -> Vec<String> {
+    /// Why the figures may say less than they seem to.
+    pub fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         if self.client_share() > CLIENT_SHARE_MAX {
             warnings.push(
@@ -275,10 +299,11 @@ fn quantiles(latency: &Latency) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
 
-    fn report(outcome: Outcome) -> Report {
+    /// A run of two seconds.
+    pub fn report(outcome: Outcome) -> Report {
         Report {
             scenario: "echo",
             description: "2 connections".into(),
@@ -288,6 +313,7 @@ mod tests {
             outcome,
             sent: 2_000,
             received: 2_000,
+            samples: vec![Sample { at: Duration::from_secs(1), received_per_s: 1e3 }],
             server: Some(ServerUse { cpu: Duration::from_millis(7), rss_bytes: 3 << 20 }),
             client_cpu: Duration::from_millis(1_900),
             threads: 1,
@@ -296,7 +322,8 @@ mod tests {
         }
     }
 
-    fn good() -> Outcome {
+    /// Nothing wrong.
+    pub fn good() -> Outcome {
         let mut latency = Latency::new("echo", "from intended send to reply");
         latency.record(20_000);
         let latencies = vec![latency];

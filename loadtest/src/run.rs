@@ -1,12 +1,14 @@
 //! One run: threads, the common start, readings at both ends of the measured time, the report.
 
-use crate::cli::Options;
+use crate::cli::{Contestant, Options};
+use crate::compare::Column;
 use crate::driver::gate::{Gate, Schedule};
 use crate::driver::target::Target;
 use crate::driver::{Client, DriverOptions, Failure, drive, sys};
 use crate::process::{self, Usage};
-use crate::report::{Report, ServerUse};
+use crate::report::{Report, Sample, ServerUse};
 use crate::scenarios::{Outcome, Player, Share};
+use std::fmt::Write as _;
 use std::io::{IsTerminal, Write};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -19,6 +21,10 @@ const DESCRIPTORS_OWN: u64 = 64;
 const TICK: Duration = Duration::from_millis(2);
 /// How often the progress line is written.
 const PROGRESS_EVERY: Duration = Duration::from_millis(500);
+
+/// Samples of the rate in a run, at most; not more often than the second.
+const SAMPLES_MAX: u32 = 200;
+const SAMPLE_EVERY_MIN: Duration = Duration::from_millis(100);
 
 /// What is read at one end of the measured time.
 #[derive(Clone, Copy, Debug)]
@@ -80,14 +86,50 @@ pub fn run(options: &Options) -> Result<Report, Failure> {
         }
         Ok(readings)
     })?;
-    let Some([begin, end]) = readings else {
+    let Some(Readings { begin, end, samples }) = readings else {
         return Err(Failure::new("the run ended before its time was over"));
     };
     let mut outcome = Outcome::default();
     for player in &mut players {
         outcome.merge(player.outcome());
     }
-    Ok(report(options, outcome, begin, end))
+    Ok(Report { samples, ..report(options, outcome, begin, end) })
+}
+
+/// Runs the same against several targets, interleaved: each turn begins with another one, so that
+/// what disturbs the machine for a while disturbs all.
+///
+/// # Errors
+/// When the load could not be put on one of them, whose name is in the words.
+pub fn compare(contestants: &[Contestant], turns: usize) -> Result<Vec<Column>, Failure> {
+    assert!(!contestants.is_empty());
+    let mut columns: Vec<Column> = contestants
+        .iter()
+        .map(|Contestant { name, options }| Column {
+            name: name.clone(),
+            target: options.target.clone(),
+            reports: Vec::new(),
+        })
+        .collect();
+    let terminal = std::io::stderr().is_terminal();
+    for turn in 0..turns {
+        for step in 0..contestants.len() {
+            let index = (turn + step) % contestants.len();
+            let Contestant { name, options } = &contestants[index];
+            if terminal {
+                eprintln!("turn {} of {turns}: {name}", turn + 1);
+            }
+            let mut options = options.clone();
+            // A server that remembers message ids must not take a turn for a repetition.
+            write!(options.settings.tag, "{turn}x{index}").expect("memory takes it");
+            let report = run(&options).map_err(|failure| Failure {
+                what: format!("{name}: {}", failure.what),
+                ..failure
+            })?;
+            columns[index].reports.push(report);
+        }
+    }
+    Ok(columns)
 }
 
 fn drive_pinned(
@@ -118,8 +160,9 @@ fn watch(
     epoch: Instant,
     wanted: u64,
     handles: &[ScopedJoinHandle<'_, Result<(), Failure>>],
-) -> Option<[Reading; 2]> {
+) -> Option<Readings> {
     let mut progress = Progress::new();
+    let mut sampler = Sampler::new(options.duration);
     let (mut begin, mut end) = (None, None);
     while !handles.iter().all(ScopedJoinHandle::is_finished) {
         thread::sleep(TICK);
@@ -129,6 +172,9 @@ fn watch(
             if begin.is_none() && now >= schedule.measure {
                 begin = Some(reading());
             }
+            if let Some(begin) = begin.filter(|_| end.is_none()) {
+                sampler.look(&begin, epoch.elapsed(), gate.received.load(Ordering::Relaxed));
+            }
             if end.is_none() && now >= schedule.stop {
                 end = Some(reading());
             }
@@ -136,7 +182,39 @@ fn watch(
         progress.show(gate, wanted, gate.schedule(), now);
     }
     progress.clear();
-    Some([begin?, end?])
+    Some(Readings { begin: begin?, end: end?, samples: sampler.samples })
+}
+
+/// What was read in one run.
+struct Readings {
+    begin: Reading,
+    end: Reading,
+    samples: Vec<Sample>,
+}
+
+/// Follows the rate through the measured time.
+struct Sampler {
+    every: Duration,
+    /// When the last sample was taken, and how many messages there were.
+    last: Option<(Duration, u64)>,
+    samples: Vec<Sample>,
+}
+
+impl Sampler {
+    fn new(duration: Duration) -> Self {
+        let every = (duration / SAMPLES_MAX).max(SAMPLE_EVERY_MIN);
+        Self { every, last: None, samples: Vec::new() }
+    }
+
+    fn look(&mut self, begin: &Reading, now: Duration, received: u64) {
+        let (at, before) = *self.last.get_or_insert((begin.at, begin.received));
+        let since = now.saturating_sub(at);
+        if since >= self.every {
+            let received_per_s = (received - before) as f64 / since.as_secs_f64();
+            self.samples.push(Sample { at: now - begin.at, received_per_s });
+            self.last = Some((now, received));
+        }
+    }
 }
 
 /// The line on a terminal's standard error that tells how far the run is.
@@ -203,6 +281,7 @@ fn report(options: &Options, outcome: Outcome, begin: Reading, end: Reading) -> 
         outcome,
         sent: end.sent - begin.sent,
         received: end.received - begin.received,
+        samples: Vec::new(),
         server,
         client_cpu: end.client_cpu.saturating_sub(begin.client_cpu),
         threads: options.threads,

@@ -1,10 +1,10 @@
 //! Whole runs against the stand-in: a good server passes, every fault is found.
 
-use crate::cli::{self, Options};
+use crate::cli::{self, Asked, Options};
 use crate::dialects::{DIALECTS, Entry};
 use crate::driver::Failure;
 use crate::report::Report;
-use crate::run::run;
+use crate::run::{compare, run};
 use crate::standin::{Fault, StandIn};
 use serde_json::{Value, json};
 use std::thread;
@@ -18,7 +18,8 @@ fn play(fault: Fault, limits: Value, line: &str) -> Result<Report, Failure> {
 fn options(line: &str) -> Options {
     let words = std::iter::once("ringpost-load").chain(line.split_whitespace());
     match cli::parse(words.map(String::from), "tag") {
-        Ok(options) => options,
+        Ok(Asked::Run(options)) => *options,
+        Ok(Asked::Compare(..)) => panic!("{line}: one run is wanted"),
         Err(error) => panic!("{line}: {error}"),
     }
 }
@@ -143,4 +144,29 @@ fn what_cannot_run_says_why() {
 
     let gone = run(&options("echo --server-pid 4294967295")).expect_err("no such process");
     assert!(gone.what.contains("no such process"), "{gone}");
+}
+
+#[test]
+fn targets_are_compared_turn_by_turn() {
+    let servers = [Fault::None, Fault::Drop].map(|fault| StandIn::start(fault, json!({})));
+    let [good, bad] = servers.each_ref().map(|server| server.address);
+    let pid = std::process::id();
+    let line = format!(
+        "ringpost-load compare echo --connections 2 --rate 200 --duration 0.3 --warmup 0.05 \
+         --turns 2 --target good={good},pid={pid} --target bad={bad}"
+    );
+    let asked = cli::parse(line.split_whitespace().map(String::from), "tag").ok();
+    let Some(Asked::Compare(contestants, turns)) = asked else { panic!("{line}") };
+    let columns = compare(&contestants, turns).expect("both answer");
+    let text = crate::compare::text(&columns);
+    assert!(text.starts_with("bad in turn 1:\nFAILED     2 missing"), "{text}");
+    assert!(text.contains("× good"), "{text}");
+    for column in &columns {
+        assert_eq!(column.reports.len(), 2);
+        let samples = &column.reports[0].samples;
+        assert!((1..=3).contains(&samples.len()), "{samples:?}");
+        assert!(samples.iter().all(|sample| sample.received_per_s > 20.0), "{samples:?}");
+    }
+    let page = crate::page::page(&columns);
+    assert!(page.contains("missing") && page.matches("class=\"line\"").count() >= 4, "{page}");
 }

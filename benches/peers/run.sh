@@ -1,0 +1,166 @@
+#!/usr/bin/env bash
+# ringpost beside the fastest servers there are: echo and rooms, in turn on the same CPU.
+#
+#   benches/peers/run.sh [--smoke] [--turns N] [--seconds S] [--results DIR] [--no-write]
+#
+# Builds ringpost, the tester and the peers (crates by cargo, uWebSockets with g++ from the sources
+# in a crate, Bun from npm), starts each server pinned to CPU 0, and compares them by
+# `ringpost-load compare` on CPU 1: 5 turns of 2 seconds per test and target, interleaved. Raw rooms
+# relay and store nothing; the column `ringpost, whole` is the chat protocol with its log and
+# fsync, limits lifted. Then the tables of docs/BENCHMARKS.md are written between their markers.
+# --smoke: one short turn of the crates' peers, and nothing is written. A peer that cannot be had is
+# left out, aloud. Exit code 77 when there is no second CPU.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+
+smoke='' turns=5 seconds=2 warmup=0.7 write=yes results=''
+while [ $# -gt 0 ]; do
+    case $1 in
+        --smoke) smoke=yes turns=1 seconds=0.3 warmup=0.1 write='' ;;
+        --no-write) write='' ;;
+        --turns) turns=$2; shift ;;
+        --seconds) seconds=$2; shift ;;
+        --results) results=$2; shift ;;
+        *) sed -n '2,14s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 2 ;;
+    esac
+    shift
+done
+[ "$(nproc)" -ge 2 ] || { echo "skipped: the peers need a CPU beside the tester's"; exit 77; }
+
+target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
+tools=$target/peers
+folder=$(mktemp -d)
+[ -n "$results" ] || results=$folder/results
+mkdir -p "$tools" "$results"
+pids=()
+stop() {
+    [ ${#pids[@]} -eq 0 ] || kill "${pids[@]}" 2>/dev/null || true
+    wait
+    rm -rf "$folder"
+}
+trap stop EXIT
+trap 'exit 1' INT TERM
+
+build_crates() {
+    cargo build --quiet --release --bin ringpost
+    cargo build --quiet --release --package ringpost-load
+    cargo build --quiet --release --manifest-path benches/peers/Cargo.toml \
+        --target-dir "$tools/crates"
+}
+
+# The crate is only a parcel: its library is never built.
+uws_crate=libuwebsockets-sys uws_version=0.0.10
+build_uws() {
+    local home=$tools/uws source
+    [ -x "$home/peer-uws-$uws_version" ] && [ "$home/peer-uws-$uws_version" -nt benches/peers/uws.cpp ] &&
+        return
+    mkdir -p "$home/src"
+    : >"$home/src/lib.rs"
+    printf '[workspace]\n[package]\nname = "parcel"\nversion = "0.0.0"\n[dependencies]\n%s = "=%s"\n' \
+        "$uws_crate" "$uws_version" >"$home/Cargo.toml"
+    (cd "$home" && cargo vendor --quiet vendor >/dev/null)
+    source=$home/vendor/$uws_crate/uWebSockets
+    mkdir -p "$home/objects"
+    for part in context socket eventing/epoll_kqueue udp bsd loop; do
+        gcc -O3 -DLIBUS_NO_SSL -I "$source/uSockets/src" -c "$source/uSockets/src/$part.c" \
+            -o "$home/objects/$(basename "$part").o" || return
+    done
+    g++ -O3 -std=c++20 -DLIBUS_NO_SSL -DUWS_NO_ZLIB -I "$source/src" -I "$source/uSockets/src" \
+        benches/peers/uws.cpp "$home"/objects/*.o -o "$home/peer-uws-$uws_version"
+}
+
+bun_version=1.4.5
+install_bun() {
+    bun=$tools/bun/node_modules/@oven/bun-linux-x64/bin/bun
+    [ -x "$bun" ] && [ "$("$bun" --version)" = "$bun_version" ] && return
+    mkdir -p "$tools/bun"
+    npm install --prefix "$tools/bun" --no-save --no-audit --no-fund --ignore-scripts \
+        "@oven/bun-linux-x64@$bun_version" >"$tools/bun.log" 2>&1 && chmod +x "$bun"
+}
+
+# start NAME COMMAND…: a server on CPU 0; remembers how the tester names it.
+declare -A contestants
+start() {
+    local name=$1 tries=0 address=''
+    shift
+    taskset -c 0 "$@" >"$folder/$name.out" 2>"$folder/$name.err" &
+    local pid=$!
+    pids+=("$pid")
+    until address=$(grep -om1 '127\.0\.0\.1:[0-9]*' "$folder/$name.out") && [ -n "$address" ]; do
+        tries=$((tries + 1))
+        if [ "$tries" -gt 200 ]; then
+            echo "$name did not start: $(cat "$folder/$name.err")"
+            return 1
+        fi
+        sleep 0.05
+    done
+    contestants[$name]="$name=ws://$address,pid=$pid"
+}
+
+# compare TEST TARGETS SCENARIO-WORDS…: one test of the tables.
+failed=0
+compare() {
+    local test=$1 names=$2 name targets=()
+    shift 2
+    for name in $names; do
+        [ -z "${contestants[$name]:-}" ] || targets+=(--target "${contestants[$name]}")
+    done
+    echo "$*" >"$results/$test.line"
+    echo "== $test: ringpost-load compare $*"
+    "$target/release/ringpost-load" compare "$@" "${targets[@]}" --cpus 1 --turns "$turns" \
+        --duration "$seconds" --warmup "$warmup" --json --html "$results/$test.html" \
+        >"$results/$test.json" || failed=1
+    python3 benches/peers/tables.py show "$results/$test.json"
+}
+
+build_crates
+ulimit -n "$(ulimit -Hn)"
+server=("$target/release/ringpost" --dev --listen 127.0.0.1:0 --set server.shards=1
+    --set limits.connections_per_ip=100000)
+start ringpost "${server[@]}" --data "$folder/raw"
+start whole "${server[@]}" --data "$folder/whole" --set log.ack=fsync --set limits.sends_per_s=0 \
+    --set limits.room_sends_per_s=0 --set limits.frames_per_s=0
+contestants[whole]+=,dialect=ringpost
+start fastwebsockets "$tools/crates/release/peer-fastwebsockets"
+start tungstenite "$tools/crates/release/peer-tungstenite"
+start axum "$tools/crates/release/peer-axum"
+if [ -z "$smoke" ]; then
+    if build_uws; then
+        start uws "$tools/uws/peer-uws-$uws_version" 127.0.0.1:0
+        start uws-defer "$tools/uws/peer-uws-$uws_version" 127.0.0.1:0 defer
+    else
+        echo "left out: uWebSockets cannot be built (gcc, g++ and crates.io are needed)"
+    fi
+    if install_bun; then
+        start bun "$bun" benches/peers/bun.js 127.0.0.1:0
+    else
+        echo "left out: Bun cannot be installed (npm is needed)"
+    fi
+fi
+
+peers="uws uws-defer bun fastwebsockets tungstenite axum"
+compare echo-100 "ringpost $peers" echo --connections 100
+compare echo-1000 "ringpost $peers" echo --connections 1000
+compare room-1x1000 "ringpost whole $peers" room --rooms 1 --members 1000
+compare rooms-50x20 "ringpost whole $peers" room --rooms 50 --members 20
+compare rooms-10x100 "ringpost whole $peers" room --rooms 10 --members 100 --in-flight 10
+compare all-100 "ringpost whole $peers" \
+    room --rooms 1 --members 100 --in-flight 100 --rounds
+compare all-1000 "ringpost whole $peers" \
+    room --rooms 1 --members 1000 --in-flight 1000 --rounds
+# 100,000 deliveries a second.
+compare paced "ringpost whole $peers" paced --rooms 10 --members 100 --rate 100
+
+{
+    "$target/release/ringpost" --version
+    for crate in fastwebsockets tokio-tungstenite axum tokio; do
+        sed -n "/^name = \"$crate\"$/{n;s/version = \"\(.*\)\"/$crate \1/p}" benches/peers/Cargo.lock
+    done
+    [ -z "${contestants[uws]:-}" ] || echo "uWebSockets of $uws_crate $uws_version"
+    [ -z "${contestants[bun]:-}" ] || echo "Bun $bun_version"
+    rustc --version
+} >"$results/versions"
+if [ -n "$write" ]; then
+    python3 benches/peers/tables.py write "$results" docs/BENCHMARKS.md
+fi
+exit "$failed"
