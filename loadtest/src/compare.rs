@@ -90,8 +90,8 @@ impl Column {
         Spread::of(self.reports.iter().filter_map(metric.of).collect())
     }
 
-    /// A figure as a multiple of another target's, compared turn by turn: what disturbed the machine
-    /// in one turn is in both.
+    /// A figure as a multiple of another target's, compared turn by turn: what disturbed the
+    /// machine in one turn is in both.
     pub fn ratio(&self, base: &Self, metric: &Metric) -> Option<Spread> {
         let turns = self.reports.iter().zip(&base.reports);
         let ratios = turns.filter_map(|(own, base)| Some((metric.of)(own)? / (metric.of)(base)?));
@@ -143,11 +143,11 @@ pub fn text(columns: &[Column]) -> String {
     }
     let (base, report) = (&columns[0], &columns[0].reports[0]);
     let (turns, seconds) = (base.reports.len(), report.duration.as_secs_f64());
+    let scenario = report.scenario;
     line(format!(
-        "Compared   {}: {turns} turns of {seconds:.1} s each, one target after the other\n           \
-         {}",
-        report.scenario, report.description
+        "Compared   {scenario}: {turns} turns of {seconds:.1} s each, one target after the other"
     ));
+    line(format!("           {}", report.description));
     let width = columns.iter().map(|column| column.name.len()).max().unwrap_or(0);
     for metric in &METRICS {
         let rows: Vec<_> = columns.iter().map(|column| (column, column.spread(metric))).collect();

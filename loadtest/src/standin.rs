@@ -1,5 +1,6 @@
 //! A tiny server for the tests: echo, and as much of the chat protocol as the `chat` scenario
-//! needs, or a fake of somebody else's server, with faults to order. One thread per connection, on tungstenite.
+//! needs, or a fake of somebody else's server, with faults to order. One thread per connection, on
+//! tungstenite.
 
 use crate::fakes::{Answer, Fake};
 use serde_json::{Value, json};

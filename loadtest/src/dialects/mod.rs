@@ -1,7 +1,7 @@
 //! How rooms are spoken of by different servers: one file per dialect, and the table of all.
 //!
-//! A dialect says how a connection enters its room, how a text is sent to it, and which part of what
-//! comes is a text that somebody sent. It never judges: the scenario does.
+//! A dialect says how a connection enters its room, how a text is sent to it, and which part of
+//! what comes is a text that somebody sent. It never judges: the scenario does.
 
 pub mod raw;
 

@@ -39,9 +39,8 @@ impl Pusher {
         let signed = signature::sign(format!("{socket}:{channel}").as_bytes(), &self.secret);
         let proof = signed.strip_prefix("sha256=").unwrap_or(&signed);
         let key = &self.key;
-        Ok(format!(
-            r#"{{"event":"pusher:subscribe","data":{{"auth":"{key}:{proof}","channel":"{channel}"}}}}"#
-        ))
+        let data = format!(r#"{{"auth":"{key}:{proof}","channel":"{channel}"}}"#);
+        Ok(format!(r#"{{"event":"pusher:subscribe","data":{data}}}"#))
     }
 }
 

@@ -2,8 +2,8 @@
 //!
 //! Rooms are the application's business there. The one that goes with this tester is
 //! `benches/peers/socketio.mjs`: the event `join` with the room's name enters it and is
-//! acknowledged; the event `message` with the room's name and a text is told to the room, the sender
-//! included, as the event `message` with the text.
+//! acknowledged; the event `message` with the room's name and a text is told to the room, the
+//! sender included, as the event `message` with the text.
 
 use super::{Dialect, Entry, Form, Heard, Seat};
 use crate::driver::Outbox;
