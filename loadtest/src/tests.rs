@@ -170,3 +170,14 @@ fn targets_are_compared_turn_by_turn() {
     let page = crate::page::page(&columns);
     assert!(page.contains("missing") && page.matches("class=\"line\"").count() >= 4, "{page}");
 }
+
+#[test]
+fn percentile_tables_have_names_of_their_own() {
+    let check = |names: [&str; 2], want: &str| {
+        assert_eq!(crate::hgrm_path("a/x.hgrm".as_ref(), &names).to_str(), Some(want));
+    };
+    check(["", ""], "a/x.hgrm");
+    check(["", "each"], "a/x.each.hgrm");
+    check(["ours", ""], "a/x.ours.hgrm");
+    check(["b/n", "each"], "a/x.b_n.each.hgrm");
+}
