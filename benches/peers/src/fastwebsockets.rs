@@ -43,7 +43,10 @@ async fn answer(
     let path = request.uri().path().to_owned();
     let (response, socket) = upgrade::upgrade(&mut request)?;
     spawn_local(async move {
-        let _ = if path == "/echo" { echo(socket).await } else { talk(socket, path, id, rooms).await };
+        let _ = match path.as_str() {
+            "/echo" => echo(socket).await,
+            _ => talk(socket, path, id, rooms).await,
+        };
     });
     Ok(response)
 }

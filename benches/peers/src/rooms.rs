@@ -1,4 +1,5 @@
-//! Rooms as a program on tokio has them: a channel per member, and a map of lists of them. One thread.
+//! Rooms as a program on tokio has them: a channel per member, and a map of lists of them. One
+//! thread.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
