@@ -71,12 +71,18 @@ const ROWS: &[Row] = &[
     ("warmup", "S", Some("1"), "Seconds to run before measuring"),
     ("rate", "N", None, "Messages a second: echo in all, others per room; 0 closed loop"),
     ("size", "BYTES", Some("64"), "Payload of a message"),
-    ("connections", "N", Some("100"), "echo: connections"),
+    ("connections", "N", Some("100"), "echo, durable, connect, webhook: connections"),
     ("pipeline", "K", Some("1"), "echo: messages in flight per connection, closed loop"),
     ("opcode", "KIND", Some("text"), "echo, raw rooms: text or binary messages"),
     ("rooms", "R", Some("10"), "room, paced, chat: rooms"),
     ("members", "M", Some("10"), "Members per room; each is a connection"),
     ("in-flight", "K", Some("1"), "Messages in flight per room, closed loop"),
+    ("steps", "LIST", Some("1000,5000,15000"), "idle: connections at which memory is read"),
+    ("slow", "PERCENT", Some("10"), "slow: members that stop reading, at least one"),
+    ("every", "S", Some("3"), "resume: from one storm to the next"),
+    ("batch", "N", Some("1"), "webhook: messages or statuses per body"),
+    ("statuses", "PERCENT", Some("30"), "webhook: bodies that tell statuses"),
+    ("secret", "TEXT", Some("secret"), "webhook: signs the bodies (whatsapp.app_secret)"),
     ("dialect", "WHICH", Some("raw"), "room, paced: how the server speaks of rooms"),
     ("app", "KEY:SECRET", Some("app-key:app-secret"), "dialect pusher: the application"),
     ("threads", "N", Some("1"), "Driving threads; a room stays on one"),
@@ -102,7 +108,7 @@ fn command() -> Command {
         let arg =
             if matches!(name, "expect" | "target") { arg.action(ArgAction::Append) } else { arg };
         let arg = match name {
-            "duration" | "warmup" | "rate" => arg.value_parser(value_parser!(f64)),
+            "duration" | "warmup" | "rate" | "every" => arg.value_parser(value_parser!(f64)),
             "seed" => arg.value_parser(value_parser!(u64)),
             "server-pid" => arg.value_parser(value_parser!(u32)),
             "dialect" => arg.value_parser(PossibleValuesParser::new(
@@ -110,7 +116,9 @@ fn command() -> Command {
             )),
             "client" => arg.value_parser(["thin", "tungstenite"]),
             "opcode" => arg.value_parser(["text", "binary"]),
-            "target" | "cpus" | "expect" | "hgrm" | "html" | "tag" | "app" => arg,
+            "target" | "cpus" | "expect" | "hgrm" | "html" | "tag" | "app" | "steps" | "secret" => {
+                arg
+            }
             _ => arg.value_parser(value_parser!(u64).range(..10_000_000)),
         };
         match default {
@@ -199,22 +207,21 @@ fn contestant(matches: &ArgMatches, tag: &str, target: &str) -> Result<Contestan
     Ok(Contestant { name: name.to_owned(), options })
 }
 
-fn options(
+fn seconds(matches: &ArgMatches, name: &str) -> Result<Duration, String> {
+    let seconds = *matches.get_one::<f64>(name).expect("has a default");
+    let known = Duration::try_from_secs_f64(seconds);
+    known.map_err(|_| format!("--{name} {seconds}: must be a number of seconds"))
+}
+
+fn settings(
     matches: &ArgMatches,
     tag: &str,
-    target: String,
+    scenario: &Scenario,
     dialect: Option<&'static Entry>,
-) -> Result<Options, String> {
+) -> Result<Settings, String> {
     let text = |name: &str| matches.get_one::<String>(name).cloned();
     let count = |name: &str| *matches.get_one::<u64>(name).expect("has a default") as usize;
-    let seconds = |name: &str| {
-        let seconds = *matches.get_one::<f64>(name).expect("has a default");
-        let known = Duration::try_from_secs_f64(seconds);
-        known.map_err(|_| format!("--{name} {seconds}: must be a number of seconds"))
-    };
-    let name = text("scenario").expect("required");
     let own_dialect = matches.get_one::<String>("dialect").map(String::as_str);
-    let scenario = SCENARIOS.iter().find(|s| s.name == name).expect("clap checked the name");
     let settings = Settings {
         connections: count("connections"),
         rooms: count("rooms"),
@@ -229,18 +236,46 @@ fn options(
             .expect("clap checked the name"),
         app: text("app").expect("has a default"),
         binary: text("opcode").is_some_and(|kind| kind == "binary"),
+        steps: steps(&text("steps").expect("has a default"))?,
+        slow_percent: count("slow"),
+        every: seconds(matches, "every")?,
+        batch: count("batch"),
+        status_percent: count("statuses"),
+        secret: text("secret").expect("has a default"),
+        // The run fills in what differs between the targets of a comparison.
+        target: String::new(),
+        server_pid: None,
         seed: *matches.get_one("seed").expect("has a default"),
         tag: text("tag").unwrap_or_else(|| tag.to_string()),
     };
     crate::scenarios::check(&settings).map_err(|Failure { what, .. }| what)?;
+    if scenario.name == "slow" && settings.members < 2 {
+        return Err("slow needs at least 2 --members: one reads".into());
+    }
+    if scenario.name == "resume" && settings.rate == 0.0 {
+        return Err("resume needs a --rate: messages that come while nobody is there".into());
+    }
     if !settings.tag.bytes().all(|byte| byte.is_ascii_alphanumeric()) || settings.tag.len() > 32 {
         return Err("--tag must be up to 32 letters and digits".into());
     }
-    let threads = count("threads");
+    Ok(settings)
+}
+
+fn options(
+    matches: &ArgMatches,
+    tag: &str,
+    target: String,
+    dialect: Option<&'static Entry>,
+) -> Result<Options, String> {
+    let text = |name: &str| matches.get_one::<String>(name).cloned();
+    let name = text("scenario").expect("required");
+    let scenario = SCENARIOS.iter().find(|s| s.name == name).expect("clap checked the name");
+    let settings = settings(matches, tag, scenario, dialect)?;
+    let threads = *matches.get_one::<u64>("threads").expect("has a default") as usize;
     if threads == 0 {
         return Err("--threads must be at least 1".into());
     }
-    let duration = seconds("duration")?;
+    let duration = seconds(matches, "duration")?;
     if duration.is_zero() {
         return Err("--duration must be more than 0".into());
     }
@@ -251,7 +286,7 @@ fn options(
         settings,
         target,
         duration,
-        warmup: seconds("warmup")?,
+        warmup: seconds(matches, "warmup")?,
         cpus: text("cpus").map_or(Ok(Vec::new()), |list| cpus(&list))?,
         client: match text("client").as_deref() {
             Some("tungstenite") => Client::Tungstenite,
@@ -263,6 +298,16 @@ fn options(
         html: text("html").map(PathBuf::from),
         json: matches.get_flag("json"),
     })
+}
+
+/// Reads rising numbers like `1000,5000`.
+fn steps(list: &str) -> Result<Vec<usize>, String> {
+    const STEP_MAX: usize = 1_000_000;
+    let wrong = || format!("--steps {list}: write rising numbers like 1000,5000");
+    let steps = list.split(',').map(|step| step.trim().parse().map_err(|_| wrong()));
+    let steps: Vec<usize> = steps.collect::<Result<_, _>>()?;
+    let rising = steps[0] > 0 && steps.is_sorted_by(|a, b| a < b);
+    if rising && steps.iter().all(|step| *step <= STEP_MAX) { Ok(steps) } else { Err(wrong()) }
 }
 
 /// Reads a list like `1,4-6`.
@@ -299,6 +344,13 @@ mod tests {
         check("echo --duration 0", "error: --duration must be more than 0");
         check("echo --warmup -1", "error: ");
         check("echo --cpus 3-1", "error: --cpus 3-1: write it like 1,4-6");
+        check("idle --steps 5,3", "error: --steps 5,3: write rising numbers");
+        check("idle --steps 0", "error: --steps 0: write rising numbers");
+        check("slow --slow 101", "error: --slow and --statuses are percent");
+        check("resume --every 0", "error: --every must be more than 0");
+        check("slow --members 1", "error: slow needs at least 2 --members");
+        check("resume --rate 0", "error: resume needs a --rate");
+        check("webhook --batch 0", "error: --batch must be at least 1");
         check("chat --tag a-b", "error: --tag must be");
         check("echo --target a --target b", "error: several targets");
         check("room --members 1 --dialect pusher", "error: --members must be at least 2");

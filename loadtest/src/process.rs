@@ -12,6 +12,39 @@ pub struct Usage {
     pub rss_bytes: u64,
 }
 
+/// The memory of a process over the measured time.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Memory {
+    /// Since the begin of the measured time, and resident bytes then.
+    pub samples: Vec<(Duration, u64)>,
+}
+
+impl Memory {
+    /// Samples below this number tell nothing of growth.
+    const SAMPLES_MIN: usize = 10;
+
+    /// Resident bytes in the first and in the last tenth of the time: the medians.
+    pub fn ends(&self) -> Option<(u64, u64)> {
+        let count = self.samples.len();
+        if count < Self::SAMPLES_MIN {
+            return None;
+        }
+        let tenth = count / Self::SAMPLES_MIN;
+        let median = |part: &[(Duration, u64)]| {
+            let mut bytes: Vec<_> = part.iter().map(|(_, bytes)| *bytes).collect();
+            bytes.sort_unstable();
+            bytes[bytes.len() / 2]
+        };
+        Some((median(&self.samples[..tenth]), median(&self.samples[count - tenth..])))
+    }
+
+    /// By how much the last tenth is above the first, percent; below 0 when memory was given back.
+    pub fn growth_percent(&self) -> Option<f64> {
+        let (first, last) = self.ends()?;
+        Some((last as f64 / first.max(1) as f64 - 1.0) * 100.0)
+    }
+}
+
 /// Reads process `pid`; `None` when there is no such process.
 ///
 /// Prefers `schedstat`, which counts nanoseconds, to `stat`, which counts ticks of 10 ms. Threads
@@ -63,6 +96,22 @@ mod tests {
         assert_eq!(cpu_of_stat("nonsense"), None);
         assert_eq!(rss_of_status("Name: x\nVmRSS:\t  12 kB\n"), Some(12 * 1_024));
         assert_eq!(rss_of_status("Name: x\n"), None);
+    }
+
+    #[test]
+    fn growth_is_from_the_first_tenth_to_the_last() {
+        let memory = |bytes: &[u64]| {
+            let sample = |(n, bytes): (usize, &u64)| (Duration::from_secs(n as u64), *bytes);
+            Memory { samples: bytes.iter().enumerate().map(sample).collect() }
+        };
+        assert_eq!(memory(&[5; 9]).growth_percent(), None);
+        assert_eq!(memory(&[5; 10]).growth_percent(), Some(0.0));
+        assert_eq!(memory(&[4, 9, 9, 9, 9, 9, 9, 9, 9, 5]).growth_percent(), Some(25.0));
+        assert_eq!(memory(&[4, 9, 9, 9, 9, 9, 9, 9, 9, 3]).growth_percent(), Some(-25.0));
+        // One outlier of three does not count.
+        let mut bytes = [4; 30];
+        bytes[29] = 400;
+        assert_eq!(memory(&bytes).growth_percent(), Some(0.0));
     }
 
     #[test]

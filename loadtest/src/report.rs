@@ -1,6 +1,7 @@
 //! The report of a run, as text for people and as JSON for scripts. Pure.
 
-use crate::latency::{Expectation, Latency, QUANTILES, human};
+use crate::latency::{Bound, Expectation, Latency, QUANTILES, human};
+use crate::process::Memory;
 use crate::scenarios::Outcome;
 use serde_json::{Value, json};
 use std::fmt::Write;
@@ -52,6 +53,8 @@ pub struct Report {
     pub samples: Vec<Sample>,
     /// When `--server-pid` was given.
     pub server: Option<ServerUse>,
+    /// Its memory over the measured time; empty without `--server-pid`.
+    pub memory: Memory,
     /// CPU time of this process in the measured time.
     pub client_cpu: Duration,
     /// Driving threads: each can use one core.
@@ -64,11 +67,25 @@ pub struct Report {
 
 impl Report {
     /// Bounds that were missed, with what was measured.
-    pub fn missed(&self) -> Vec<(&Expectation, Option<u64>)> {
-        let judged = self.expectations.iter().map(|bound| (bound, self.latency(&bound.name)));
-        let missed = judged.filter(|(bound, latency)| !latency.is_some_and(|l| bound.holds(l)));
-        missed
-            .map(|(bound, latency)| (bound, latency.map(|l| l.quantile(bound.fraction))))
+    pub fn missed(&self) -> Vec<(&Expectation, String)> {
+        let judged = self.expectations.iter().map(|expectation| {
+            let (kept, got) = match &expectation.bound {
+                Bound::Latency { name, fraction, below_ns } => {
+                    let measured = self.latency(name).filter(|l| !l.histogram.is_empty());
+                    let time = measured.map(|latency| latency.quantile(*fraction));
+                    (time.is_some_and(|time| time < *below_ns), time.map(human))
+                }
+                Bound::Growth { below_percent } => {
+                    let growth = self.memory.growth_percent();
+                    let kept = growth.is_some_and(|growth| growth < *below_percent);
+                    (kept, growth.map(|growth| format!("{growth:.2} %")))
+                }
+            };
+            (expectation, kept, got)
+        });
+        judged
+            .filter(|(_, kept, _)| !kept)
+            .map(|(bound, _, got)| (bound, got.unwrap_or("nothing measured".into())))
             .collect()
     }
 
@@ -139,6 +156,9 @@ impl Report {
             let rss = server.rss_bytes as f64 / f64::from(1 << 20);
             line("Server", format!("{each} per received message, {cores:.2} cores, {rss:.1} MiB"));
         }
+        if let Some(growth) = self.growth() {
+            line("Memory", growth);
+        }
         for (title, text) in &outcome.lines {
             line(title, text.clone());
         }
@@ -156,6 +176,14 @@ impl Report {
         out
     }
 
+    fn growth(&self) -> Option<String> {
+        let ((first, last), growth) = self.memory.ends().zip(self.memory.growth_percent())?;
+        let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+        let (first, last, count) = (mib(first), mib(last), self.memory.samples.len());
+        let ends = format!("{first:.1} MiB in the first tenth, {last:.1} MiB in the last");
+        Some(format!("{ends}, {growth:+.2} %, {count} samples"))
+    }
+
     fn write_faults(&self, out: &mut String) {
         let outcome = &self.outcome;
         let mut line = |text: String| writeln!(out, "{text}").expect("memory takes it");
@@ -171,7 +199,6 @@ impl Report {
             }
         }
         for (bound, got) in self.missed() {
-            let got = got.map_or("nothing measured".to_string(), human);
             line(format!("MISSED     {bound}: {got}"));
         }
     }
@@ -237,6 +264,9 @@ impl Report {
                 "cpu_us_per_message": self.server_cpu_us(),
                 "cores": server.cpu.as_secs_f64() / self.duration.as_secs_f64(),
                 "rss_bytes": server.rss_bytes,
+                "rss_growth_percent": self.memory.growth_percent(),
+                "rss_samples": self.memory.samples.iter()
+                    .map(|(at, bytes)| json!([at.as_secs_f64(), bytes])).collect::<Vec<_>>(),
             })
         });
         json!({
@@ -257,6 +287,8 @@ impl Report {
             "broken": outcome.broken,
             "refused": outcome.refused,
             "findings": outcome.findings,
+            "figures": outcome.figures.iter().map(|(name, figure)| (name.clone(), json!(figure)))
+                .collect::<serde_json::Map<_, _>>(),
             "sent_per_s": self.per_s(self.sent),
             "received_per_s": self.per_s(self.received),
             "latency_us": latencies.collect::<serde_json::Map<_, _>>(),
@@ -315,6 +347,7 @@ pub mod tests {
             received: 2_000,
             samples: vec![Sample { at: Duration::from_secs(1), received_per_s: 1e3 }],
             server: Some(ServerUse { cpu: Duration::from_millis(7), rss_bytes: 3 << 20 }),
+            memory: Memory::default(),
             client_cpu: Duration::from_millis(1_900),
             threads: 1,
             client: "thin",
@@ -371,12 +404,16 @@ warning: client cores were above 80 %; these numbers may describe the client
         report.expectations = vec![
             Expectation::parse("p50<10us").expect("valid"),
             Expectation::parse("ack.p50<10us").expect("valid"),
+            Expectation::parse("rss-growth<5%").expect("valid"),
         ];
+        let grown = |n: u64| (Duration::from_secs(n), 100 + n);
+        report.memory.samples = (0..10).map(grown).collect();
         let text = report.text();
         assert!(
             text.starts_with("MISSED     p50<10us: 20.0 µs\nMISSED     ack.p50<10us: nothing"),
             "{text}"
         );
+        assert!(text.contains("\nMISSED     rss-growth<5%: 9.00 %\n"), "{text}");
         assert_eq!(report.exit_code(), 1);
     }
 }

@@ -5,9 +5,9 @@ use crate::compare::Column;
 use crate::driver::gate::{Gate, Schedule};
 use crate::driver::target::Target;
 use crate::driver::{Client, DriverOptions, Failure, drive, sys};
-use crate::process::{self, Usage};
+use crate::process::{self, Memory, Usage};
 use crate::report::{Report, Sample, ServerUse};
-use crate::scenarios::{Outcome, Player, Share};
+use crate::scenarios::{Outcome, Player, Settings, Share};
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Write};
 use std::sync::Arc;
@@ -25,6 +25,9 @@ const PROGRESS_EVERY: Duration = Duration::from_millis(500);
 /// Samples of the rate in a run, at most; not more often than the second.
 const SAMPLES_MAX: u32 = 200;
 const SAMPLE_EVERY_MIN: Duration = Duration::from_millis(100);
+/// Readings of the server's memory in a run, and the time between two of them at most.
+const MEMORY_SAMPLES: u32 = 50;
+const MEMORY_EVERY_MAX: Duration = Duration::from_secs(10);
 
 /// What is read at one end of the measured time.
 #[derive(Clone, Copy, Debug)]
@@ -59,13 +62,21 @@ pub fn run(options: &Options) -> Result<Report, Failure> {
     {
         return Err(Failure::new(format!("--server-pid {pid}: there is no such process")));
     }
+    if options.scenario.name == "soak" && options.server_pid.is_none() {
+        let failure = Failure::new("soak watches the server's memory");
+        return Err(failure.hint("name its process by `--server-pid`"));
+    }
     let nanos = |time: Duration| time.as_nanos() as u64;
     let gate = Gate::new(options.threads, nanos(options.warmup), nanos(options.duration));
     let gate = Arc::new(gate);
     let shares = (0..options.threads).map(|index| Share { index, count: options.threads });
-    let mut players: Vec<_> = shares
-        .map(|share| (options.scenario.share)(&options.settings, share, gate.clone()))
-        .collect();
+    let settings = Settings {
+        target: options.target.clone(),
+        server_pid: options.server_pid,
+        ..options.settings.clone()
+    };
+    let mut players: Vec<_> =
+        shares.map(|share| (options.scenario.share)(&settings, share, gate.clone())).collect();
     let wanted = players.iter().map(|player| player.connection_count() as u64).sum::<u64>();
     let limit = sys::raise_descriptor_limit();
     if wanted + DESCRIPTORS_OWN > limit {
@@ -86,14 +97,14 @@ pub fn run(options: &Options) -> Result<Report, Failure> {
         }
         Ok(readings)
     })?;
-    let Some(Readings { begin, end, samples }) = readings else {
+    let Some(Readings { begin, end, samples, memory }) = readings else {
         return Err(Failure::new("the run ended before its time was over"));
     };
     let mut outcome = Outcome::default();
     for player in &mut players {
         outcome.merge(player.outcome());
     }
-    Ok(Report { samples, ..report(options, outcome, begin, end) })
+    Ok(Report { samples, memory, ..report(options, outcome, begin, end) })
 }
 
 /// Runs the same against several targets, interleaved: each turn begins with another one, so that
@@ -164,6 +175,8 @@ fn watch(
     let mut progress = Progress::new();
     let mut sampler = Sampler::new(options.duration);
     let (mut begin, mut end) = (None, None);
+    let mut memory = Memory::default();
+    let every = (options.duration / MEMORY_SAMPLES).min(MEMORY_EVERY_MAX);
     while !handles.iter().all(ScopedJoinHandle::is_finished) {
         thread::sleep(TICK);
         let now = epoch.elapsed().as_nanos() as u64;
@@ -178,11 +191,19 @@ fn watch(
             if end.is_none() && now >= schedule.stop {
                 end = Some(reading());
             }
+            let since = Duration::from_nanos(now.saturating_sub(schedule.measure));
+            let due = every * memory.samples.len() as u32;
+            if let (Some(_), None, Some(pid)) = (&begin, &end, options.server_pid)
+                && since >= due
+                && let Some(usage) = process::usage(pid)
+            {
+                memory.samples.push((since, usage.rss_bytes));
+            }
         }
         progress.show(gate, wanted, gate.schedule(), now);
     }
     progress.clear();
-    Some(Readings { begin: begin?, end: end?, samples: sampler.samples })
+    Some(Readings { begin: begin?, end: end?, samples: sampler.samples, memory })
 }
 
 /// What was read in one run.
@@ -190,6 +211,7 @@ struct Readings {
     begin: Reading,
     end: Reading,
     samples: Vec<Sample>,
+    memory: Memory,
 }
 
 /// Follows the rate through the measured time.
@@ -283,6 +305,7 @@ fn report(options: &Options, outcome: Outcome, begin: Reading, end: Reading) -> 
         received: end.received - begin.received,
         samples: Vec::new(),
         server,
+        memory: Memory::default(),
         client_cpu: end.client_cpu.saturating_sub(begin.client_cpu),
         threads: options.threads,
         client: match options.client {

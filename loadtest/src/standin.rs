@@ -1,13 +1,15 @@
-//! A tiny server for the tests: echo, and as much of the chat protocol as the `chat` scenario
-//! needs, or a fake of somebody else's server, with faults to order. One thread per connection, on
-//! tungstenite.
+//! A tiny server for the tests: echo, rooms, webhooks, and as much of the chat protocol as the
+//! scenarios need, or a fake of somebody else's server, with faults to order. One thread per
+//! connection, on tungstenite.
 
 use crate::fakes::{Answer, Fake};
+use ringpost::base::secret::Secret;
+use ringpost::whatsapp::signature;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::io::ErrorKind;
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
@@ -28,9 +30,19 @@ pub enum Fault {
     /// Acks what it then leaves out of history.
     Forget,
     Hangup,
+    /// Knows no session of before.
+    Strange,
+    /// Keeps memory for every message.
+    Leak,
+    /// While one member does not read, nobody gets anything.
+    Block,
 }
 
 const FAULTY: u64 = 5;
+/// What [`Fault::Leak`] keeps.
+const LEAK_BYTES: usize = 256 << 10;
+/// The secret of webhooks.
+pub const SECRET: &str = "swordfish";
 /// How late [`Fault::Delay`] is.
 pub const DELAY: Duration = Duration::from_millis(60);
 
@@ -47,7 +59,14 @@ struct Room {
 struct Shared {
     fault: Fault,
     limits: Value,
+    /// Which message of a room the fault hits.
+    faulty: u64,
     stop: AtomicBool,
+    /// Connections to `/connect` so far.
+    connects: AtomicU64,
+    /// Sessions so far.
+    sessions: AtomicU64,
+    leaked: Mutex<Vec<Vec<u8>>>,
     rooms: Mutex<BTreeMap<String, Room>>,
 }
 
@@ -60,10 +79,23 @@ pub struct StandIn {
 
 impl StandIn {
     pub fn start(fault: Fault, limits: Value) -> Self {
+        Self::start_at(FAULTY, fault, limits)
+    }
+
+    /// With the fault in message `faulty` of each room.
+    pub fn start_at(faulty: u64, fault: Fault, limits: Value) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("bound");
-        let rooms = Mutex::default();
-        let shared = Arc::new(Shared { fault, limits, stop: AtomicBool::new(false), rooms });
+        let shared = Arc::new(Shared {
+            fault,
+            limits,
+            faulty,
+            stop: AtomicBool::new(false),
+            connects: AtomicU64::new(0),
+            sessions: AtomicU64::new(0),
+            leaked: Mutex::default(),
+            rooms: Mutex::default(),
+        });
         let own = shared.clone();
         let acceptor = thread::spawn(move || {
             let mut handlers = Vec::new();
@@ -109,6 +141,28 @@ fn serve(shared: &Shared, stream: TcpStream) {
         Ok(response)
     };
     stream.set_nodelay(true).expect("a socket");
+    let mut begin = [0; 12];
+    let size = stream.peek(&mut begin).unwrap_or(0);
+    if begin[..size].starts_with(b"POST ") {
+        // A client that goes away is no fault of the server.
+        let _ = serve_http(shared, &stream);
+        return;
+    }
+    if begin[..size].starts_with(b"GET /connect")
+        && shared.connects.fetch_add(1, Ordering::Relaxed) + 1 == FAULTY
+    {
+        match shared.fault {
+            Fault::Hangup => return,
+            Fault::Delay => thread::sleep(DELAY),
+            Fault::Drop => {
+                while !shared.stop.load(Ordering::Acquire) {
+                    thread::sleep(Duration::from_millis(5));
+                }
+                return;
+            }
+            _ => {}
+        }
+    }
     let Ok(mut socket) = tungstenite::accept_hdr(stream, look) else { return };
     socket.get_ref().set_read_timeout(Some(Duration::from_millis(1))).expect("a socket");
     let (sender, inbox) = channel();
@@ -137,7 +191,7 @@ fn serve(shared: &Shared, stream: TcpStream) {
                 let mut rooms = shared.rooms.lock().expect("no handler panicked");
                 let room = rooms.get_mut(raw.as_deref().unwrap_or_default()).expect("entered");
                 room.said += 1;
-                deliver(shared.fault, room, room.said, [&text, &changed(&text)], None);
+                deliver(shared, room, room.said, [&text, &changed(&text)], None);
                 Some(())
             }
             Some(message) if fake.is_some() && !message.is_close() => {
@@ -151,7 +205,10 @@ fn serve(shared: &Shared, stream: TcpStream) {
             Some(Message::Text(text)) => answer_chat(shared, &text, &sender),
             _ => Some(()),
         };
-        if done.is_none() || pass_on(fake, &mut socket, &inbox).is_none() {
+        let blocked = (shared.fault == Fault::Block).then(|| shared.rooms.lock());
+        let passed = pass_on(fake, &mut socket, &inbox);
+        drop(blocked);
+        if done.is_none() || passed.is_none() {
             return;
         }
     }
@@ -195,9 +252,52 @@ fn answer_fake(
             room.said += 1;
             let changed = fake.event(&name, &changed(&text));
             let except = place.filter(|_| !fake.to_sender());
-            deliver(shared.fault, room, room.said, [&fake.event(&name, &text), &changed], except);
+            deliver(shared, room, room.said, [&fake.event(&name, &text), &changed], except);
         }
     }
+}
+
+/// Webhooks on a connection that is kept.
+fn serve_http(shared: &Shared, stream: &TcpStream) -> std::io::Result<()> {
+    stream.set_read_timeout(Some(Duration::from_millis(50)))?;
+    let (mut input, mut out) = (BufReader::new(stream), stream);
+    let secrets = [Secret::new(*b"swordfish")];
+    let mut taken = 0;
+    while !shared.stop.load(Ordering::Acquire) {
+        match input.fill_buf() {
+            Ok([]) => return Ok(()),
+            Ok(_) => {}
+            Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => continue,
+            Err(error) => return Err(error),
+        }
+        let (mut size, mut mac) = (0, None);
+        loop {
+            let mut line = String::new();
+            input.read_line(&mut line)?;
+            match line.trim_end().split_once(": ") {
+                Some(("Content-Length", value)) => size = value.parse().expect("a number"),
+                Some((signature::HEADER, value)) => mac = Some(value.to_owned()),
+                None if line == "\r\n" => break,
+                _ => {}
+            }
+        }
+        let mut body = vec![0; size];
+        input.read_exact(&mut body)?;
+        taken += 1;
+        let believed = signature::verify(&body, mac.as_ref().map(|m| m.as_bytes()), &secrets);
+        let mut status = if believed.is_ok() { "200 OK" } else { "401 Unauthorized" };
+        match shared.fault {
+            _ if taken != FAULTY => {}
+            Fault::Drop => continue,
+            Fault::Hangup => return Ok(()),
+            Fault::Delay => thread::sleep(DELAY),
+            Fault::Change => status = "500 Internal Server Error",
+            Fault::Repeat => write!(out, "HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n")?,
+            _ => {}
+        }
+        write!(out, "HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n")?;
+    }
+    Ok(())
 }
 
 fn answer_echo(
@@ -236,7 +336,10 @@ fn answer_chat(shared: &Shared, text: &str, own: &Sender<String>) -> Option<()> 
     let name = frame["room"].as_str().unwrap_or_default().to_string();
     let room = rooms.entry(name.clone()).or_default();
     let d = match frame["t"].as_str().expect("a verb") {
-        "hello" => json!({"limits": shared.limits, "user": frame["d"]["user"]}),
+        "hello" => {
+            drop(rooms);
+            return welcome(shared, &frame, own);
+        }
         "join" => {
             // The ok must come before the first event, and both go through the same channel.
             room.members.push(own.clone());
@@ -248,7 +351,7 @@ fn answer_chat(shared: &Shared, text: &str, own: &Sender<String>) -> Option<()> 
             let event = json!({"t": "msg", "room": name, "o": o, "ts": 1, "d": {
                 "from": "u", "cid": d["cid"], "text": d["text"], "src": "ws"}});
             let event_text = event.to_string();
-            deliver(shared.fault, room, o, [&event_text, &changed(&event_text)], None);
+            deliver(shared, room, o, [&event_text, &changed(&event_text)], None);
             room.log.push(event);
             json!({"o": o, "ts": 1, "dup": false})
         }
@@ -260,21 +363,54 @@ fn answer_chat(shared: &Shared, text: &str, own: &Sender<String>) -> Option<()> 
     own.send(ok.to_string()).ok()
 }
 
+/// The answer to a `hello`, and what its rooms had meanwhile.
+fn welcome(shared: &Shared, frame: &Value, own: &Sender<String>) -> Option<()> {
+    let d = &frame["d"];
+    let session = match &d["resume"] {
+        Value::String(known) if shared.fault != Fault::Strange => known.clone(),
+        _ => shared.sessions.fetch_add(1, Ordering::Relaxed).to_string(),
+    };
+    let mut rooms = shared.rooms.lock().expect("no handler panicked");
+    let mut told = json!({});
+    let mut missed = Vec::new();
+    for (name, position) in d["rooms"].as_object().into_iter().flatten() {
+        let room = rooms.entry(name.clone()).or_default();
+        room.members.push(own.clone());
+        told[name] = json!({"o": room.log.len(), "e": "k1", "recovered": true});
+        if let Some(o) = position["o"].as_u64() {
+            let mut rest: Vec<_> = room.log[o as usize..].iter().map(Value::to_string).collect();
+            if shared.fault == Fault::Forget && !rest.is_empty() {
+                rest.remove(0);
+            }
+            missed.extend(rest);
+        }
+    }
+    let d = json!({"limits": shared.limits, "user": d["user"], "sid": session,
+                   "resume": session, "rooms": told});
+    own.send(json!({"t": "ok", "id": frame["id"], "d": d}).to_string()).ok()?;
+    missed.into_iter().try_for_each(|event| own.send(event).ok())
+}
+
 /// The text as it is and as [`Fault::Change`] has it; to all members but one.
 fn deliver(
-    fault: Fault,
+    shared: &Shared,
     room: &mut Room,
     o: u64,
     [text, changed]: [&str; 2],
     except: Option<usize>,
 ) {
+    let Shared { fault, faulty, .. } = *shared;
+    if fault == Fault::Leak {
+        let mut leaked = shared.leaked.lock().expect("no handler panicked");
+        leaked.push(vec![1; LEAK_BYTES]);
+    }
     let (text, changed) = (text.to_owned(), changed.to_owned());
     let victim = if except == Some(1) { 0 } else { 1 };
     for (index, member) in room.members.iter().enumerate() {
         if except == Some(index) {
             continue;
         }
-        let hit = o == FAULTY && index == victim;
+        let hit = o == faulty && index == victim;
         // A member that is gone has nobody to tell.
         let send = |text: &String| drop(member.send(text.clone()));
         match fault {
@@ -292,7 +428,7 @@ fn deliver(
             _ => send(&text),
         }
         // Two later, so that the one before it is of the same sender where two take turns.
-        if o >= FAULTY + 2
+        if o >= faulty + 2
             && let Some((_, held)) = room.held.take_if(|(held_for, _)| *held_for == index)
         {
             send(&held);

@@ -5,7 +5,7 @@ use crate::dialects::{DIALECTS, Entry};
 use crate::driver::Failure;
 use crate::report::Report;
 use crate::run::{compare, run};
-use crate::standin::{Fault, StandIn};
+use crate::standin::{Fault, SECRET, StandIn};
 use serde_json::{Value, json};
 use std::thread;
 
@@ -15,13 +15,22 @@ fn play(fault: Fault, limits: Value, line: &str) -> Result<Report, Failure> {
     run(&options(&format!("{line} --target {} --warmup 0.05 --duration 0.3", server.address)))
 }
 
-fn options(line: &str) -> Options {
+/// One run's options.
+pub fn options(line: &str) -> Options {
     let words = std::iter::once("ringpost-load").chain(line.split_whitespace());
     match cli::parse(words.map(String::from), "tag") {
         Ok(Asked::Run(options)) => *options,
         Ok(Asked::Compare(..)) => panic!("{line}: one run is wanted"),
         Err(error) => panic!("{line}: {error}"),
     }
+}
+
+/// The same where the fault is in the first message of each room.
+fn play_first(fault: Fault, line: &str) -> Report {
+    let limits = serde_json::from_str(NO_LIMITS).expect("json");
+    let server = StandIn::start_at(1, fault, limits);
+    let line = format!("{line} --target {} --warmup 0.05 --duration 0.3", server.address);
+    run(&options(&line)).expect("the run is carried out")
 }
 
 const NO_LIMITS: &str = r#"{"send_per_s":0,"history":7}"#;
@@ -66,6 +75,23 @@ fn a_good_server_passes() {
         check(Fault::None, &with("chat --rooms 2 --members 3 --rate 60"), (0, 0, 0, 0));
         check(Fault::None, &with("chat --rooms 2 --members 2 --rate 0"), (0, 0, 0, 0));
     }
+    let hooks = format!("webhook --connections 3 --secret {SECRET}");
+    check(Fault::None, &hooks, (0, 0, 0, 0));
+    check(Fault::None, &format!("{hooks} --rate 200 --batch 3 --threads 2"), (0, 0, 0, 0));
+    for client in ["thin", "tungstenite"] {
+        let with = |line: &str| format!("{line} --client {client}");
+        check(Fault::None, &with("connect --connections 3"), (0, 0, 0, 0));
+        check(Fault::None, &with("connect --connections 4 --rounds --threads 2"), (0, 0, 0, 0));
+        check(Fault::None, &with("connect --connections 9 --rate 100"), (0, 0, 0, 0));
+        check(Fault::None, &with("idle --steps 4,8 --members 2"), (0, 0, 0, 0));
+        let dialect = "idle --steps 6 --members 3 --dialect ringpost";
+        check(Fault::None, &with(dialect), (0, 0, 0, 0));
+        check(Fault::None, &with("slow --rooms 2 --members 3 --rate 100"), (0, 0, 0, 0));
+        let dialect = "slow --rooms 1 --members 3 --rate 60 --dialect ringpost";
+        check(Fault::None, &with(dialect), (0, 0, 0, 0));
+        let line = "resume --rooms 2 --members 3 --rate 60 --every 0.1";
+        check(Fault::None, &with(line), (0, 0, 0, 0));
+    }
     check(Fault::None, "echo --connections 5 --threads 2", (0, 0, 0, 0));
     check(Fault::None, "chat --rooms 3 --members 2 --rate 50 --threads 2", (0, 0, 0, 0));
 }
@@ -106,11 +132,14 @@ fn delays_are_in_the_figures() {
         "echo --connections 1 --rate 100",
         "paced --rooms 1 --members 2 --rate 100",
         "chat --rooms 1 --members 2 --rate 100",
+        "resume --rooms 1 --members 2 --rate 100 --every 0.25 --expect each.max<30ms",
+        "webhook --connections 1 --rate 100 --secret swordfish",
     ] {
         let limits = serde_json::from_str(NO_LIMITS).expect("json");
+        let name = if line.starts_with("resume") { "each" } else { "" };
         let line = format!("{line} --expect max<30ms");
         let report = play(Fault::Delay, limits, &line).expect("the run is carried out");
-        let latency = report.latency("").expect("measured");
+        let latency = report.latency(name).expect("measured");
         let delay_ns = crate::standin::DELAY.as_nanos() as u64;
         let late = latency.quantile(1.0);
         assert!((delay_ns * 9 / 10..delay_ns * 4).contains(&late), "{line}: {}", report.text());
@@ -119,6 +148,96 @@ fn delays_are_in_the_figures() {
         assert!(slow >= 4, "{line}: {slow} were late");
         assert_eq!(report.exit_code(), 1, "{line}: the bound was missed");
     }
+}
+
+#[test]
+fn faults_of_handshakes_are_found() {
+    let limits = || serde_json::from_str(NO_LIMITS).expect("json");
+    let line = "connect --connections 2 --rate 100 --target";
+    let with = |fault| {
+        let server = StandIn::start(fault, limits());
+        let line = format!("{line} ws://{}/connect --warmup 0.01", server.address);
+        run(&options(&format!("{line} --duration 0.3 --expect max<30ms"))).expect("carried out")
+    };
+    let good = with(Fault::None);
+    assert_eq!(good.outcome.missing(), 0, "{}", good.text());
+    let gone = with(Fault::Hangup);
+    assert_eq!((gone.outcome.missing(), gone.exit_code()), (1, 1), "{}", gone.text());
+    assert!(gone.text().contains("Failures   1 × "), "{}", gone.text());
+    let mute = with(Fault::Drop);
+    assert_eq!((mute.outcome.missing(), mute.exit_code()), (1, 1), "{}", mute.text());
+    assert!(mute.text().contains("1 × no answer to the handshake"), "{}", mute.text());
+    let late = with(Fault::Delay);
+    let most = late.latency("").expect("measured").quantile(1.0);
+    let delay_ns = crate::standin::DELAY.as_nanos() as u64;
+    assert!((delay_ns * 9 / 10..delay_ns * 4).contains(&most), "{}", late.text());
+    assert_eq!((late.outcome.missing(), late.exit_code()), (0, 1), "{}", late.text());
+}
+
+#[test]
+fn faults_of_webhooks_are_found() {
+    let line = format!("webhook --connections 2 --rate 100 --secret {SECRET}");
+    check(Fault::Drop, &line, (1, 0, 0, 0));
+    check(Fault::Repeat, &line, (0, 1, 0, 0));
+    check(Fault::Change, &line, (1, 0, 0, 0));
+    check(Fault::Hangup, &line, (1, 0, 0, 0));
+    let limits = serde_json::from_str(NO_LIMITS).expect("json");
+    let wrong = play(Fault::None, limits, "webhook --connections 1 --secret herring");
+    let wrong = wrong.expect_err("the signature is wrong");
+    assert!(wrong.what.contains("401"), "{wrong}");
+}
+
+#[test]
+fn faults_of_idle_connections_are_found() {
+    let line = "idle --steps 4,8 --members 2";
+    // Four rooms, and in each the second member's only message.
+    let count = |report: &Report| (report.outcome.missing(), report.outcome.duplicated);
+    let lost = play_first(Fault::Drop, line);
+    assert_eq!((count(&lost), lost.exit_code()), ((4, 0), 1), "{}", lost.text());
+    let changed = play_first(Fault::Change, line);
+    assert_eq!((changed.outcome.corrupt, changed.exit_code()), (4, 1), "{}", changed.text());
+}
+
+#[test]
+fn faults_of_resumed_sessions_are_found() {
+    let line = "resume --rooms 1 --members 2 --rate 100 --every 0.1";
+    check(Fault::Drop, line, (1, 0, 0, 0));
+    check(Fault::Repeat, line, (0, 1, 0, 0));
+    check(Fault::Swap, line, (0, 0, 1, 0));
+    check(Fault::Change, line, (0, 0, 0, 1));
+    // What is replayed lacks its first event, each time.
+    check(Fault::Forget, line, (1, 0, 0, 0));
+    check(Fault::Strange, line, (0, 0, 0, 0));
+}
+
+/// A server that keeps what the slow do not take serves the others; one that waits for them does
+/// not.
+#[test]
+fn what_slow_readers_do_to_the_others_is_found() {
+    let line = "slow --rooms 1 --members 3 --slow 34 --rate 150 --size 300000";
+    let with = |fault| {
+        let limits = serde_json::from_str(NO_LIMITS).expect("json");
+        play(fault, limits, line).expect("the run is carried out")
+    };
+    let worst = |report: &Report| report.latency("last").expect("measured").quantile(1.0);
+    let (good, blocked) = (with(Fault::None), with(Fault::Block));
+    assert_eq!(good.exit_code(), 0, "{}", good.text());
+    assert!(good.text().contains("1 got everything"), "{}", good.text());
+    // It waits until the slow are read again, when all others have been given up.
+    assert!(worst(&blocked) > 1_000_000_000, "{}", blocked.text());
+    assert!(worst(&good) < worst(&blocked) / 2, "{}{}", good.text(), blocked.text());
+}
+
+#[test]
+fn memory_that_grows_is_found() {
+    let line = format!("soak --rooms 1 --members 2 --server-pid {}", std::process::id());
+    let limits = || serde_json::from_str(NO_LIMITS).expect("json");
+    let leaking = play(Fault::Leak, limits(), &format!("{line} --expect rss-growth<1%"));
+    let leaking = leaking.expect("the run is carried out");
+    assert_eq!(leaking.exit_code(), 1, "{}", leaking.text());
+    assert!(leaking.text().starts_with("MISSED     rss-growth<1%: "), "{}", leaking.text());
+    let (first, last) = leaking.memory.ends().expect("sampled");
+    assert!(last > first + (1 << 20), "{}", leaking.text());
 }
 
 #[test]
@@ -141,6 +260,9 @@ fn what_cannot_run_says_why() {
     let line = format!("echo --target {}", nobody.expect("a free port"));
     let refused = run(&options(&line)).expect_err("nobody listens");
     assert_eq!(refused.hint.as_deref(), Some("is the server running there?"));
+
+    let blind = run(&options("soak")).expect_err("no process is named");
+    assert!(blind.what.contains("memory"), "{blind}");
 
     let gone = run(&options("echo --server-pid 4294967295")).expect_err("no such process");
     assert!(gone.what.contains("no such process"), "{gone}");

@@ -65,6 +65,16 @@ pub enum Opening {
     OnDemand,
 }
 
+/// What is spoken on the connections.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Speech {
+    /// WebSocket: each connection begins with its handshake.
+    WebSocket,
+    /// HTTP: a connection stays open, requests are sent by [`Outbox::bytes`], and what is received
+    /// is one whole response each. The thin client only.
+    Http,
+}
+
 /// When a workload wants its next [`Workload::turn`], if no message comes first.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Wake {
@@ -81,6 +91,11 @@ pub trait Outbox {
 
     /// Queues one binary message on a connection.
     fn binary(&mut self, conn: usize, payload: &[u8]);
+
+    /// Queues bytes as they are.
+    fn bytes(&mut self, _conn: usize, _bytes: &[u8]) {
+        unreachable!("only a client that speaks HTTP is asked");
+    }
 
     /// Opens a connection that is not open: never before, or not any more. The workload hears
     /// [`Workload::opened`] or [`Workload::lost`].
@@ -107,6 +122,16 @@ pub trait Workload {
     /// When connections are opened, and what becomes of one that cannot be.
     fn opening(&self) -> Opening {
         Opening::AtStart
+    }
+
+    /// What is spoken.
+    fn speech(&self) -> Speech {
+        Speech::WebSocket
+    }
+
+    /// Handshakes under way at a time at most: below the backlog of any usual server.
+    fn opening_max(&self) -> usize {
+        256
     }
 
     /// The path of a connection, where it is not the target's.
@@ -170,6 +195,10 @@ pub fn drive(
     workload: &mut dyn Workload,
 ) -> Result<(), Failure> {
     let driven = match client {
+        Client::Tungstenite if workload.speech() == Speech::Http => {
+            let failure = Failure::new("the tungstenite client speaks no plain HTTP");
+            Err(failure.hint("leave out `--client`"))
+        }
         Client::Thin => thin::drive(options, gate, workload),
         Client::Tungstenite => oracle::drive(options, gate, workload),
     };

@@ -1,6 +1,7 @@
 //! The system calls that std has no words for: epoll, affinity, limits and clocks of this process.
 
 use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::time::Duration;
 
@@ -119,6 +120,76 @@ impl Epoll {
         let bits = event.events;
         (event.u64 as usize, bits == libc::EPOLLOUT as u32)
     }
+}
+
+/// Begins a connection and does not wait for it: the stream is ready for output when it stands.
+///
+/// `source` is the local address to come from; the kernel finds the port when the target is known,
+/// so that each source has all ports for itself.
+///
+/// # Errors
+/// What the kernel knows at once: no descriptor or port left, or nobody listens on this machine.
+pub fn connect(address: SocketAddr, source: Option<Ipv4Addr>) -> io::Result<TcpStream> {
+    let family = if address.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
+    let kind = libc::SOCK_STREAM | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
+    // SAFETY: no pointers are passed.
+    let fd = check(unsafe { libc::socket(family, kind, 0) })?;
+    // SAFETY: the descriptor is new and nobody else has it.
+    let stream = TcpStream::from(unsafe { OwnedFd::from_raw_fd(fd) });
+    if let Some(source) = source {
+        set_option(&stream, libc::IPPROTO_IP, libc::IP_BIND_ADDRESS_NO_PORT, 1)?;
+        let (own, size) = v4(source, 0);
+        // SAFETY: the kernel reads `size` bytes of the structure.
+        check(unsafe { libc::bind(fd, (&raw const own).cast(), size) })?;
+    }
+    let begun = match address {
+        SocketAddr::V4(to) => {
+            let (to, size) = v4(*to.ip(), to.port());
+            // SAFETY: the kernel reads `size` bytes of the structure.
+            check(unsafe { libc::connect(fd, (&raw const to).cast(), size) })
+        }
+        SocketAddr::V6(to) => {
+            let to = libc::sockaddr_in6 {
+                sin6_family: libc::AF_INET6 as libc::sa_family_t,
+                sin6_port: to.port().to_be(),
+                sin6_flowinfo: to.flowinfo(),
+                sin6_addr: libc::in6_addr { s6_addr: to.ip().octets() },
+                sin6_scope_id: to.scope_id(),
+            };
+            let size = size_of_val(&to) as libc::socklen_t;
+            // SAFETY: the kernel reads `size` bytes of the structure.
+            check(unsafe { libc::connect(fd, (&raw const to).cast(), size) })
+        }
+    };
+    match begun {
+        Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => Err(error),
+        _ => stream.set_nodelay(true).map(|()| stream),
+    }
+}
+
+fn v4(address: Ipv4Addr, port: u16) -> (libc::sockaddr_in, libc::socklen_t) {
+    let address = libc::sockaddr_in {
+        sin_family: libc::AF_INET as libc::sa_family_t,
+        sin_port: port.to_be(),
+        sin_addr: libc::in_addr { s_addr: u32::from(address).to_be() },
+        sin_zero: [0; 8],
+    };
+    (address, size_of::<libc::sockaddr_in>() as libc::socklen_t)
+}
+
+/// How much the kernel takes in for a reader that does not read. A hint: it doubles the number and
+/// keeps what has come already.
+pub fn receive_buffer(stream: &TcpStream, bytes: usize) {
+    let _ = set_option(stream, libc::SOL_SOCKET, libc::SO_RCVBUF, bytes as libc::c_int);
+}
+
+fn set_option(stream: &TcpStream, level: i32, name: i32, value: libc::c_int) -> io::Result<()> {
+    let size = size_of_val(&value) as libc::socklen_t;
+    // SAFETY: the kernel reads `size` bytes of the value.
+    check(unsafe {
+        libc::setsockopt(stream.as_raw_fd(), level, name, (&raw const value).cast(), size)
+    })
+    .map(drop)
 }
 
 /// Waits until one of `fds` has input, or the timeout is over.

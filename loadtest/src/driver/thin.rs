@@ -5,18 +5,25 @@
 //! `write`.
 
 use super::gate::Gate;
-use super::sys::{Epoll, Interest};
-use super::{DriverOptions, Failure, Nanos, Opening, Outbox, Wake, Workload, patience};
+use super::sys::{self, Epoll, Interest};
+use super::{DriverOptions, Failure, Nanos, Opening, Outbox, Speech, Wake, Workload, patience};
 use crate::frame::{self, Opcode};
+use crate::http;
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
-use std::net::TcpStream;
+use std::net::{IpAddr, Ipv4Addr, TcpStream};
 use std::os::fd::AsFd;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-/// Connections whose handshake is under way at a time: below the backlog of any usual server.
-const OPENING_MAX: usize = 256;
+/// Loopback addresses that connections opened on demand come from, in turn: one has some 28,000
+/// ports, and a port rests for a minute when its connection has ended.
+const SOURCE_COUNT: u32 = 64;
+/// What the kernel takes in for a connection that is not read. Without this it is megabytes, and
+/// the server would see no slow reader.
+const PAUSED_BYTES: usize = 4 << 10;
+/// And when it is read again.
+const RESUMED_BYTES: usize = 1 << 20;
 /// Bytes taken from a socket at a time.
 const READ_BYTES: usize = 256 << 10;
 /// Readiness reports taken at a time.
@@ -108,6 +115,18 @@ impl Links {
 }
 
 impl Outbox for Links {
+    fn bytes(&mut self, conn: usize, bytes: &[u8]) {
+        let link = &mut self.links[conn];
+        if link.state != State::Open {
+            return;
+        }
+        link.out.extend_from_slice(bytes);
+        if !link.dirty {
+            link.dirty = true;
+            self.dirty.push(conn);
+        }
+    }
+
     fn text(&mut self, conn: usize, payload: &[u8]) {
         self.queue(conn, Opcode::Text, payload);
     }
@@ -140,6 +159,10 @@ struct Thin<'a> {
     epoll: Epoll,
     links: Links,
     opening_count: usize,
+    opening_max: usize,
+    speech: Speech,
+    /// Connections opened so far: decides on the next one's source.
+    source_next: u32,
     buffer: Box<[u8]>,
 }
 
@@ -165,6 +188,9 @@ pub fn drive(
         epoll: Epoll::new(BATCH_MAX).map_err(system)?,
         links: Links { links, masks: options.seed | 1, wanted, ..Links::default() },
         opening_count: 0,
+        opening_max: workload.opening_max(),
+        speech: workload.speech(),
+        source_next: 0,
         buffer: vec![0; READ_BYTES].into_boxed_slice(),
     };
     loop {
@@ -179,7 +205,7 @@ pub fn drive(
             return Ok(());
         }
         let timeout = match thin.links.wanted.is_empty() {
-            false if thin.opening_count < OPENING_MAX => Duration::ZERO,
+            false if thin.opening_count < thin.opening_max => Duration::ZERO,
             _ => patience(wake, options.now()),
         };
         let ready = thin.epoll.wait(timeout).map_err(system)?;
@@ -187,6 +213,7 @@ pub fn drive(
             let (conn, output_only) = thin.epoll.name(index);
             if output_only {
                 thin.write(conn, workload);
+                thin.connected(conn, workload);
             } else {
                 thin.read(conn, workload)?;
             }
@@ -197,26 +224,29 @@ pub fn drive(
 
 impl Thin<'_> {
     fn open_some(&mut self, workload: &mut dyn Workload) -> Result<(), Failure> {
-        while self.opening_count < OPENING_MAX {
+        while self.opening_count < self.opening_max {
             let Some(conn) = self.links.wanted.pop_front() else { break };
             assert!(self.links.links[conn].state == State::Closed, "it is open already");
             let target = self.options.target;
-            let path = workload.path(conn);
-            let path = path.as_ref().unwrap_or(&target.path);
-            let request = frame::request(&target.host, path, self.options.protocol);
-            let opened = TcpStream::connect_timeout(&target.address, CONNECT_TIMEOUT)
-                .and_then(|stream| stream.set_nodelay(true).map(|()| stream))
-                .and_then(|mut stream| stream.write_all(request.as_bytes()).map(|()| stream))
-                .and_then(|stream| stream.set_nonblocking(true).map(|()| stream))
-                .and_then(|stream| {
-                    self.epoll.add(stream.as_fd(), conn, Interest::Read).map(|()| stream)
-                });
+            let out = match self.speech {
+                Speech::Http => Vec::new(),
+                Speech::WebSocket => {
+                    let path = workload.path(conn);
+                    let path = path.as_ref().unwrap_or(&target.path);
+                    frame::request(&target.host, path, self.options.protocol).into_bytes()
+                }
+            };
+            // Ready for output means connected; the request leaves then.
+            let interest = Interest::ReadWrite;
+            let opened = self
+                .connect(workload.opening())
+                .and_then(|stream| self.epoll.add(stream.as_fd(), conn, interest).map(|()| stream));
             match opened {
                 Ok(stream) => {
                     let link = &mut self.links.links[conn];
+                    let (stream, state, blocked) = (Some(stream), State::Handshake, true);
                     let dirty = link.dirty;
-                    let (stream, state) = (Some(stream), State::Handshake);
-                    *link = Link { stream, state, dirty, ..Link::default() };
+                    *link = Link { stream, state, out, blocked, dirty, ..Link::default() };
                     self.opening_count += 1;
                 }
                 Err(error) if workload.opening() == Opening::OnDemand => {
@@ -228,12 +258,43 @@ impl Thin<'_> {
         Ok(())
     }
 
+    /// At the start each connection is waited for: what cannot be reached is known soon.
+    fn connect(&mut self, opening: Opening) -> io::Result<TcpStream> {
+        let address = self.options.target.address;
+        if opening == Opening::AtStart {
+            let stream = TcpStream::connect_timeout(&address, CONNECT_TIMEOUT)?;
+            stream.set_nodelay(true)?;
+            return stream.set_nonblocking(true).map(|()| stream);
+        }
+        let source = self.source_next % SOURCE_COUNT;
+        self.source_next = self.source_next.wrapping_add(1);
+        let local = matches!(address.ip(), IpAddr::V4(ip) if ip.is_loopback());
+        let source = Ipv4Addr::from(u32::from(Ipv4Addr::LOCALHOST) + source);
+        sys::connect(address, local.then_some(source))
+    }
+
+    /// HTTP has no handshake: the connection is open as soon as it can be written to.
+    fn connected(&mut self, conn: usize, workload: &mut dyn Workload) {
+        let link = &mut self.links.links[conn];
+        if self.speech == Speech::Http && link.state == State::Handshake {
+            link.state = State::Open;
+            self.opening_count -= 1;
+            self.gate.opened.fetch_add(1, Ordering::Relaxed);
+            workload.opened(conn, self.options.now(), &mut self.links);
+        }
+    }
+
     fn flush(&mut self, workload: &mut dyn Workload) {
         for (conn, ask) in std::mem::take(&mut self.links.asked) {
             match ask {
                 Ask::HangUp => self.end(conn),
                 Ask::Pause(paused) => {
-                    self.links.links[conn].paused = paused;
+                    let link = &mut self.links.links[conn];
+                    link.paused = paused;
+                    if let Some(stream) = &link.stream {
+                        let bytes = if paused { PAUSED_BYTES } else { RESUMED_BYTES };
+                        sys::receive_buffer(stream, bytes);
+                    }
                     self.watch(conn);
                 }
             }
@@ -330,6 +391,9 @@ impl Thin<'_> {
     ) -> Result<usize, Failure> {
         let now = self.options.now();
         let mut taken = 0;
+        if self.speech == Speech::Http {
+            return Ok(self.take_http(conn, input, now, workload));
+        }
         if self.links.links[conn].state == State::Handshake {
             match frame::accept(input) {
                 Ok(None) => return Ok(0),
@@ -356,6 +420,35 @@ impl Thin<'_> {
             }
             if self.links.links[conn].state == State::Closed {
                 return Ok(input.len());
+            }
+        }
+    }
+
+    /// Takes all whole responses.
+    fn take_http(
+        &mut self,
+        conn: usize,
+        input: &[u8],
+        now: Nanos,
+        workload: &mut dyn Workload,
+    ) -> usize {
+        self.connected(conn, workload);
+        let mut taken = 0;
+        loop {
+            match http::read(&input[taken..]) {
+                Ok(None) => return taken,
+                Ok(Some(response)) => {
+                    let whole = &input[taken..taken + response.size];
+                    taken += response.size;
+                    workload.received(conn, whole, now, &mut self.links);
+                    if response.last {
+                        self.close(conn, "closed by the response before", workload);
+                    }
+                }
+                Err(why) => self.close(conn, &why, workload),
+            }
+            if self.links.links[conn].state == State::Closed {
+                return input.len();
             }
         }
     }

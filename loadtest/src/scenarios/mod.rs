@@ -8,11 +8,18 @@ pub mod durable;
 
 pub mod room;
 
+pub mod connect;
+
+pub mod resume;
+
+pub mod webhook;
+
 use crate::dialects::{Entry, Form};
 use crate::driver::gate::Gate;
 use crate::driver::{Failure, Workload};
 use crate::latency::Latency;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What a scenario can be told; each reads what concerns it.
 #[derive(Clone, PartialEq, Debug)]
@@ -39,6 +46,22 @@ pub struct Settings {
     pub app: String,
     /// Whether `echo` and the dialect `raw` send binary messages instead of text.
     pub binary: bool,
+    /// Connections at which `idle` reads the server's memory: rising, at least one.
+    pub steps: Vec<usize>,
+    /// Members of each room of `slow` that stop reading, percent.
+    pub slow_percent: usize,
+    /// From one storm of `resume` to the next.
+    pub every: Duration,
+    /// Messages or statuses in one body of `webhook`.
+    pub batch: usize,
+    /// Bodies of `webhook` that tell statuses, percent.
+    pub status_percent: usize,
+    /// Signs the bodies of `webhook`.
+    pub secret: String,
+    /// The target as it was given.
+    pub target: String,
+    /// The server's process, where it is on this machine.
+    pub server_pid: Option<u32>,
     /// Decides phases and contents.
     pub seed: u64,
     /// Makes the message ids of one run differ from those of every other run.
@@ -73,8 +96,19 @@ pub struct Scenario {
 }
 
 /// All scenarios, in the order of the help.
-pub const SCENARIOS: [Scenario; 5] =
-    [echo::SCENARIO, room::SCENARIO, room::PACED, chat::SCENARIO, durable::SCENARIO];
+pub const SCENARIOS: [Scenario; 11] = [
+    echo::SCENARIO,
+    room::SCENARIO,
+    room::PACED,
+    chat::SCENARIO,
+    durable::SCENARIO,
+    connect::SCENARIO,
+    room::idle::SCENARIO,
+    room::slow::SCENARIO,
+    resume::SCENARIO,
+    room::SOAK,
+    webhook::SCENARIO,
+];
 
 /// Which part of the load a thread carries.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -121,6 +155,8 @@ pub struct Outcome {
     pub findings: Vec<String>,
     /// More lines for the report, as (title, text).
     pub lines: Vec<(&'static str, String)>,
+    /// Figures of this scenario alone, for scripts.
+    pub figures: Vec<(String, f64)>,
     /// The first is the one `--expect` and `--hgrm` mean.
     pub latencies: Vec<Latency>,
     /// From when a message was due to when it was sent; empty in a closed loop.
@@ -163,6 +199,7 @@ impl Outcome {
             self.find(|| finding);
         }
         self.lines.extend(other.lines);
+        self.figures.extend(other.figures);
         if self.latencies.is_empty() {
             self.latencies = other.latencies;
         } else {
@@ -226,6 +263,13 @@ pub fn check(settings: &Settings) -> Result<(), Failure> {
         (settings.rooms > 0, "--rooms must be at least 1"),
         (settings.members > 0, "--members must be at least 1"),
         (settings.pipeline > 0, "--pipeline must be at least 1"),
+        (!settings.secret.is_empty(), "--secret must not be empty"),
+        (settings.batch > 0, "--batch must be at least 1"),
+        (!settings.every.is_zero(), "--every must be more than 0"),
+        (
+            settings.slow_percent.max(settings.status_percent) <= 100,
+            "--slow and --statuses are percent: 0 to 100",
+        ),
         (settings.in_flight > 0, "--in-flight must be at least 1"),
         (
             settings.members > 1 || (settings.dialect.make)(settings).to_sender(),

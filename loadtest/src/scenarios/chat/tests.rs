@@ -118,21 +118,8 @@ fn history_must_hold_what_was_acked() {
 #[test]
 fn wanted_rates_and_limits() {
     let check = |told: Value, members: usize, rate: f64, want: &str| {
-        let settings = Settings {
-            connections: 1,
-            rooms: 1,
-            members,
-            size: 64,
-            rate,
-            pipeline: 1,
-            in_flight: 1,
-            rounds: false,
-            dialect: &crate::dialects::DIALECTS[0],
-            app: String::new(),
-            binary: false,
-            seed: 1,
-            tag: String::new(),
-        };
+        let settings = crate::tests::options("chat").settings;
+        let settings = Settings { members, rate, ..settings };
         let got = match limits::allow(&told, &settings) {
             Ok(()) => "allowed".to_string(),
             Err(failure) => failure.what,

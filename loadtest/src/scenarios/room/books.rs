@@ -269,6 +269,11 @@ impl Books {
         self.outcome.find(what);
     }
 
+    /// Messages sent so far.
+    pub fn sent_count(&self) -> u64 {
+        self.sent_from + self.sent.len() as u64
+    }
+
     /// Messages that are not with everybody.
     pub fn open_count(&self) -> u64 {
         self.open_count

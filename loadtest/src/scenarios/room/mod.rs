@@ -1,15 +1,22 @@
 //! `room`: rooms whose members send in turn, and all members must get everything. `paced`: the same
-//! at a given rate, with latencies from the time each message was due.
+//! at a given rate, with latencies from the time each message was due. `soak`: the same for long,
+//! beside the server's memory. What makes `idle` and `slow` of it is in their files.
 //!
 //! For any server that knows rooms: how they are spoken of is the dialect's business.
 
 pub mod books;
 
+pub mod idle;
+
+pub mod slow;
+
 use self::books::{Books, Took};
+use self::idle::Idle;
+use self::slow::Slow;
 use super::{Outcome, Pace, Player, Scenario, Settings, Share, fraction};
 use crate::dialects::{Dialect, Form, Heard, Seat, Units};
 use crate::driver::gate::{Gate, Schedule};
-use crate::driver::{Failure, Nanos, Outbox, Wake, Workload};
+use crate::driver::{Failure, Nanos, Opening, Outbox, Wake, Workload};
 use crate::latency::Latency;
 use std::sync::Arc;
 
@@ -42,6 +49,20 @@ pub const PACED: Scenario = Scenario {
     ..SCENARIO
 };
 
+/// The closed loop for long.
+pub const SOAK: Scenario = Scenario {
+    name: "soak",
+    summary: "room for long: the server's memory, with --expect rss-growth<5%",
+    ..SCENARIO
+};
+
+/// What makes a variant of the scenario.
+#[derive(Default)]
+struct Plan {
+    idle: Option<Idle>,
+    slow: Option<Slow>,
+}
+
 fn describe(settings: &Settings) -> String {
     let Settings { rooms, members, size, rate, in_flight, rounds, dialect, .. } = settings;
     let load = match (rate, rounds) {
@@ -53,20 +74,26 @@ fn describe(settings: &Settings) -> String {
 }
 
 fn share(settings: &Settings, share: Share, gate: Arc<Gate>) -> Box<dyn Player> {
+    Box::new(make(settings, share, gate, Plan::default()))
+}
+
+fn make(settings: &Settings, share: Share, gate: Arc<Gate>, plan: Plan) -> Rooms {
     let part = share.of(settings.rooms);
+    let slow = plan.slow.as_ref().map_or(0, |slow| slow.per_room);
     let dialect = (settings.dialect.make)(settings);
     let room = |index: usize| {
         let seed = settings.seed.wrapping_add(index as u64);
-        let books = Books::new(index, settings.members, seed, settings.size);
+        let books = Books::new(index, settings.members - slow, seed, settings.size);
         let books = if dialect.to_sender() { books } else { books.not_to_sender() };
         Room { index, books, pace: None, owed: 0 }
     };
     let rooms = part.map(room).collect();
-    Box::new(Rooms {
+    Rooms {
         settings: settings.clone(),
         gate,
         dialect,
         rooms,
+        plan,
         is_in: Vec::new(),
         ready_count: 0,
         phase: Phase::Joining,
@@ -78,7 +105,7 @@ fn share(settings: &Settings, share: Share, gate: Arc<Gate>) -> Box<dyn Player> 
         last: Latency::new("last", "from intended send to last member"),
         each: Latency::new("each", "from intended send to each member"),
         lag: Latency::new("lag", "from due to sent"),
-    })
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -101,6 +128,7 @@ struct Rooms {
     gate: Arc<Gate>,
     dialect: Box<dyn Dialect>,
     rooms: Vec<Room>,
+    plan: Plan,
     /// By connection: whether it is in its room.
     is_in: Vec<bool>,
     ready_count: usize,
@@ -146,6 +174,12 @@ impl Rooms {
     fn begin(&mut self, schedule: Schedule) {
         self.phase = Phase::Running(schedule);
         let Settings { rate, in_flight, seed, .. } = self.settings;
+        if let Some(slow) = &mut self.plan.slow {
+            slow.begin(schedule);
+        }
+        if self.plan.idle.is_some() {
+            return;
+        }
         for room in &mut self.rooms {
             if rate > 0.0 {
                 let phase = fraction(seed, room.index as u64);
@@ -188,23 +222,78 @@ impl Rooms {
     }
 
     fn run(&mut self, schedule: Schedule, now: Nanos, out: &mut dyn Outbox) -> Wake {
-        let mut next = Nanos::MAX;
+        let mut next = schedule.stop;
         for room in 0..self.rooms.len() {
             next = next.min(self.catch_up(room, schedule, now, out));
+        }
+        let conns = self.slow_conns();
+        if let Some(slow) = &mut self.plan.slow {
+            next = next.min(slow.turn(now, conns, out));
         }
         if next < schedule.stop || now < schedule.stop {
             return Wake::At(next);
         }
-        let settled = self.rooms.iter().all(|room| room.books.open_count() == 0);
-        if settled || now > schedule.stop + DRAIN_NS {
-            return Wake::Finished;
+        if self.plan.idle.as_mut().is_some_and(|idle| !std::mem::replace(&mut idle.probed, true)) {
+            // The last moment that counts.
+            self.probe(schedule.stop - 1, out);
         }
-        Wake::At(now + IDLE_NS)
+        let settled = self.rooms.iter().all(|room| room.books.open_count() == 0);
+        let done = settled || now > schedule.stop + DRAIN_NS;
+        let conns = self.slow_conns();
+        let Self { plan, rooms, .. } = self;
+        match &mut plan.slow {
+            Some(slow) if done => {
+                let sent_each = |room: usize| rooms[room].books.sent_count();
+                if slow.release(now, sent_each, conns, out) {
+                    Wake::Finished
+                } else {
+                    Wake::At(now + IDLE_NS)
+                }
+            }
+            None if done => Wake::Finished,
+            _ => Wake::At(now + IDLE_NS),
+        }
+    }
+
+    /// The connections of slow readers, in the order of their index.
+    fn slow_conns(&self) -> impl Iterator<Item = usize> + use<> {
+        let members = self.settings.members;
+        let slow = self.plan.slow.as_ref().map_or(0, |slow| slow.per_room);
+        let rooms = 0..self.rooms.len();
+        rooms.flat_map(move |room| (members - slow..members).map(move |m| room * members + m))
+    }
+
+    /// The index of a connection among the slow readers, if it is one.
+    fn slow_index(&self, conn: usize) -> Option<usize> {
+        let (members, slow) = (self.settings.members, self.plan.slow.as_ref()?.per_room);
+        let place = (conn % members).checked_sub(members - slow)?;
+        Some(conn / members * slow + place)
+    }
+
+    /// What a slow reader gets is not in the books.
+    fn slow_unit(&mut self, conn: usize, unit: &[u8], now: Nanos, out: &mut dyn Outbox) {
+        let (seat, index) = (self.seat(conn), self.slow_index(conn).expect("asked before"));
+        let heard = self.dialect.read(seat, unit, out);
+        let running = matches!(self.phase, Phase::Running(_));
+        let slow = self.plan.slow.as_mut().expect("it has an index");
+        match heard {
+            Heard::Ready => self.ready(conn, now),
+            Heard::Text(text) => slow.took(index, &text, now),
+            Heard::Refused(_) if running => slow.told(index, now),
+            Heard::Refused(why) => {
+                let what = format!("connection {conn} was refused: {why}");
+                self.failure = Some(Failure::new(what));
+            }
+            Heard::Other => {}
+        }
     }
 
     fn unit(&mut self, conn: usize, unit: &[u8], now: Nanos, out: &mut dyn Outbox) {
         let members = self.settings.members;
         let (room, member) = (conn / members, conn % members);
+        if self.slow_index(conn).is_some() {
+            return self.slow_unit(conn, unit, now, out);
+        }
         if let Some(took) = self.rooms[room].books.known(member, unit) {
             return self.took(room, took, now);
         }
@@ -237,7 +326,10 @@ impl Rooms {
         if schedule.measures(due) {
             let time = now.saturating_sub(due);
             if whole {
-                self.last.record(time);
+                match &mut self.plan.slow {
+                    Some(slow) if !slow.slows(due) => slow.before.record(time),
+                    _ => self.last.record(time),
+                }
             }
             // In a closed loop it says little, and costs as much as the comparison.
             if self.settings.rate > 0.0 {
@@ -258,6 +350,10 @@ impl Rooms {
 impl Workload for Rooms {
     fn connection_count(&self) -> usize {
         self.rooms.len() * self.settings.members
+    }
+
+    fn opening(&self) -> Opening {
+        if self.plan.idle.is_some() { Opening::OnDemand } else { Opening::AtStart }
     }
 
     fn path(&self, conn: usize) -> Option<String> {
@@ -293,6 +389,10 @@ impl Workload for Rooms {
                 let what = format!("connection {conn} was lost while joining: {why}");
                 self.failure = Some(Failure::new(what));
             }
+            _ if self.slow_index(conn).is_some() => {
+                let index = self.slow_index(conn).expect("just asked");
+                self.plan.slow.as_mut().expect("it has an index").lost(index, why);
+            }
             _ => {
                 let books = &mut self.rooms[conn / self.settings.members].books;
                 books.fault(|| format!("room {room}: member {member} was lost: {why}"));
@@ -308,7 +408,11 @@ impl Workload for Rooms {
         }
         match self.phase {
             Phase::Joining => {
-                if self.ready_count == self.connection_count() {
+                let steps = match &mut self.plan.idle {
+                    Some(idle) => idle.turn(self.ready_count, now, out),
+                    None => true,
+                };
+                if steps && self.ready_count == self.connection_count() {
                     self.phase = Phase::Waiting;
                     self.gate.arrive(now);
                 } else if now > self.progress_at + JOIN_PATIENCE_NS {
@@ -340,8 +444,16 @@ impl Player for Rooms {
             outcome.merge(room.books.outcome());
         }
         outcome.latencies = vec![self.last.clone(), self.each.clone()];
+        if let Some(idle) = &self.plan.idle {
+            idle.tell(&mut outcome);
+        }
+        if let Some(slow) = &self.plan.slow {
+            outcome.latencies.push(slow.before.clone());
+            slow.tell(|room| self.rooms[room].books.sent_count(), &self.last, &mut outcome);
+        }
         outcome.disagreed = disagreed;
-        outcome.lag = (self.settings.rate > 0.0).then(|| self.lag.clone());
+        let paced = self.settings.rate > 0.0 && self.plan.idle.is_none();
+        outcome.lag = paced.then(|| self.lag.clone());
         outcome
     }
 }

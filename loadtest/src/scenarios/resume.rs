@@ -1,0 +1,467 @@
+//! `resume`: everybody loses the connection at the same moment and comes back, again and again,
+//! while the rooms go on. Each member must get every event once, in order, as if nothing had
+//! happened.
+//!
+//! In each room the first member stays and sends, at the rate; the others hang up without a word
+//! and come back at once with the secret of their session and their position in the room
+//! (docs/PROTOCOL.md: `hello`, `join`). A member is current again when it has all that the room had
+//! when it came back.
+
+use super::chat::{limits, wire, wire::Heard};
+use super::{Outcome, Pace, Player, Scenario, Settings, Share, fill, fraction, number_of};
+use crate::driver::gate::{Gate, Schedule};
+use crate::driver::{Failure, Nanos, Opening, Outbox, Wake, Workload};
+use crate::latency::{Latency, human};
+use crate::order::{Arrival, Order};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Sessions that make no progress for this long while joining end the run.
+const JOIN_PATIENCE_NS: Nanos = 15_000_000_000;
+/// How long deliveries may take after the last message was due.
+const DRAIN_NS: Nanos = 5_000_000_000;
+/// How often to look whether something has changed while nothing is due.
+const TICK_NS: Nanos = 2_000_000;
+/// Who could not come back tries again after this long.
+const RETRY_NS: Nanos = 100_000_000;
+
+const ID_HELLO: u64 = 1;
+/// The `send` of message n has this id plus n.
+const ID_SEND: u64 = 10;
+
+/// The table's entry.
+pub const SCENARIO: Scenario = Scenario {
+    name: "resume",
+    summary: "all drop at once --every so often and resume: every event exactly once",
+    path: |_| "/ws",
+    protocol: |_| Some("ringpost.v1.json"),
+    rate_default: 10.0,
+    describe: |settings| {
+        let Settings { rooms, members, rate, every, .. } = settings;
+        format!(
+            "{} sessions, {rooms} rooms, {} msg/s offered, all drop every {} s",
+            rooms * members,
+            rate * *rooms as f64,
+            every.as_secs_f64()
+        )
+    },
+    threads_max: |settings| settings.rooms,
+    share,
+};
+
+fn share(settings: &Settings, share: Share, gate: Arc<Gate>) -> Box<dyn Player> {
+    let part = share.of(settings.rooms);
+    Box::new(Resume {
+        settings: settings.clone(),
+        first: part.start,
+        members: (0..part.len() * settings.members).map(|_| Member::default()).collect(),
+        rooms: part.map(|_| Room::default()).collect(),
+        gate,
+        phase: Phase::Joining,
+        opened_first: false,
+        ready_count: 0,
+        progress_at: 0,
+        storm_at: Nanos::MAX,
+        storm_count: 0,
+        away_count: 0,
+        whole_ns_max: 0,
+        reasons: BTreeMap::new(),
+        failure: None,
+        counted: (0, 0),
+        scratch: (Vec::new(), Vec::new()),
+        current: Latency::new("current", "from the drop until it has everything again"),
+        each: Latency::new("each", "from intended send to each member"),
+        lag: Latency::new("lag", "from due to sent"),
+        outcome: Outcome::default(),
+    })
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Phase {
+    Joining,
+    Waiting,
+    Running(Schedule),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+enum State {
+    /// Never was in its room.
+    #[default]
+    New,
+    /// In its room.
+    In,
+    /// Lost its connection then, and is on the way back.
+    Away(Nanos),
+    /// Is in its room again and gets what it missed, up to this offset.
+    Catching(Nanos, u64),
+}
+
+/// One session, through all its connections.
+#[derive(Default)]
+struct Member {
+    state: State,
+    /// Whether it has its place in the room: of no use before.
+    order: Order,
+    epoch: String,
+    session: String,
+    secret: String,
+    /// When to try again.
+    retry_at: Option<Nanos>,
+}
+
+#[derive(Default)]
+struct Room {
+    pace: Option<Pace>,
+    /// When message n was due.
+    due: Vec<Nanos>,
+    /// The offset of message n, as the first who got it saw it.
+    offsets: BTreeMap<u64, u64>,
+}
+
+struct Resume {
+    settings: Settings,
+    /// Number of this thread's first room among all.
+    first: usize,
+    rooms: Vec<Room>,
+    members: Vec<Member>,
+    gate: Arc<Gate>,
+    phase: Phase,
+    opened_first: bool,
+    ready_count: usize,
+    progress_at: Nanos,
+    /// When all drop next.
+    storm_at: Nanos,
+    storm_count: u64,
+    /// Members that are not current.
+    away_count: usize,
+    /// The longest time until all were current.
+    whole_ns_max: Nanos,
+    /// Connections that could not be opened again, by reason.
+    reasons: BTreeMap<String, u64>,
+    failure: Option<Failure>,
+    /// (sent, received) since the gate was last told.
+    counted: (u64, u64),
+    /// (frame, text).
+    scratch: (Vec<u8>, Vec<u8>),
+    current: Latency,
+    each: Latency,
+    lag: Latency,
+    outcome: Outcome,
+}
+
+impl Resume {
+    fn room_name(&self, conn: usize) -> String {
+        format!("resume-{}-{}", self.settings.tag, self.first + conn / self.settings.members)
+    }
+
+    fn fault(&mut self, what: impl FnOnce() -> String) {
+        self.outcome.broken += 1;
+        self.outcome.find(what);
+    }
+
+    fn send(&mut self, room: usize, due: Nanos, out: &mut dyn Outbox) {
+        let conn = room * self.settings.members;
+        let name = self.room_name(conn);
+        let number = self.rooms[room].due.len() as u64;
+        let (frame, text) = (&mut self.scratch.0, &mut self.scratch.1);
+        frame.clear();
+        text.clear();
+        fill(text, self.settings.seed.wrapping_add(room as u64), number, self.settings.size);
+        let cid = format!("{}-{number}", self.settings.tag);
+        wire::send(frame, ID_SEND + number, &name, &cid, text);
+        self.rooms[room].due.push(due);
+        self.outcome.expected += self.settings.members as u64;
+        self.counted.0 += 1;
+        out.text(conn, frame);
+    }
+
+    /// Sends what is due in one room; gives its next due time.
+    fn catch_up(
+        &mut self,
+        room: usize,
+        schedule: Schedule,
+        now: Nanos,
+        out: &mut dyn Outbox,
+    ) -> Nanos {
+        let mut pace = self.rooms[room].pace.expect("set at the begin");
+        while pace.due() <= now && pace.due() < schedule.stop {
+            let due = pace.due();
+            pace.advance();
+            if schedule.measures(due) {
+                self.lag.record(now - due);
+            }
+            self.send(room, due, out);
+        }
+        self.rooms[room].pace = Some(pace);
+        pace.due().min(schedule.stop)
+    }
+
+    /// Everybody but the senders hangs up and comes back.
+    fn storm(&mut self, now: Nanos, out: &mut dyn Outbox) {
+        self.storm_count += 1;
+        for (conn, member) in self.members.iter_mut().enumerate() {
+            if conn % self.settings.members == 0 || member.state != State::In {
+                continue;
+            }
+            member.state = State::Away(now);
+            self.away_count += 1;
+            out.hang_up(conn);
+            out.open(conn);
+        }
+    }
+
+    fn run(&mut self, schedule: Schedule, now: Nanos, out: &mut dyn Outbox) -> Wake {
+        let mut next = schedule.stop;
+        for room in 0..self.rooms.len() {
+            next = next.min(self.catch_up(room, schedule, now, out));
+        }
+        if now >= self.storm_at {
+            // Whoever is late is not dropped again; the next storm waits until all are back.
+            if self.away_count == 0 {
+                self.storm(now, out);
+            }
+            self.storm_at = match now + self.settings.every.as_nanos() as Nanos {
+                at if at < schedule.stop => at,
+                _ => Nanos::MAX,
+            };
+        }
+        for (conn, member) in self.members.iter_mut().enumerate() {
+            if member.retry_at.is_some_and(|at| at <= now) {
+                member.retry_at = None;
+                out.open(conn);
+            }
+        }
+        if now < schedule.stop {
+            let tick = if self.away_count > 0 { now + 10 * TICK_NS } else { Nanos::MAX };
+            return Wake::At(next.min(self.storm_at).min(tick));
+        }
+        let settled = self.outcome.delivered >= self.outcome.expected && self.away_count == 0;
+        match settled || now > schedule.stop + DRAIN_NS {
+            true => Wake::Finished,
+            false => Wake::At(now + TICK_NS),
+        }
+    }
+
+    /// The answer to a `hello`, the first or a later one.
+    fn welcomed(&mut self, conn: usize, d: &Value, now: Nanos) {
+        let name = self.room_name(conn);
+        let (told, member) = (&d["rooms"][&name], &mut self.members[conn]);
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_string();
+        let Some(top) = told["o"].as_u64() else {
+            let what = format!("session {conn} could not join its room: {told}");
+            return self.failure = Some(Failure::new(what));
+        };
+        let (session, epoch) = (text(&d["sid"]), text(&told["e"]));
+        member.secret = text(&d["resume"]);
+        self.progress_at = now;
+        let State::Away(left_at) = member.state else {
+            // With one sender per room, which never pauses, only its own share matters.
+            let settings = Settings { members: 1, ..self.settings.clone() };
+            if let Err(failure) = limits::allow(&d["limits"], &settings)
+                && conn.is_multiple_of(self.settings.members)
+            {
+                self.failure = Some(failure);
+            }
+            (member.session, member.epoch) = (session, epoch);
+            member.order = Order::new(top + 1);
+            member.state = State::In;
+            self.ready_count += 1;
+            return;
+        };
+        let (other, recovered) = (session != member.session, told["recovered"] != false);
+        member.state = State::Catching(left_at, top);
+        let had = member.order.next();
+        if other {
+            (member.session, member.epoch) = (session, epoch);
+            self.fault(|| format!("session {conn} was not resumed: it came back as another"));
+        }
+        if !recovered {
+            self.members[conn].order = Order::new(top + 1);
+            self.fault(|| {
+                format!("session {conn} came back at {had} and was not given what follows: {told}")
+            });
+        }
+        self.caught_up(conn, now);
+    }
+
+    /// Looks whether a member that is back has everything by now.
+    fn caught_up(&mut self, conn: usize, now: Nanos) {
+        let member = &mut self.members[conn];
+        let State::Catching(left_at, top) = member.state else { return };
+        if member.order.next() <= top {
+            return;
+        }
+        member.state = State::In;
+        self.away_count -= 1;
+        self.current.record(now - left_at);
+        if self.away_count == 0 {
+            self.whole_ns_max = self.whole_ns_max.max(now - left_at);
+        }
+    }
+
+    fn event(&mut self, conn: usize, o: u64, frame: &Value, now: Nanos) {
+        let room = conn / self.settings.members;
+        let member = &mut self.members[conn];
+        let next = member.order.next();
+        let arrival = member.order.arrive(o);
+        if arrival != Arrival::InOrder {
+            self.outcome.find(|| format!("session {conn}: {arrival:?} event {o}, due was {next}"));
+        }
+        if frame["t"] == "msg" {
+            let text = frame["d"]["text"].as_str().unwrap_or_default().as_bytes();
+            let known = self.rooms[room].due.len() as u64;
+            let number = number_of(text).filter(|number| *number < known);
+            self.scratch.1.clear();
+            let seed = self.settings.seed.wrapping_add(room as u64);
+            fill(&mut self.scratch.1, seed, number.unwrap_or(0), self.settings.size);
+            let place = number.map(|number| *self.rooms[room].offsets.entry(number).or_insert(o));
+            if self.scratch.1 != text || place != Some(o) {
+                self.outcome.corrupt += 1;
+                self.outcome.find(|| format!("session {conn}: event {o} is not what was sent"));
+            }
+            if arrival != Arrival::Duplicate {
+                self.outcome.delivered += 1;
+                self.counted.1 += 1;
+                let due = number.map(|number| self.rooms[room].due[number as usize]);
+                if let (Phase::Running(schedule), Some(due)) = (self.phase, due)
+                    && schedule.measures(due)
+                {
+                    self.each.record(now.saturating_sub(due));
+                }
+            }
+        }
+        self.caught_up(conn, now);
+    }
+}
+
+impl Workload for Resume {
+    fn connection_count(&self) -> usize {
+        self.members.len()
+    }
+
+    fn opening(&self) -> Opening {
+        Opening::OnDemand
+    }
+
+    fn opened(&mut self, conn: usize, now: Nanos, out: &mut dyn Outbox) {
+        self.progress_at = now;
+        let name = self.room_name(conn);
+        let user = self.first * self.settings.members + conn;
+        let member = &self.members[conn];
+        let mut d = json!({"user": format!("load-{user}"), "client": "ringpost-load", "rooms": {}});
+        d["rooms"][&name] = json!({});
+        if member.state != State::New {
+            d["resume"] = member.secret.clone().into();
+            d["rooms"][&name] = json!({"e": member.epoch, "o": member.order.next() - 1});
+        }
+        let hello = json!({"t": "hello", "id": ID_HELLO, "d": d}).to_string();
+        out.text(conn, hello.as_bytes());
+    }
+
+    fn received(&mut self, conn: usize, payload: &[u8], now: Nanos, out: &mut dyn Outbox) {
+        match wire::parse(payload) {
+            Ok(Heard::Ok { id: ID_HELLO, d }) => self.welcomed(conn, &d, now),
+            Ok(Heard::Event { o, frame }) => self.event(conn, o, &frame, now),
+            Ok(Heard::Ping) => out.text(conn, wire::PONG),
+            Ok(Heard::Refused { id, name, msg, .. }) => {
+                let what = format!("session {conn} was told {name} {msg}");
+                match id {
+                    Some(ID_HELLO) => self.failure = Some(Failure::new(what)),
+                    _ => self.fault(|| what),
+                }
+            }
+            Ok(Heard::Gap) => self.fault(|| format!("session {conn} was told of a gap")),
+            Ok(Heard::Bye(why)) => self.fault(|| format!("session {conn} was sent away: {why}")),
+            Ok(Heard::Ok { .. } | Heard::Other) => {}
+            Err(why) => self.fault(|| format!("session {conn} got no frame: {why}")),
+        }
+    }
+
+    fn lost(&mut self, conn: usize, why: &str, now: Nanos) {
+        match self.members[conn].state {
+            State::New => {
+                let what = format!("session {conn} was lost while joining: {why}");
+                self.failure = Some(Failure::new(what));
+            }
+            // The server may be busy with all the others: try again.
+            State::Away(_) => {
+                *self.reasons.entry(why.to_string()).or_default() += 1;
+                self.members[conn].retry_at = Some(now + RETRY_NS);
+            }
+            State::In | State::Catching(..) => {
+                self.fault(|| format!("session {conn} was lost: {why}"));
+            }
+        }
+    }
+
+    fn turn(&mut self, now: Nanos, out: &mut dyn Outbox) -> Result<Wake, Failure> {
+        let (sent, received) = std::mem::take(&mut self.counted);
+        self.gate.count(sent, received);
+        if let Some(failure) = self.failure.take() {
+            return Err(failure);
+        }
+        match self.phase {
+            Phase::Joining => {
+                if !std::mem::replace(&mut self.opened_first, true) {
+                    (0..self.members.len()).for_each(|conn| out.open(conn));
+                    self.progress_at = now;
+                }
+                let (ready, all) = (self.ready_count, self.members.len());
+                if ready == all {
+                    self.phase = Phase::Waiting;
+                    self.gate.arrive(now);
+                } else if now > self.progress_at + JOIN_PATIENCE_NS {
+                    let what = format!("only {ready} of {all} sessions could join their rooms");
+                    return Err(Failure::new(what).hint("does the target speak ringpost.v1.json?"));
+                }
+                Ok(Wake::At(now + TICK_NS))
+            }
+            Phase::Waiting => {
+                let Some(schedule) = self.gate.schedule().filter(|s| now >= s.start) else {
+                    return Ok(Wake::At(now + TICK_NS));
+                };
+                self.phase = Phase::Running(schedule);
+                for (index, room) in self.rooms.iter_mut().enumerate() {
+                    let phase = fraction(self.settings.seed, (self.first + index) as u64);
+                    room.pace = Some(Pace::new(schedule.start, self.settings.rate, phase));
+                }
+                // Half a second for the rooms to begin, or less in a short run.
+                let every = self.settings.every.as_nanos() as Nanos;
+                self.storm_at = schedule.measure + every.min(500_000_000);
+                Ok(Wake::At(now))
+            }
+            Phase::Running(schedule) => Ok(self.run(schedule, now, out)),
+        }
+    }
+}
+
+impl Player for Resume {
+    fn outcome(&mut self) -> Outcome {
+        let mut outcome = std::mem::take(&mut self.outcome);
+        for (conn, member) in self.members.iter().enumerate() {
+            outcome.duplicated += member.order.duplicated;
+            outcome.misordered += member.order.misordered;
+            if member.order.missing() > 0 {
+                let count = member.order.missing();
+                outcome.find(|| format!("session {conn} never got {count} events"));
+            }
+            if !matches!(member.state, State::In) {
+                outcome.broken += 1;
+                outcome.find(|| format!("session {conn} was not current at the end"));
+            }
+        }
+        for (why, count) in &self.reasons {
+            outcome.lines.push(("Failures", format!("{count} × {why}; tried again")));
+        }
+        let members = self.members.len() - self.rooms.len();
+        let (storms, whole) = (self.storm_count, human(self.whole_ns_max));
+        let text = format!("{storms} of {members} sessions each, all current within {whole}");
+        outcome.lines.push(("Storms", text));
+        outcome.figures.push(("storms".into(), storms as f64));
+        outcome.figures.push(("all_current_ms_max".into(), self.whole_ns_max as f64 / 1e6));
+        outcome.latencies = vec![self.current.clone(), self.each.clone()];
+        outcome.lag = Some(self.lag.clone());
+        outcome
+    }
+}
