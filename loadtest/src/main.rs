@@ -1,8 +1,8 @@
 //! `ringpost-load`: puts load on a WebSocket server and judges every reply.
 //!
 //! The modules stand in reading order, which is dependency order. Nothing of the server's runtime
-//! is linked: what is measured and what measures share only the closed lists of `ringpost::base` and
-//! the signature of webhooks; `gen_log`, which measures nothing, writes with the server's own log.
+//! is linked: what is measured and what measures share only the closed lists of `ringpost::base`
+//! and the signature of webhooks; `gen_log`, which measures nothing, writes with the server's log.
 
 /// The client's side of WebSocket, byte by byte.
 mod frame;

@@ -141,27 +141,8 @@ fn serve(shared: &Shared, stream: TcpStream) {
         Ok(response)
     };
     stream.set_nodelay(true).expect("a socket");
-    let mut begin = [0; 12];
-    let size = stream.peek(&mut begin).unwrap_or(0);
-    if begin[..size].starts_with(b"POST ") {
-        // A client that goes away is no fault of the server.
-        let _ = serve_http(shared, &stream);
+    if by_the_first_bytes(shared, &stream).is_none() {
         return;
-    }
-    if begin[..size].starts_with(b"GET /connect")
-        && shared.connects.fetch_add(1, Ordering::Relaxed) + 1 == FAULTY
-    {
-        match shared.fault {
-            Fault::Hangup => return,
-            Fault::Delay => thread::sleep(DELAY),
-            Fault::Drop => {
-                while !shared.stop.load(Ordering::Acquire) {
-                    thread::sleep(Duration::from_millis(5));
-                }
-                return;
-            }
-            _ => {}
-        }
     }
     let Ok(mut socket) = tungstenite::accept_hdr(stream, look) else { return };
     socket.get_ref().set_read_timeout(Some(Duration::from_millis(1))).expect("a socket");
@@ -212,6 +193,33 @@ fn serve(shared: &Shared, stream: TcpStream) {
             return;
         }
     }
+}
+
+/// What is no WebSocket, and handshakes with a fault. `None`: there is nothing more to serve.
+fn by_the_first_bytes(shared: &Shared, stream: &TcpStream) -> Option<()> {
+    let mut begin = [0; 12];
+    let size = stream.peek(&mut begin).unwrap_or(0);
+    if begin[..size].starts_with(b"POST ") {
+        // A client that goes away is no fault of the server.
+        let _ = serve_http(shared, stream);
+        return None;
+    }
+    if begin[..size].starts_with(b"GET /connect")
+        && shared.connects.fetch_add(1, Ordering::Relaxed) + 1 == FAULTY
+    {
+        match shared.fault {
+            Fault::Hangup => return None,
+            Fault::Delay => thread::sleep(DELAY),
+            Fault::Drop => {
+                while !shared.stop.load(Ordering::Acquire) {
+                    thread::sleep(Duration::from_millis(5));
+                }
+                return None;
+            }
+            _ => {}
+        }
+    }
+    Some(())
 }
 
 fn pass_on(

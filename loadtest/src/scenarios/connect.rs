@@ -1,5 +1,5 @@
-//! `connect`: connections that are opened, found to be WebSockets and closed again: as many a second
-//! as the server takes, at a rate, or all at once and again.
+//! `connect`: connections that are opened, found to be WebSockets and closed again: as many a
+//! second as the server takes, at a rate, or all at once and again.
 //!
 //! A handshake is the connection of TCP, the request and the 101; its latency is from when it was
 //! due. The close is one of RFC 6455 §7 with an answer, and is timed as well.

@@ -1,8 +1,8 @@
 //! `webhook`: signed webhooks as the WhatsApp platform posts them, over connections that are kept.
 //! Each must be answered with 200, once.
 //!
-//! A body holds `--batch` messages of as many contacts, or as many statuses; every message has an id
-//! that no other run uses. 429 and 503 are refusals: the platform would post the same again.
+//! A body holds `--batch` messages of as many contacts, or as many statuses; every message has an
+//! id that no other run uses. 429 and 503 are refusals: the platform would post the same again.
 
 use super::{Outcome, Pace, Player, Scenario, Settings, Share, fill, fraction};
 use crate::driver::gate::{Gate, Schedule};

@@ -73,7 +73,7 @@ impl Idle {
         }
     }
 
-    /// Opens the next step when the one before is in place and has been read; gives whether all are.
+    /// Opens the next step when the one before is in place and has been read; whether all are.
     pub fn turn(&mut self, ready_count: usize, now: Nanos, out: &mut dyn Outbox) -> bool {
         if ready_count < self.asked {
             return false;
