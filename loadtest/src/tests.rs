@@ -133,7 +133,7 @@ fn delays_are_in_the_figures() {
         "paced --rooms 1 --members 2 --rate 100",
         "chat --rooms 1 --members 2 --rate 100",
         "resume --rooms 1 --members 2 --rate 100 --every 0.25 --expect each.max<30ms",
-        "webhook --connections 1 --rate 100 --secret swordfish",
+        "webhook --connections 1 --rate 80 --secret swordfish",
     ] {
         let limits = serde_json::from_str(NO_LIMITS).expect("json");
         let name = if line.starts_with("resume") { "each" } else { "" };
@@ -214,7 +214,7 @@ fn faults_of_resumed_sessions_are_found() {
 /// not.
 #[test]
 fn what_slow_readers_do_to_the_others_is_found() {
-    let line = "slow --rooms 1 --members 3 --slow 34 --rate 150 --size 300000";
+    let line = "slow --rooms 1 --members 3 --slow 33 --rate 150 --size 300000";
     let with = |fault| {
         let limits = serde_json::from_str(NO_LIMITS).expect("json");
         play(fault, limits, line).expect("the run is carried out")

@@ -55,6 +55,7 @@ fn share(settings: &Settings, share: Share, gate: Arc<Gate>) -> Box<dyn Player> 
         measured: 0,
         handshake: Latency::new("handshake", "from when it was due to the 101"),
         close: Latency::new("close", "from our close frame to the end"),
+        starved_at: 0,
         lag: Latency::new("lag", "from due to begun"),
         outcome: Outcome::default(),
     })
@@ -90,6 +91,8 @@ struct Connect {
     handshake: Latency,
     close: Latency,
     lag: Latency,
+    /// When a connection was waited for last: what was due before is late by the server's doing.
+    starved_at: Nanos,
     outcome: Outcome,
 }
 
@@ -122,10 +125,13 @@ impl Connect {
         while pace.due() <= now && pace.due() < schedule.stop && !self.free.is_empty() {
             let due = pace.due();
             pace.advance();
-            if schedule.measures(due) {
+            if schedule.measures(due) && due >= self.starved_at {
                 self.lag.record(now - due);
             }
             self.begin(due, now, out);
+        }
+        if self.free.is_empty() {
+            self.starved_at = now;
         }
         self.pace = Some(pace);
         pace.due().min(schedule.stop)

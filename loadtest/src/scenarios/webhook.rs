@@ -82,6 +82,7 @@ fn share(settings: &Settings, share: Share, gate: Arc<Gate>) -> Box<dyn Player> 
         failure: None,
         scratch: (Vec::new(), Vec::new()),
         latency: Latency::new("webhook", "from intended post to answer"),
+        starved_at: 0,
         lag: Latency::new("lag", "from due to sent"),
         outcome: Outcome::default(),
     })
@@ -189,6 +190,8 @@ struct Webhook {
     scratch: (Vec<u8>, Vec<u8>),
     latency: Latency,
     lag: Latency,
+    /// When a connection was waited for last: what was due before is late by the server's doing.
+    starved_at: Nanos,
     outcome: Outcome,
 }
 
@@ -224,10 +227,13 @@ impl Webhook {
         while pace.due() <= now && pace.due() < schedule.stop && !self.free.is_empty() {
             let due = pace.due();
             pace.advance();
-            if schedule.measures(due) {
+            if schedule.measures(due) && due >= self.starved_at {
                 self.lag.record(now - due);
             }
             self.send(due, out);
+        }
+        if self.free.is_empty() {
+            self.starved_at = now;
         }
         self.pace = Some(pace);
         pace.due().min(schedule.stop)
