@@ -30,7 +30,7 @@ pub enum Fault {
     /// Acks what it then leaves out of history.
     Forget,
     Hangup,
-    /// Knows no session of before.
+    /// Knows no position of before.
     Strange,
     /// Keeps memory for every message.
     Leak,
@@ -375,7 +375,7 @@ fn answer_chat(shared: &Shared, text: &str, own: &Sender<String>) -> Option<()> 
 fn welcome(shared: &Shared, frame: &Value, own: &Sender<String>) -> Option<()> {
     let d = &frame["d"];
     let session = match &d["resume"] {
-        Value::String(known) if shared.fault != Fault::Strange => known.clone(),
+        Value::String(known) => known.clone(),
         _ => shared.sessions.fetch_add(1, Ordering::Relaxed).to_string(),
     };
     let mut rooms = shared.rooms.lock().expect("no handler panicked");
@@ -385,7 +385,9 @@ fn welcome(shared: &Shared, frame: &Value, own: &Sender<String>) -> Option<()> {
         let room = rooms.entry(name.clone()).or_default();
         room.members.push(own.clone());
         told[name] = json!({"o": room.log.len(), "e": "k1", "recovered": true});
-        if let Some(o) = position["o"].as_u64() {
+        if shared.fault == Fault::Strange && position["o"].is_u64() {
+            told[name]["recovered"] = false.into();
+        } else if let Some(o) = position["o"].as_u64() {
             let mut rest: Vec<_> = room.log[o as usize..].iter().map(Value::to_string).collect();
             if shared.fault == Fault::Forget && !rest.is_empty() {
                 rest.remove(0);

@@ -132,7 +132,7 @@ fn delays_are_in_the_figures() {
         "echo --connections 1 --rate 100",
         "paced --rooms 1 --members 2 --rate 100",
         "chat --rooms 1 --members 2 --rate 100",
-        "resume --rooms 1 --members 2 --rate 100 --every 0.25 --expect each.max<30ms",
+        "resume --rooms 1 --members 2 --rate 80 --every 0.25 --expect each.max<30ms",
         "webhook --connections 1 --rate 80 --secret swordfish",
     ] {
         let limits = serde_json::from_str(NO_LIMITS).expect("json");
@@ -207,7 +207,9 @@ fn faults_of_resumed_sessions_are_found() {
     check(Fault::Change, line, (0, 0, 0, 1));
     // What is replayed lacks its first event, each time.
     check(Fault::Forget, line, (1, 0, 0, 0));
-    check(Fault::Strange, line, (0, 0, 0, 0));
+    let limits = serde_json::from_str(NO_LIMITS).expect("json");
+    let strange = play(Fault::Strange, limits, line).expect("the run is carried out");
+    assert!(strange.outcome.broken > 0 && strange.exit_code() == 1, "{}", strange.text());
 }
 
 /// A server that keeps what the slow do not take serves the others; one that waits for them does
@@ -219,13 +221,12 @@ fn what_slow_readers_do_to_the_others_is_found() {
         let limits = serde_json::from_str(NO_LIMITS).expect("json");
         play(fault, limits, line).expect("the run is carried out")
     };
-    let worst = |report: &Report| report.latency("last").expect("measured").quantile(1.0);
     let (good, blocked) = (with(Fault::None), with(Fault::Block));
     assert_eq!(good.exit_code(), 0, "{}", good.text());
     assert!(good.text().contains("1 got everything"), "{}", good.text());
-    // It waits until the slow are read again, when all others have been given up.
-    assert!(worst(&blocked) > 1_000_000_000, "{}", blocked.text());
-    assert!(worst(&good) < worst(&blocked) / 2, "{}{}", good.text(), blocked.text());
+    // The others are waited for, but not for ever, and the slow are read again only then.
+    assert!(blocked.outcome.missing() > 0, "{}", blocked.text());
+    assert_eq!(blocked.exit_code(), 1, "{}", blocked.text());
 }
 
 #[test]

@@ -4,9 +4,6 @@
 //! little beside the server, and [`oracle`], made of somebody else's code, which shares none of our
 //! faults.
 
-// Connections opened, closed and paused on demand are for scenarios that are not all here yet.
-#![allow(dead_code)]
-
 pub mod gate;
 
 pub mod sys;

@@ -104,7 +104,6 @@ struct Member {
     /// Whether it has its place in the room: of no use before.
     order: Order,
     epoch: String,
-    session: String,
     secret: String,
     /// When to try again.
     retry_at: Option<Nanos>,
@@ -252,7 +251,7 @@ impl Resume {
             let what = format!("session {conn} could not join its room: {told}");
             return self.failure = Some(Failure::new(what));
         };
-        let (session, epoch) = (text(&d["sid"]), text(&told["e"]));
+        let epoch = text(&told["e"]);
         member.secret = text(&d["resume"]);
         self.progress_at = now;
         let State::Away(left_at) = member.state else {
@@ -263,19 +262,16 @@ impl Resume {
             {
                 self.failure = Some(failure);
             }
-            (member.session, member.epoch) = (session, epoch);
+            member.epoch = epoch;
             member.order = Order::new(top + 1);
             member.state = State::In;
             self.ready_count += 1;
             return;
         };
-        let (other, recovered) = (session != member.session, told["recovered"] != false);
         member.state = State::Catching(left_at, top);
         let had = member.order.next();
-        if other {
-            (member.session, member.epoch) = (session, epoch);
-            self.fault(|| format!("session {conn} was not resumed: it came back as another"));
-        }
+        let recovered = told["recovered"] != false && epoch == member.epoch;
+        member.epoch = epoch;
         if !recovered {
             self.members[conn].order = Order::new(top + 1);
             self.fault(|| {
