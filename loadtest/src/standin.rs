@@ -378,6 +378,10 @@ fn welcome(shared: &Shared, frame: &Value, own: &Sender<String>) -> Option<()> {
         Value::String(known) => known.clone(),
         _ => shared.sessions.fetch_add(1, Ordering::Relaxed).to_string(),
     };
+    if shared.fault == Fault::Forget && d["resume"].is_string() {
+        // Until there is something to be left out.
+        thread::sleep(DELAY);
+    }
     let mut rooms = shared.rooms.lock().expect("no handler panicked");
     let mut told = json!({});
     let mut missed = Vec::new();
