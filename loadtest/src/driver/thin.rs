@@ -20,8 +20,9 @@ use std::time::Duration;
 /// ports, and a port rests for a minute when its connection has ended.
 const SOURCE_COUNT: u32 = 64;
 /// What the kernel takes in for a connection that is not read. Without this it is megabytes, and
-/// the server would see no slow reader.
-const PAUSED_BYTES: usize = 4 << 10;
+/// the server would see no slow reader; with less than a segment of the loopback (64 KiB) the
+/// window would open only when the server's kernel probes for it, seconds late.
+const PAUSED_BYTES: usize = 128 << 10;
 /// And when it is read again.
 const RESUMED_BYTES: usize = 1 << 20;
 /// Bytes taken from a socket at a time.

@@ -14,7 +14,7 @@ use crate::scenarios::{Outcome, Scenario, Settings, number_of};
 use std::collections::BTreeMap;
 
 /// A slow reader that gets nothing for this long, while it is read again, has got all it will get.
-const QUIET_NS: Nanos = 1_000_000_000;
+const QUIET_NS: Nanos = 3_000_000_000;
 /// How long the slow may take to catch up.
 const RELEASE_NS: Nanos = 20_000_000_000;
 
@@ -160,9 +160,9 @@ impl Slow {
                 Some(why) => format!("lost ({why})"),
                 None if whole => "got everything".to_string(),
                 None if reader.gap => "were told of a gap".to_string(),
-                None => "missed messages and were told nothing".to_string(),
+                None => "got nothing more for 3 s and were told nothing".to_string(),
             };
-            if whole {
+            if whole && released != Nanos::MAX {
                 slowest = slowest.max(reader.last_at.saturating_sub(released));
             }
             *fates.entry(fate).or_default() += 1;
@@ -173,7 +173,9 @@ impl Slow {
         }
         let fates = fates.iter().map(|(fate, count)| format!("{count} {fate}"));
         let mut text = fates.collect::<Vec<_>>().join(", ");
-        text += &format!(", the last of them {} after it read again", human(slowest));
+        if slowest > 0 {
+            text += &format!("; the last had it {} after it read again", human(slowest));
+        }
         outcome.lines.push(("Slow", text));
         let (with, without) = (last.quantile(0.99), self.before.quantile(0.99));
         outcome.figures.push(("p99_ratio".into(), with as f64 / without.max(1) as f64));
@@ -205,8 +207,8 @@ mod tests {
         assert_eq!(outcome.duplicated, 1);
         assert!(
             outcome.lines[0].1.starts_with(
-                "1 got everything, 1 lost (closed with 4101 slow), \
-                 1 missed messages and were told nothing, 1 were told of a gap"
+                "1 got everything, 1 got nothing more for 3 s and were told nothing, \
+                 1 lost (closed with 4101 slow), 1 were told of a gap"
             ),
             "{:?}",
             outcome.lines
