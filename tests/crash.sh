@@ -50,8 +50,10 @@ cargo test --quiet --workspace --test it "${profile[@]}" -- crash:: --nocapture 
     grep --line-buffered -a -o -E '(crash|skipped): .*'
 code=${PIPESTATUS[0]}
 if [ "$code" -ne 0 ]; then
-    grep -a -v -E '^(crash|skipped): ' "$log" | tail -n 60
-    echo "failed: acknowledged data was lost, or a control lost none"
+    grep -a -A 12 -E 'panicked at' "$log" | head -n 60
+    kept=${CARGO_TARGET_DIR:-target}/crash-failed.log
+    cp "$log" "$kept"
+    echo "failed: acknowledged data was lost, or a control lost none; all that was said: $kept"
     exit 1
 fi
 if grep -a -q '^skipped: ' "$log"; then
