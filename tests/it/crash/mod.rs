@@ -25,12 +25,14 @@ mod erasures;
 
 use ledger::Figures;
 
-/// How many rounds of `what`: from `RINGPOST_CRASH`, a list like `power=20,kill=100`.
-fn rounds_of(what: &str, usual: usize) -> usize {
+/// How many rounds of `what`: from `RINGPOST_CRASH`, a list like `power=20,kill=100`. `None` where
+/// it says 0: then this part was not asked for.
+fn rounds_of(what: &str, usual: usize) -> Option<usize> {
     let list = std::env::var("RINGPOST_CRASH").unwrap_or_default();
     let mut pairs = list.split(',').filter_map(|pair| pair.split_once('='));
     let told = pairs.find(|(name, _)| *name == what).map(|(_, count)| count);
-    told.map_or(usual, |count| count.parse().expect("RINGPOST_CRASH: a number of rounds"))
+    let number = |count: &str| count.parse().expect("RINGPOST_CRASH: a number of rounds");
+    Some(told.map_or(usual, number)).filter(|count| *count > 0)
 }
 
 /// Rounds of a control: enough to lose something, few beside the rounds that must not.
