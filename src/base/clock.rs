@@ -1,5 +1,8 @@
 //! Time as an argument: nothing below `net` reads a clock.
 
+/// Microseconds of a day.
+pub const DAY_US: i64 = 86_400_000_000;
+
 /// One reading of both clocks, taken once per turn of a shard's loop.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Now {

@@ -20,6 +20,8 @@ pub mod codes;
 
 pub mod letters;
 
+pub mod names;
+
 pub mod rate;
 
 pub mod secret;

@@ -7,6 +7,7 @@ use super::event::{Page, Refusal, Replay, State, Status};
 use crate::base::codes::ErrorCode;
 use crate::base::ids::{EpochId, Offset};
 use crate::base::limits;
+use crate::base::names::PLATFORM_PREFIX;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
@@ -273,7 +274,7 @@ pub fn check_user(name: &str) -> Result<(), Refusal> {
     if name.is_empty() || name.trim() != name || name.chars().any(char::is_control) {
         return Err(bad("`user` must be a name without control characters or outer white space"));
     }
-    if name.starts_with("wa:") {
+    if name.starts_with(PLATFORM_PREFIX) {
         return Err(bad("`user` names that begin with wa: belong to WhatsApp contacts"));
     }
     if name.starts_with(limits::ERASED_NAME_PREFIX) {

@@ -153,6 +153,30 @@ pub fn newest_segment(log_dir: &Path) -> Result<Option<u64>, LogError> {
     Ok(list_segments(log_dir)?.last().map(|(base_seq, _)| *base_seq))
 }
 
+/// Files of `dir` whose name ends in `extension`, in the order of their names.
+pub(super) fn list_extension(dir: &Path, extension: &str) -> Result<Vec<PathBuf>, LogError> {
+    let listing = std::fs::read_dir(dir).map_err(LogError::io("list", dir))?;
+    let mut found = Vec::new();
+    for entry in listing {
+        let path = entry.map_err(LogError::io("list", dir))?.path();
+        if path.extension().is_some_and(|given| given == extension) {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// Removes a file that may be gone already.
+pub(super) fn remove_if_there(path: &Path) -> Result<(), LogError> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(LogError::io("remove", path)(error))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Makes the entries of a directory durable: a synced file without its name is lost.
 pub(super) fn sync_dir(dir: &Path) -> Result<(), LogError> {
     let file = File::open(dir).map_err(LogError::io("open", dir))?;

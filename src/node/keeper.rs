@@ -3,6 +3,7 @@
 //! An erasure must be forgotten before it is erased: a shard that still remembers would write the
 //! name again, or show the text from memory.
 
+use crate::base::clock::DAY_US;
 use crate::base::ids::Offset;
 use crate::chat::event::{Forget, Forgetting};
 use crate::config::Config;
@@ -21,7 +22,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-const DAY_US: i64 = 86_400_000_000;
 /// Between two looks at whether the server stops.
 const PATIENCE: Duration = Duration::from_millis(50);
 /// How long the sessions of a user may take to end, in looks.
@@ -118,16 +118,11 @@ impl Keeper {
         if self.rooms.begins_day(wall_us()) {
             self.is_day_done = false;
         }
-        let Target::Aged { rules } = self.rooms.target() else {
-            unreachable!("retention is by age");
-        };
-        if rules.is_empty() {
+        if self.rooms.is_idle() {
             return Ok(());
         }
         if !self.is_day_done {
-            let rules = rules.into_iter();
-            let rules = rules.map(|rule| (rule.rooms.into(), rule.before_us.div_euclid(1_000)));
-            let what = Arc::new(Forget::Aged { rules: rules.collect() });
+            let what = Arc::new(forget_of(&self.rooms.target(), ""));
             if self.forget_everywhere(seal, &what).is_err() || !seal.rotate(ROTATE_MAX) {
                 return Ok(());
             }

@@ -4,6 +4,7 @@
 //! written and read again is the same fact, which the tests and the simulator hold it to.
 
 use crate::base::ids::{EpochId, LogPosition, Offset};
+use crate::base::names::PLATFORM_PREFIX;
 use crate::chat::event::{
     Access, Fact, Kept, MemberAction, Name, Outcome, Record as ChatRecord, Role, RoomChange,
     Source, State, Status,
@@ -77,7 +78,7 @@ pub fn append(producer: &mut Producer, record: &ChatRecord) -> Result<LogPositio
         }
         Fact::Delivery { external, status, error, extra } => {
             let (number, extra) = delivery_out(status, extra);
-            let recipient = record.user.strip_prefix("wa:").unwrap_or(&record.user);
+            let recipient = record.user.strip_prefix(PLATFORM_PREFIX).unwrap_or(&record.user);
             let (extra, error) = (&*extra, *error);
             let status = StatusV1 { ts_us, external, recipient, extra, error, status: number };
             producer.append(user, room, &status)

@@ -8,6 +8,7 @@ use super::turn::Shard;
 use crate::base::hash::Map;
 use crate::base::ids::{ConnId, LogPosition};
 use crate::base::limits::{TEXT_BYTES_MAX, USER_NAME_BYTES_MAX};
+use crate::base::names::PLATFORM_PREFIX;
 use crate::chat::event::{Event, Inbound, InboundBody, Name};
 use crate::log::record::{NameId, RAW_PART_BYTES_MAX, RawV1};
 use crate::metrics::Metric;
@@ -201,7 +202,8 @@ fn status_item(status: &DeliveryStatus<'_>) -> Option<Inbound> {
 /// The user that stands for a platform's contact. `None` for what no platform id looks like.
 fn user(id: &str) -> Option<Name> {
     let fits = !id.is_empty() && id.len() <= USER_NAME_BYTES_MAX;
-    (fits && id.bytes().all(|byte| byte.is_ascii_graphic())).then(|| format!("wa:{id}").into())
+    (fits && id.bytes().all(|byte| byte.is_ascii_graphic()))
+        .then(|| format!("{PLATFORM_PREFIX}{id}").into())
 }
 
 /// The platform's id of a message. `None` when it is longer than a record should hold.

@@ -1,9 +1,7 @@
 //! The room in which a WhatsApp conversation lives.
 
 use crate::base::limits::ROOM_NAME_BYTES_MAX;
-
-/// Begins the name of every room that stands for a WhatsApp conversation.
-pub const ROOM_PREFIX: &str = "wa:";
+use crate::base::names::PLATFORM_PREFIX;
 
 /// `wa:<phone_number_id>:<conversation>`, the conversation being a contact's key or a group's id.
 ///
@@ -15,7 +13,7 @@ pub fn room_name(phone_number_id: &str, conversation: &str) -> Option<String> {
     if !printable(phone_number_id) || phone_number_id.contains(':') || !printable(conversation) {
         return None;
     }
-    let name = format!("{ROOM_PREFIX}{phone_number_id}:{conversation}");
+    let name = format!("{PLATFORM_PREFIX}{phone_number_id}:{conversation}");
     (name.len() <= ROOM_NAME_BYTES_MAX).then_some(name)
 }
 

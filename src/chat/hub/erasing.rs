@@ -6,6 +6,7 @@
 use super::Hub;
 use crate::base::codes::CloseReason;
 use crate::base::ids::Offset;
+use crate::base::names::{rule_fits, split_conversation};
 use crate::chat::event::{Access, Effect, Forget, Forgetting, Frame, Name};
 use crate::chat::reply;
 use crate::chat::room::Room;
@@ -92,11 +93,7 @@ fn concerns(what: &Forget, room: &str) -> bool {
 
 /// Until when texts of a room are too old; the first rule that fits holds.
 fn before_ms(rules: &[(Box<str>, i64)], room: &str) -> Option<i64> {
-    let fits = |rooms: &str| match rooms.strip_suffix('*') {
-        Some(begin) => room.starts_with(begin),
-        None => room == rooms,
-    };
-    rules.iter().find(|(rooms, _)| fits(rooms)).map(|(_, before_ms)| *before_ms)
+    rules.iter().find(|(rooms, _)| rule_fits(rooms, room)).map(|(_, before_ms)| *before_ms)
 }
 
 fn forget_in(room: &mut Room, what: &Forget) {
@@ -129,10 +126,8 @@ fn forget_in(room: &mut Room, what: &Forget) {
     }
 }
 
-/// `wa:<number>:<contact>`.
 fn is_conversation(room: &str, contact: &str) -> bool {
-    let parts = room.strip_prefix("wa:").and_then(|room| room.split_once(':'));
-    parts.is_some_and(|(_, with)| with == contact)
+    split_conversation(room).is_some_and(|(_, with)| with == contact)
 }
 
 /// The room has another name in the log from now on; under this one it is as good as new. Its

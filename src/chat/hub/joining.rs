@@ -8,6 +8,7 @@ use crate::base::limits::{
     HISTORY_LIMIT_MAX, PING_INTERVAL_MS, PONG_TIMEOUT_MS, RESUME_BYTES_MAX, RESUME_WINDOW_MS,
     ROOMS_PER_SESSION_MAX, TEXT_BYTES_MAX, WS_MESSAGE_BYTES_MAX,
 };
+use crate::base::names::PLATFORM_PREFIX;
 use crate::chat::event::{
     Ask, Effect, Fact, Frame, JoinWish, JoinedDetail, LocalRoom, Message, Name, Record, Refusal,
     Secret,
@@ -287,7 +288,7 @@ impl Hub {
                 }
                 self.be_live(conn, local, lagging, top, effects);
                 effects.extend(replay.into_iter().map(|frame| Effect::Send { conn, frame }));
-                if room.starts_with("wa:") {
+                if room.starts_with(PLATFORM_PREFIX) {
                     let msg = "what is written here is not sent to WhatsApp by this version";
                     self.send(conn, reply::notice(room, "info", msg), effects);
                 }

@@ -4,7 +4,7 @@ use super::redact::Redactor;
 use super::target::Target;
 use crate::base::hash::{Map, Set};
 use crate::log::batch::records;
-use crate::log::directory::{LogError, list_segments};
+use crate::log::directory::{LogError, list_extension, list_segments};
 use crate::log::format::HeaderError;
 use crate::log::reader::{ProblemKind, Segment, Trust};
 use crate::log::record::{Kind, RawRecord, RecordView};
@@ -76,23 +76,6 @@ pub fn sealed_before(log_dir: &Path) -> Result<u64, LogError> {
     let sealed = |segment: &Segment| segment.scan().ending == Ending::Sealed;
     let is_sealed = open(&path).is_ok_and(|segment| segment.as_ref().is_some_and(sealed));
     Ok(newest + u64::from(is_sealed))
-}
-
-/// Files whose name ends in this, in the order of their names.
-pub(in crate::log) fn list_extension(
-    dir: &Path,
-    extension: &str,
-) -> Result<Vec<PathBuf>, LogError> {
-    let listing = std::fs::read_dir(dir).map_err(LogError::io("list", dir))?;
-    let mut found = Vec::new();
-    for entry in listing {
-        let path = entry.map_err(LogError::io("list", dir))?.path();
-        if path.extension().is_some_and(|given| given == extension) {
-            found.push(path);
-        }
-    }
-    found.sort();
-    Ok(found)
 }
 
 /// Opens a file that nobody writes to. `None`: nothing was ever in it.

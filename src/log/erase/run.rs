@@ -13,12 +13,12 @@
 //! | tombstone | the log says who and when | found by its number, not written twice |
 //! | done | the request names nobody | nothing |
 
-use super::plan::{self, Finder, Survey, Unreadable, files, list_extension};
+use super::plan::{self, Finder, Survey, Unreadable, files};
 use super::redact::Redactor;
 use super::request::{Request, Stage};
 use super::target::Target;
 use crate::base::hash::Set;
-use crate::log::directory::{LogError, log_dir, sync_dir};
+use crate::log::directory::{LogError, list_extension, log_dir, remove_if_there, sync_dir};
 use crate::log::format::SegmentHeader;
 use crate::log::reader::{ProblemKind, Segment};
 use crate::log::record::{EraseV1, Kind, RecordView};
@@ -423,15 +423,6 @@ pub fn remove_leftovers(log_dir: &Path) -> Result<(), LogError> {
         remove_if_there(&path)?;
     }
     sync_dir(log_dir)
-}
-
-pub(in crate::log) fn remove_if_there(path: &Path) -> Result<(), LogError> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(LogError::io("remove", path)(error))
-        }
-        _ => Ok(()),
-    }
 }
 
 fn bury(request: &Request, host: &mut dyn Host) -> Result<(), EraseError> {

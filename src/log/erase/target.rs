@@ -1,10 +1,8 @@
 //! What is to go, and what stands for it afterwards.
 
+use crate::base::names::{PLATFORM_PREFIX, rule_fits, split_conversation};
 use crate::log::record::EraseScope;
 use serde::{Deserialize, Serialize};
-
-/// Begins the names of contacts of WhatsApp and of their rooms.
-const PLATFORM_PREFIX: &str = "wa:";
 
 /// A platform id shorter than this is only looked for as a whole word of a body: a short number
 /// stands by chance inside others.
@@ -51,10 +49,7 @@ pub struct AgeRule {
 impl AgeRule {
     /// Whether it is about this room.
     pub fn fits(&self, room: &str) -> bool {
-        match self.rooms.strip_suffix('*') {
-            Some(begin) => room.starts_with(begin),
-            None => room == self.rooms,
-        }
+        rule_fits(&self.rooms, room)
     }
 }
 
@@ -75,9 +70,11 @@ impl Target {
         match self {
             Self::User { .. } => Self::User { user: name },
             // A room goes on under its name, unless that is somebody's number.
-            Self::Room { room } if split_room(room).is_none() => Self::Room { room: room.clone() },
+            Self::Room { room } if split_conversation(room).is_none() => {
+                Self::Room { room: room.clone() }
+            }
             Self::Room { .. } => Self::Room { room: name },
-            Self::Message { room, o } if split_room(room).is_none() => {
+            Self::Message { room, o } if split_conversation(room).is_none() => {
                 Self::Message { room: room.clone(), o: *o }
             }
             Self::Message { o, .. } => Self::Message { room: name, o: *o },
@@ -104,7 +101,7 @@ impl Target {
             Self::Room { room: subject } => subject == room,
             Self::Message { .. } | Self::Aged { .. } => false,
         };
-        let (number, _) = split_room(room)?;
+        let (number, _) = split_conversation(room)?;
         hit.then(|| format!("{PLATFORM_PREFIX}{number}:{pseudonym}"))
     }
 
@@ -135,7 +132,7 @@ impl Target {
     pub fn platform_id(&self) -> Option<&str> {
         match self {
             Self::User { user } => user.strip_prefix(PLATFORM_PREFIX),
-            Self::Room { room } => split_room(room).map(|(_, contact)| contact),
+            Self::Room { room } => split_conversation(room).map(|(_, contact)| contact),
             Self::Message { .. } | Self::Aged { .. } => None,
         }
     }
@@ -160,14 +157,9 @@ impl Target {
     }
 
     fn is_conversation(&self, room: &str) -> bool {
-        let contact = split_room(room).map(|(_, contact)| contact);
+        let contact = split_conversation(room).map(|(_, contact)| contact);
         contact.is_some() && contact == self.platform_id()
     }
-}
-
-/// The business's number and the contact of a room of WhatsApp.
-fn split_room(room: &str) -> Option<(&str, &str)> {
-    room.strip_prefix(PLATFORM_PREFIX)?.split_once(':')
 }
 
 #[cfg(test)]

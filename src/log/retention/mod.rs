@@ -17,9 +17,7 @@ mod tests;
 
 pub use rooms::{RoomKeep, RoomSweep, RoomSwept};
 
-use super::directory::{LogError, list_segments, sync_dir};
-use super::erase::plan::list_extension;
-use super::erase::run::remove_if_there;
+use super::directory::{LogError, list_extension, list_segments, remove_if_there, sync_dir};
 use super::format::{SEGMENT_HEADER_BYTES, SegmentHeader};
 use super::snapshot;
 use std::fs::File;

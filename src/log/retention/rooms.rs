@@ -3,6 +3,7 @@
 //! Works by the day: a segment is looked at once a day, and rewritten on a day on which texts in it
 //! became too old. So a text goes within a day of its time.
 
+use crate::base::clock::DAY_US;
 use crate::base::hash::Map;
 use crate::log::directory::{LogError, list_segments};
 use crate::log::erase::plan::{self, Finder};
@@ -13,7 +14,6 @@ use crate::log::reader::Segment;
 use crate::log::rewrite::{Damage, rewrite};
 use std::path::{Path, PathBuf};
 
-const DAY_US: i64 = 86_400_000_000;
 /// Segments looked at in one step.
 const SEGMENTS_PER_STEP: usize = 2;
 
@@ -52,10 +52,15 @@ impl RoomSweep {
         Self { rules, ..Self::default() }
     }
 
+    /// Whether there is no rule.
+    pub fn is_idle(&self) -> bool {
+        self.rules.is_empty()
+    }
+
     /// Whether a day has begun for which texts must go. Says so once a day, and once at first.
     pub fn begins_day(&mut self, now_us: i64) -> bool {
         let day = now_us.div_euclid(DAY_US);
-        let begins = !self.rules.is_empty() && day != self.day;
+        let begins = !self.is_idle() && day != self.day;
         self.day = day;
         begins
     }
@@ -73,7 +78,7 @@ impl RoomSweep {
     /// Nothing to do costs a listing.
     pub fn step(&mut self, log_dir: &Path, before: u64) -> Result<RoomSwept, LogError> {
         let mut swept = RoomSwept::default();
-        if self.rules.is_empty() {
+        if self.is_idle() {
             return Ok(swept);
         }
         let listed = list_segments(log_dir)?;

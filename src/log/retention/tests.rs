@@ -1,6 +1,7 @@
 //! What goes, what is held back, and what is left afterwards.
 
 use super::*;
+use crate::base::clock::DAY_US;
 use crate::log::directory::{DataDir, log_dir};
 use crate::log::erase::Target;
 use crate::log::producer::Producer;
@@ -12,8 +13,6 @@ use crate::log::snapshot::{FoldOptions, fold};
 use crate::log::writer::{AckPolicy, LogOptions, LogWriter};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, PoisonError};
-
-const DAY_US: i64 = 86_400_000_000;
 
 /// The wall clock of the writers here. One test at a time has it.
 static NOW_US: AtomicI64 = AtomicI64::new(0);

@@ -1,6 +1,7 @@
 //! Counts of a whole segment: what a question without filters needs is a few kilobytes.
 
 use super::{SectionId, Writer};
+use crate::base::clock::DAY_US;
 use crate::base::hash::Map;
 use crate::log::record::{Direction, Kind};
 use rkyv::{Archive, Serialize};
@@ -9,7 +10,6 @@ use rkyv::{Archive, Serialize};
 pub const SIZE_BUCKETS: usize = 128;
 
 const MINUTE_US: i64 = 60_000_000;
-const DAY_US: i64 = 86_400_000_000;
 
 /// Counts over every record of a segment but names.
 #[derive(Archive, Serialize, Clone, PartialEq, Debug, Default)]

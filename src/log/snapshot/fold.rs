@@ -5,13 +5,12 @@ use super::rules::{Class, Horizon, Kept, Key, Placed, Print, Section, apply, run
 use crate::base::hash::Map;
 use crate::base::limits::SNAPSHOT_EXTERNALS_MAX;
 use crate::log::catalog::read_header;
-use crate::log::directory::{LogError, list_segments};
+use crate::log::directory::{LogError, list_segments, remove_if_there};
 use crate::log::format::SegmentHeader;
 use crate::log::reader::{ProblemKind, Segment, Trust};
 use crate::log::record::RecordView;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry as Slot;
-use std::io;
 use std::path::{Path, PathBuf};
 
 /// Segments folded at a time: what is new in them is held in memory.
@@ -327,12 +326,7 @@ fn join<'a>(key: Key<'a>, before: Kept<'a>, after: Kept<'a>) -> Kept<'a> {
 
 fn remove_older(log_dir: &Path) -> Result<(), LogError> {
     for (_, path) in list(log_dir)?.into_iter().skip(SNAPSHOTS_KEPT) {
-        match std::fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(LogError::io("remove", &path)(error));
-            }
-            _ => {}
-        }
+        remove_if_there(&path)?;
     }
     Ok(())
 }
