@@ -4,7 +4,8 @@
 //! A handshake is the connection of TCP, the request and the 101; its latency is from when it was
 //! due. The close is one of RFC 6455 §7 with an answer, and is timed as well.
 
-use super::{Outcome, Pace, Player, Scenario, Settings, Share, fraction};
+use super::pace::Pace;
+use super::{Outcome, Player, Scenario, Settings, Share, fraction};
 use crate::driver::gate::{Gate, Schedule};
 use crate::driver::{Failure, Nanos, Opening, Outbox, Wake, Workload};
 use crate::latency::Latency;
@@ -55,7 +56,6 @@ fn share(settings: &Settings, share: Share, gate: Arc<Gate>) -> Box<dyn Player> 
         measured: 0,
         handshake: Latency::new("handshake", "from when it was due to the 101"),
         close: Latency::new("close", "from our close frame to the end"),
-        starved_at: 0,
         lag: Latency::new("lag", "from due to begun"),
         outcome: Outcome::default(),
     })
@@ -91,8 +91,6 @@ struct Connect {
     handshake: Latency,
     close: Latency,
     lag: Latency,
-    /// When a connection was waited for last: what was due before is late by the server's doing.
-    starved_at: Nanos,
     outcome: Outcome,
 }
 
@@ -122,19 +120,16 @@ impl Connect {
             }
             return schedule.stop;
         };
-        while pace.due() <= now && pace.due() < schedule.stop && !self.free.is_empty() {
-            let due = pace.due();
-            pace.advance();
-            if schedule.measures(due) && due >= self.starved_at {
-                self.lag.record(now - due);
-            }
+        while !self.free.is_empty()
+            && let Some(due) = pace.take(schedule, now, &mut self.lag)
+        {
             self.begin(due, now, out);
         }
         if self.free.is_empty() {
-            self.starved_at = now;
+            pace.excuse(now);
         }
         self.pace = Some(pace);
-        pace.due().min(schedule.stop)
+        pace.next(schedule)
     }
 
     /// Ends what takes too long.

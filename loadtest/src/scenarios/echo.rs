@@ -1,6 +1,7 @@
 //! `echo`: what one message costs. Every reply is compared with what was sent, byte by byte.
 
-use super::{Outcome, Pace, Player, Scenario, Settings, Share, fill, fraction, number_of};
+use super::pace::Pace;
+use super::{Outcome, Player, Scenario, Settings, Share, fill, fraction, number_of};
 use crate::driver::gate::{Gate, Schedule};
 use crate::driver::{Failure, Nanos, Outbox, Wake, Workload};
 use crate::latency::Latency;
@@ -134,20 +135,13 @@ impl Echo {
     fn catch_up(&mut self, schedule: Schedule, now: Nanos, out: &mut dyn Outbox) -> Nanos {
         let Some(mut pace) = self.pace else { return schedule.stop };
         for _ in 0..TURN_SENDS_MAX {
-            let due = pace.due();
-            if due > now || due >= schedule.stop {
-                break;
-            }
-            pace.advance();
-            if schedule.measures(due) {
-                self.lag.record(now - due);
-            }
+            let Some(due) = pace.take(schedule, now, &mut self.lag) else { break };
             let conn = self.turn_index;
             self.turn_index = (conn + 1) % self.lanes.len();
             self.send(conn, due, out);
         }
         self.pace = Some(pace);
-        pace.due().min(schedule.stop)
+        pace.next(schedule)
     }
 
     fn judge(&mut self, conn: usize, payload: &[u8]) -> Arrival {

@@ -14,6 +14,8 @@ pub mod resume;
 
 pub mod webhook;
 
+pub mod pace;
+
 use crate::dialects::{Entry, Form};
 use crate::driver::gate::Gate;
 use crate::driver::{Failure, Workload};
@@ -215,36 +217,6 @@ impl Outcome {
     }
 }
 
-/// Due times of an open loop: evenly spaced, whatever the replies do.
-///
-/// A late loop sends at once and counts from the due time, so that its own delay is in the figures
-/// and not left out of them (coordinated omission).
-#[derive(Clone, Copy, Debug)]
-pub struct Pace {
-    begin: u64,
-    rate: f64,
-    count: u64,
-}
-
-impl Pace {
-    /// `rate` messages a second from `begin` on; the first after a part `phase` (0 to 1) of a gap.
-    pub fn new(begin: u64, rate: f64, phase: f64) -> Self {
-        assert!(rate > 0.0);
-        Self { begin: begin + (phase * 1e9 / rate) as u64, rate, count: 0 }
-    }
-
-    /// When the next message is due.
-    pub fn due(&self) -> u64 {
-        // From the count, not from the last due time: rounding does not add up.
-        self.begin + (self.count as f64 * 1e9 / self.rate) as u64
-    }
-
-    /// The next message was sent.
-    pub fn advance(&mut self) {
-        self.count += 1;
-    }
-}
-
 /// A fraction from 0 to 1 that depends on the seed and a number only (SplitMix64).
 pub fn fraction(seed: u64, number: u64) -> f64 {
     let mut word = seed ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
@@ -349,16 +321,6 @@ mod tests {
         }
         assert_eq!(number_of(b"1234567"), None);
         assert_eq!(number_of(b"1234 678"), None);
-    }
-
-    #[test]
-    fn the_pace_does_not_drift() {
-        let mut pace = Pace::new(1_000, 3.0, 0.5);
-        assert_eq!(pace.due(), 1_000 + 166_666_666);
-        for _ in 0..3_000_000 {
-            pace.advance();
-        }
-        assert_eq!(pace.due(), 1_000 + 166_666_666 + 1_000_000 * 1_000_000_000);
     }
 
     #[test]

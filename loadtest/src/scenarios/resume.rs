@@ -8,7 +8,8 @@
 //! when it came back.
 
 use super::chat::{limits, wire, wire::Heard};
-use super::{Outcome, Pace, Player, Scenario, Settings, Share, fill, fraction, number_of};
+use super::pace::Pace;
+use super::{Outcome, Player, Scenario, Settings, Share, fill, fraction, number_of};
 use crate::driver::gate::{Gate, Schedule};
 use crate::driver::{Failure, Nanos, Opening, Outbox, Wake, Workload};
 use crate::latency::{Latency, human};
@@ -184,16 +185,11 @@ impl Resume {
         out: &mut dyn Outbox,
     ) -> Nanos {
         let mut pace = self.rooms[room].pace.expect("set at the begin");
-        while pace.due() <= now && pace.due() < schedule.stop {
-            let due = pace.due();
-            pace.advance();
-            if schedule.measures(due) {
-                self.lag.record(now - due);
-            }
+        while let Some(due) = pace.take(schedule, now, &mut self.lag) {
             self.send(room, due, out);
         }
         self.rooms[room].pace = Some(pace);
-        pace.due().min(schedule.stop)
+        pace.next(schedule)
     }
 
     /// Everybody but the senders hangs up and comes back.

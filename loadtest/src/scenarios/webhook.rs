@@ -4,7 +4,8 @@
 //! A body holds `--batch` messages of as many contacts, or as many statuses; every message has an
 //! id that no other run uses. 429 and 503 are refusals: the platform would post the same again.
 
-use super::{Outcome, Pace, Player, Scenario, Settings, Share, fill, fraction};
+use super::pace::Pace;
+use super::{Outcome, Player, Scenario, Settings, Share, fill, fraction};
 use crate::driver::gate::{Gate, Schedule};
 use crate::driver::target::Target;
 use crate::driver::{Failure, Nanos, Outbox, Speech, Wake, Workload};
@@ -82,7 +83,6 @@ fn share(settings: &Settings, share: Share, gate: Arc<Gate>) -> Box<dyn Player> 
         failure: None,
         scratch: (Vec::new(), Vec::new()),
         latency: Latency::new("webhook", "from intended post to answer"),
-        starved_at: 0,
         lag: Latency::new("lag", "from due to sent"),
         outcome: Outcome::default(),
     })
@@ -190,8 +190,6 @@ struct Webhook {
     scratch: (Vec<u8>, Vec<u8>),
     latency: Latency,
     lag: Latency,
-    /// When a connection was waited for last: what was due before is late by the server's doing.
-    starved_at: Nanos,
     outcome: Outcome,
 }
 
@@ -224,19 +222,16 @@ impl Webhook {
             let rested = self.resting.front().map_or(schedule.stop, |(until, _)| *until);
             return rested.min(schedule.stop);
         };
-        while pace.due() <= now && pace.due() < schedule.stop && !self.free.is_empty() {
-            let due = pace.due();
-            pace.advance();
-            if schedule.measures(due) && due >= self.starved_at {
-                self.lag.record(now - due);
-            }
+        while !self.free.is_empty()
+            && let Some(due) = pace.take(schedule, now, &mut self.lag)
+        {
             self.send(due, out);
         }
         if self.free.is_empty() {
-            self.starved_at = now;
+            pace.excuse(now);
         }
         self.pace = Some(pace);
-        pace.due().min(schedule.stop)
+        pace.next(schedule)
     }
 
     fn answered(&mut self, conn: usize, due: Nanos, response: (u16, &[u8]), now: Nanos) {

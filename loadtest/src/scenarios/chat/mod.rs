@@ -15,7 +15,8 @@ pub mod limits;
 use self::audit::Audit;
 use self::ledger::{Ledger, Meters};
 use self::wire::Heard;
-use super::{Outcome, Pace, Player, Scenario, Settings, Share, fraction};
+use super::pace::Pace;
+use super::{Outcome, Player, Scenario, Settings, Share, fraction};
 use crate::driver::gate::{Gate, Schedule};
 use crate::driver::{Failure, Nanos, Outbox, Wake, Workload};
 use crate::latency::Latency;
@@ -180,18 +181,11 @@ impl Chat {
             return next.unwrap_or(schedule.stop).min(schedule.stop);
         };
         for _ in 0..TURN_SENDS_MAX {
-            let due = pace.due();
-            if due > now || due >= schedule.stop {
-                break;
-            }
-            pace.advance();
-            if schedule.measures(due) {
-                self.lag.record(now - due);
-            }
+            let Some(due) = pace.take(schedule, now, &mut self.lag) else { break };
             self.send(room, due, out);
         }
         self.rooms[room].pace = Some(pace);
-        pace.due().min(schedule.stop)
+        pace.next(schedule)
     }
 
     fn run(&mut self, schedule: Schedule, now: Nanos, out: &mut dyn Outbox) -> Wake {

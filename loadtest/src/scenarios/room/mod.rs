@@ -13,7 +13,8 @@ pub mod slow;
 use self::books::{Books, Took};
 use self::idle::Idle;
 use self::slow::Slow;
-use super::{Outcome, Pace, Player, Scenario, Settings, Share, fraction};
+use super::pace::Pace;
+use super::{Outcome, Player, Scenario, Settings, Share, fraction};
 use crate::dialects::{Dialect, Form, Heard, Seat, Units};
 use crate::driver::gate::{Gate, Schedule};
 use crate::driver::{Failure, Nanos, Opening, Outbox, Wake, Workload};
@@ -207,18 +208,11 @@ impl Rooms {
             return schedule.stop;
         };
         for _ in 0..TURN_SENDS_MAX {
-            let due = pace.due();
-            if due > now || due >= schedule.stop {
-                break;
-            }
-            pace.advance();
-            if schedule.measures(due) {
-                self.lag.record(now - due);
-            }
+            let Some(due) = pace.take(schedule, now, &mut self.lag) else { break };
             self.send(room, due, out);
         }
         self.rooms[room].pace = Some(pace);
-        pace.due().min(schedule.stop)
+        pace.next(schedule)
     }
 
     fn run(&mut self, schedule: Schedule, now: Nanos, out: &mut dyn Outbox) -> Wake {
