@@ -74,6 +74,11 @@ impl Gate {
         self.schedule.get().copied()
     }
 
+    /// The schedule, once its first message may be due.
+    pub fn begun(&self, now: Nanos) -> Option<Schedule> {
+        self.schedule().filter(|schedule| now >= schedule.start)
+    }
+
     /// Tells all threads to give up.
     pub fn abort(&self) {
         self.aborted.store(true, Ordering::Release);
@@ -104,6 +109,8 @@ mod tests {
         let schedule = gate.schedule().expect("open");
         assert_eq!(schedule.start, 20 + LEAD_NS);
         assert_eq!(schedule.stop - schedule.start, 6_000);
+        assert_eq!(gate.begun(schedule.start - 1), None);
+        assert_eq!(gate.begun(schedule.start), Some(schedule));
         assert!(!schedule.measures(schedule.measure - 1));
         assert!(schedule.measures(schedule.measure));
         assert!(!schedule.measures(schedule.stop));

@@ -197,7 +197,7 @@ impl Workload for Connect {
         if !std::mem::replace(&mut self.arrived, true) {
             self.gate.arrive(now);
         }
-        let Some(schedule) = self.gate.schedule().filter(|schedule| now >= schedule.start) else {
+        let Some(schedule) = self.gate.begun(now) else {
             return Ok(Wake::At(now + TICK_NS));
         };
         if self.schedule.is_none() {

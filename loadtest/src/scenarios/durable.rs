@@ -5,15 +5,14 @@
 //! of writers this is a commit each. Events are not asked for (`echo:false`).
 
 use super::chat::wire::{self, Heard};
+use super::lobby::{Lobby, Turn};
 use super::{Outcome, Player, Scenario, Settings, Share, fill};
-use crate::driver::gate::{Gate, Schedule};
+use crate::driver::gate::Gate;
 use crate::driver::{Failure, Nanos, Outbox, Wake, Workload};
 use crate::latency::Latency;
 use serde_json::json;
 use std::sync::Arc;
 
-/// Writers that make no progress for this long while joining end the run.
-const JOIN_PATIENCE_NS: Nanos = 15_000_000_000;
 /// How long acks may take after the last message was sent.
 const DRAIN_NS: Nanos = 10_000_000_000;
 /// How often to look at the gate and at the end.
@@ -40,12 +39,10 @@ fn share(settings: &Settings, share: Share, gate: Arc<Gate>) -> Box<dyn Player> 
     let part = share.of(settings.connections);
     Box::new(Durable {
         settings: settings.clone(),
+        lobby: Lobby::new(gate.clone(), "ringpost.v1.json"),
         gate,
         first: part.start,
         writers: part.map(|_| Writer::default()).collect(),
-        phase: Phase::Joining,
-        ready_count: 0,
-        progress_at: 0,
         failure: None,
         counted: (0, 0),
         scratch: (Vec::new(), Vec::new()),
@@ -64,22 +61,13 @@ struct Writer {
     lost: bool,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Phase {
-    Joining,
-    Waiting,
-    Running(Schedule),
-}
-
 struct Durable {
     settings: Settings,
     gate: Arc<Gate>,
+    lobby: Lobby,
     /// Number of this thread's first writer among all.
     first: usize,
     writers: Vec<Writer>,
-    phase: Phase,
-    ready_count: usize,
-    progress_at: Nanos,
     failure: Option<Failure>,
     /// (sent, acked) since the gate was last told.
     counted: (u64, u64),
@@ -123,7 +111,7 @@ impl Durable {
         writer.acked += 1;
         writer.o = o;
         self.counted.1 += 1;
-        let Phase::Running(schedule) = self.phase else { return };
+        let Some(schedule) = self.lobby.running() else { return };
         if schedule.measures(writer.sent_at) {
             self.latency.record(now - writer.sent_at);
         }
@@ -133,13 +121,13 @@ impl Durable {
     }
 
     fn ok(&mut self, conn: usize, id: u64, o: Option<u64>, now: Nanos, out: &mut dyn Outbox) {
-        self.progress_at = now;
         match id {
             ID_HELLO => {
+                self.lobby.progress(now);
                 let join = wire::join(ID_JOIN, &self.room(conn));
                 out.text(conn, &join);
             }
-            ID_JOIN => self.ready_count += 1,
+            ID_JOIN => self.lobby.ready(now),
             id => self.acked(conn, id, o, now, out),
         }
     }
@@ -159,7 +147,7 @@ impl Workload for Durable {
     }
 
     fn opened(&mut self, conn: usize, now: Nanos, out: &mut dyn Outbox) {
-        self.progress_at = now;
+        self.lobby.progress(now);
         let user = format!("durable-{}", self.first + conn);
         let hello = json!({"t": "hello", "id": ID_HELLO, "d": {"user": user, "echo": false}});
         out.text(conn, hello.to_string().as_bytes());
@@ -195,29 +183,16 @@ impl Workload for Durable {
         if let Some(failure) = self.failure.take() {
             return Err(failure);
         }
-        match self.phase {
-            Phase::Joining => {
-                if self.ready_count == self.writers.len() {
-                    self.phase = Phase::Waiting;
-                    self.gate.arrive(now);
-                } else if now > self.progress_at + JOIN_PATIENCE_NS {
-                    let what = "not every writer could join its room";
-                    return Err(Failure::new(what).hint("does the target speak the protocol?"));
+        match self.lobby.turn(self.writers.len(), now)? {
+            Turn::Wait(wake) => Ok(wake),
+            Turn::Begin(schedule) => {
+                for conn in 0..self.writers.len() {
+                    self.send(conn, now, out);
                 }
-                Ok(Wake::At(now + 50 * TICK_NS))
+                Ok(Wake::At(schedule.stop))
             }
-            Phase::Waiting => {
-                let open = self.gate.schedule().filter(|schedule| now >= schedule.start);
-                if let Some(schedule) = open {
-                    self.phase = Phase::Running(schedule);
-                    for conn in 0..self.writers.len() {
-                        self.send(conn, now, out);
-                    }
-                }
-                Ok(Wake::At(now + TICK_NS))
-            }
-            Phase::Running(schedule) if now < schedule.stop => Ok(Wake::At(schedule.stop)),
-            Phase::Running(schedule) => {
+            Turn::Run(schedule) if now < schedule.stop => Ok(Wake::At(schedule.stop)),
+            Turn::Run(schedule) => {
                 let settled = |writer: &Writer| writer.lost || writer.acked == writer.sent;
                 let given_up = now > schedule.stop + DRAIN_NS;
                 match given_up || self.writers.iter().all(settled) {

@@ -220,12 +220,11 @@ impl Workload for Echo {
                 Ok(Wake::At(now + 50 * GATE_NS))
             }
             Phase::Waiting => {
-                let open = self.gate.schedule().filter(|schedule| now >= schedule.start);
-                if let Some(schedule) = open {
-                    self.begin(schedule, out);
-                    return Ok(Wake::At(now));
-                }
-                Ok(Wake::At(now + GATE_NS))
+                let Some(schedule) = self.gate.begun(now) else {
+                    return Ok(Wake::At(now + GATE_NS));
+                };
+                self.begin(schedule, out);
+                Ok(Wake::At(now))
             }
             Phase::Running(schedule) if now < schedule.stop => {
                 Ok(Wake::At(self.catch_up(schedule, now, out)))

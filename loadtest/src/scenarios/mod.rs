@@ -14,6 +14,8 @@ pub mod resume;
 
 pub mod webhook;
 
+pub mod lobby;
+
 pub mod pace;
 
 use crate::dialects::{Entry, Form};

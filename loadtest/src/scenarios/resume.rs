@@ -8,6 +8,7 @@
 //! when it came back.
 
 use super::chat::{limits, wire, wire::Heard};
+use super::lobby::{Lobby, Turn};
 use super::pace::Pace;
 use super::{Outcome, Player, Scenario, Settings, Share, fill, fraction, number_of};
 use crate::driver::gate::{Gate, Schedule};
@@ -18,8 +19,6 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Sessions that make no progress for this long while joining end the run.
-const JOIN_PATIENCE_NS: Nanos = 15_000_000_000;
 /// How long deliveries may take after the last message was due.
 const DRAIN_NS: Nanos = 5_000_000_000;
 /// How often to look whether something has changed while nothing is due.
@@ -58,11 +57,9 @@ fn share(settings: &Settings, share: Share, gate: Arc<Gate>) -> Box<dyn Player> 
         first: part.start,
         members: (0..part.len() * settings.members).map(|_| Member::default()).collect(),
         rooms: part.map(|_| Room::default()).collect(),
+        lobby: Lobby::new(gate.clone(), "ringpost.v1.json"),
         gate,
-        phase: Phase::Joining,
         opened_first: false,
-        ready_count: 0,
-        progress_at: 0,
         storm_at: Nanos::MAX,
         storm_count: 0,
         away_count: 0,
@@ -76,13 +73,6 @@ fn share(settings: &Settings, share: Share, gate: Arc<Gate>) -> Box<dyn Player> 
         lag: Latency::new("lag", "from due to sent"),
         outcome: Outcome::default(),
     })
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Phase {
-    Joining,
-    Waiting,
-    Running(Schedule),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -126,10 +116,8 @@ struct Resume {
     rooms: Vec<Room>,
     members: Vec<Member>,
     gate: Arc<Gate>,
-    phase: Phase,
+    lobby: Lobby,
     opened_first: bool,
-    ready_count: usize,
-    progress_at: Nanos,
     /// When all drop next.
     storm_at: Nanos,
     storm_count: u64,
@@ -174,6 +162,16 @@ impl Resume {
         self.outcome.expected += self.settings.members as u64;
         self.counted.0 += 1;
         out.text(conn, frame);
+    }
+
+    fn begin(&mut self, schedule: Schedule) {
+        for (index, room) in self.rooms.iter_mut().enumerate() {
+            let phase = fraction(self.settings.seed, (self.first + index) as u64);
+            room.pace = Some(Pace::new(schedule.start, self.settings.rate, phase));
+        }
+        // Half a second for the rooms to begin, or less in a short run.
+        let every = self.settings.every.as_nanos() as Nanos;
+        self.storm_at = schedule.measure + every.min(500_000_000);
     }
 
     /// Sends what is due in one room; gives its next due time.
@@ -249,7 +247,7 @@ impl Resume {
         };
         let epoch = text(&told["e"]);
         member.secret = text(&d["resume"]);
-        self.progress_at = now;
+        self.lobby.progress(now);
         let State::Away(left_at) = member.state else {
             // With one sender per room, which never pauses, only its own share matters.
             let settings = Settings { members: 1, ..self.settings.clone() };
@@ -261,7 +259,7 @@ impl Resume {
             member.epoch = epoch;
             member.order = Order::new(top + 1);
             member.state = State::In;
-            self.ready_count += 1;
+            self.lobby.ready(now);
             return;
         };
         member.state = State::Catching(left_at, top);
@@ -316,7 +314,7 @@ impl Resume {
                 self.outcome.delivered += 1;
                 self.counted.1 += 1;
                 let due = number.map(|number| self.rooms[room].due[number as usize]);
-                if let (Phase::Running(schedule), Some(due)) = (self.phase, due)
+                if let (Some(schedule), Some(due)) = (self.lobby.running(), due)
                     && schedule.measures(due)
                 {
                     self.each.record(now.saturating_sub(due));
@@ -337,7 +335,7 @@ impl Workload for Resume {
     }
 
     fn opened(&mut self, conn: usize, now: Nanos, out: &mut dyn Outbox) {
-        self.progress_at = now;
+        self.lobby.progress(now);
         let name = self.room_name(conn);
         let user = self.first * self.settings.members + conn;
         let member = &self.members[conn];
@@ -393,37 +391,17 @@ impl Workload for Resume {
         if let Some(failure) = self.failure.take() {
             return Err(failure);
         }
-        match self.phase {
-            Phase::Joining => {
-                if !std::mem::replace(&mut self.opened_first, true) {
-                    (0..self.members.len()).for_each(|conn| out.open(conn));
-                    self.progress_at = now;
-                }
-                let (ready, all) = (self.ready_count, self.members.len());
-                if ready == all {
-                    self.phase = Phase::Waiting;
-                    self.gate.arrive(now);
-                } else if now > self.progress_at + JOIN_PATIENCE_NS {
-                    let what = format!("only {ready} of {all} sessions could join their rooms");
-                    return Err(Failure::new(what).hint("does the target speak ringpost.v1.json?"));
-                }
-                Ok(Wake::At(now + TICK_NS))
-            }
-            Phase::Waiting => {
-                let Some(schedule) = self.gate.schedule().filter(|s| now >= s.start) else {
-                    return Ok(Wake::At(now + TICK_NS));
-                };
-                self.phase = Phase::Running(schedule);
-                for (index, room) in self.rooms.iter_mut().enumerate() {
-                    let phase = fraction(self.settings.seed, (self.first + index) as u64);
-                    room.pace = Some(Pace::new(schedule.start, self.settings.rate, phase));
-                }
-                // Half a second for the rooms to begin, or less in a short run.
-                let every = self.settings.every.as_nanos() as Nanos;
-                self.storm_at = schedule.measure + every.min(500_000_000);
+        if !std::mem::replace(&mut self.opened_first, true) {
+            (0..self.members.len()).for_each(|conn| out.open(conn));
+            self.lobby.progress(now);
+        }
+        match self.lobby.turn(self.members.len(), now)? {
+            Turn::Wait(wake) => Ok(wake),
+            Turn::Begin(schedule) => {
+                self.begin(schedule);
                 Ok(Wake::At(now))
             }
-            Phase::Running(schedule) => Ok(self.run(schedule, now, out)),
+            Turn::Run(schedule) => Ok(self.run(schedule, now, out)),
         }
     }
 }

@@ -15,6 +15,7 @@ pub mod limits;
 use self::audit::Audit;
 use self::ledger::{Ledger, Meters};
 use self::wire::Heard;
+use super::lobby::{Lobby, Turn};
 use super::pace::Pace;
 use super::{Outcome, Player, Scenario, Settings, Share, fraction};
 use crate::driver::gate::{Gate, Schedule};
@@ -23,8 +24,6 @@ use crate::latency::Latency;
 use serde_json::Value;
 use std::sync::Arc;
 
-/// Sessions that make no progress for this long while joining end the run.
-const JOIN_PATIENCE_NS: Nanos = 15_000_000_000;
 /// How long deliveries and acks may take after the last message was due.
 const DRAIN_NS: Nanos = 10_000_000_000;
 /// How long one page of history may take.
@@ -82,11 +81,10 @@ fn share(settings: &Settings, share: Share, gate: Arc<Gate>) -> Box<dyn Player> 
     };
     Box::new(Chat {
         settings: settings.clone(),
+        lobby: Lobby::new(gate.clone(), "ringpost.v1.json"),
         gate,
         rooms: part.map(room).collect(),
-        phase: Phase::Joining,
-        ready_count: 0,
-        progress_at: 0,
+        auditing: false,
         history_limit: 50,
         failure: None,
         counted: (0, 0),
@@ -94,14 +92,6 @@ fn share(settings: &Settings, share: Share, gate: Arc<Gate>) -> Box<dyn Player> 
         meters: Meters::new(),
         lag: Latency::new("lag", "from due to sent"),
     })
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Phase {
-    Joining,
-    Waiting,
-    Running(Schedule),
-    Auditing,
 }
 
 /// One room with all its members' connections.
@@ -121,9 +111,9 @@ struct Chat {
     settings: Settings,
     gate: Arc<Gate>,
     rooms: Vec<Room>,
-    phase: Phase,
-    ready_count: usize,
-    progress_at: Nanos,
+    lobby: Lobby,
+    /// Whether all is sent and history is read.
+    auditing: bool,
     history_limit: u64,
     failure: Option<Failure>,
     /// (sent, received) since the gate was last told.
@@ -146,7 +136,6 @@ impl Chat {
     }
 
     fn begin(&mut self, schedule: Schedule, out: &mut dyn Outbox) {
-        self.phase = Phase::Running(schedule);
         self.meters.from = schedule.measure;
         for room in 0..self.rooms.len() {
             if self.settings.rate > 0.0 {
@@ -198,7 +187,7 @@ impl Chat {
         }
         let settled = self.rooms.iter().all(|room| room.ledger.settled());
         if settled || now > schedule.stop + DRAIN_NS {
-            self.phase = Phase::Auditing;
+            self.auditing = true;
             for room in &mut self.rooms {
                 room.audit = Some(Audit::new(&room.ledger));
             }
@@ -234,9 +223,9 @@ impl Chat {
 
     fn ok(&mut self, conn: usize, id: u64, d: &Value, now: Nanos, out: &mut dyn Outbox) {
         let (room, member) = self.place(conn);
-        self.progress_at = now;
         match id {
             ID_HELLO => {
+                self.lobby.progress(now);
                 if let Err(failure) = limits::allow(&d["limits"], &self.settings) {
                     self.failure = Some(failure);
                     return;
@@ -246,7 +235,7 @@ impl Chat {
             }
             ID_JOIN => {
                 self.rooms[room].ledger.joined(member, d["o"].as_u64().unwrap_or(0));
-                self.ready_count += 1;
+                self.lobby.ready(now);
             }
             ID_HISTORY => {
                 let room = &mut self.rooms[room];
@@ -293,7 +282,7 @@ impl Chat {
     /// One delivery was counted; in a closed loop a whole one makes room for the next message.
     fn delivered(&mut self, room: usize, whole: bool, now: Nanos, out: &mut dyn Outbox) {
         self.counted.1 += 1;
-        let Phase::Running(schedule) = self.phase else { return };
+        let Some(schedule) = self.lobby.running() else { return };
         if whole && self.settings.rate == 0.0 && now < schedule.stop {
             self.send(room, now, out);
         }
@@ -306,7 +295,7 @@ impl Workload for Chat {
     }
 
     fn opened(&mut self, conn: usize, now: Nanos, out: &mut dyn Outbox) {
-        self.progress_at = now;
+        self.lobby.progress(now);
         let (room, member) = self.place(conn);
         let user = self.rooms[room].index * self.settings.members + member;
         out.text(conn, &wire::hello(ID_HELLO, &format!("load-{user}")));
@@ -342,7 +331,7 @@ impl Workload for Chat {
     fn lost(&mut self, conn: usize, why: &str, _now: Nanos) {
         let (room, member) = self.place(conn);
         self.rooms[room].lost[member] = true;
-        if self.phase == Phase::Joining {
+        if self.lobby.is_joining() {
             self.failure =
                 Some(Failure::new(format!("session {conn} was lost while joining: {why}")));
         } else {
@@ -356,27 +345,16 @@ impl Workload for Chat {
         if let Some(failure) = self.failure.take() {
             return Err(failure);
         }
-        match self.phase {
-            Phase::Joining => {
-                if self.ready_count == self.connection_count() {
-                    self.phase = Phase::Waiting;
-                    self.gate.arrive(now);
-                } else if now > self.progress_at + JOIN_PATIENCE_NS {
-                    let (ready, all) = (self.ready_count, self.connection_count());
-                    let what = format!("only {ready} of {all} sessions could join their rooms");
-                    return Err(Failure::new(what).hint("does the target speak ringpost.v1.json?"));
-                }
-                Ok(Wake::At(now + 50 * IDLE_NS))
-            }
-            Phase::Waiting => {
-                match self.gate.schedule().filter(|schedule| now >= schedule.start) {
-                    Some(schedule) => self.begin(schedule, out),
-                    None => return Ok(Wake::At(now + IDLE_NS)),
-                }
+        if self.auditing {
+            return Ok(self.audit(now, out));
+        }
+        match self.lobby.turn(self.connection_count(), now)? {
+            Turn::Wait(wake) => Ok(wake),
+            Turn::Begin(schedule) => {
+                self.begin(schedule, out);
                 Ok(Wake::At(now))
             }
-            Phase::Running(schedule) => Ok(self.run(schedule, now, out)),
-            Phase::Auditing => Ok(self.audit(now, out)),
+            Turn::Run(schedule) => Ok(self.run(schedule, now, out)),
         }
     }
 }

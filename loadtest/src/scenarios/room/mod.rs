@@ -13,6 +13,7 @@ pub mod slow;
 use self::books::{Books, Took};
 use self::idle::Idle;
 use self::slow::Slow;
+use super::lobby::{Lobby, Turn};
 use super::pace::Pace;
 use super::{Outcome, Player, Scenario, Settings, Share, fraction};
 use crate::dialects::{Dialect, Form, Heard, Seat, Units};
@@ -21,8 +22,6 @@ use crate::driver::{Failure, Nanos, Opening, Outbox, Wake, Workload};
 use crate::latency::Latency;
 use std::sync::Arc;
 
-/// Connections that make no progress for this long while joining end the run.
-const JOIN_PATIENCE_NS: Nanos = 15_000_000_000;
 /// How long deliveries may take after the last message was due.
 const DRAIN_NS: Nanos = 5_000_000_000;
 /// How often to look whether something has changed while nothing is due.
@@ -91,14 +90,12 @@ fn make(settings: &Settings, share: Share, gate: Arc<Gate>, plan: Plan) -> Rooms
     let rooms = part.map(room).collect();
     Rooms {
         settings: settings.clone(),
+        lobby: Lobby::new(gate.clone(), settings.dialect.name),
         gate,
         dialect,
         rooms,
         plan,
         is_in: Vec::new(),
-        ready_count: 0,
-        phase: Phase::Joining,
-        progress_at: 0,
         failure: None,
         counted: (0, 0),
         scratch: Vec::new(),
@@ -107,13 +104,6 @@ fn make(settings: &Settings, share: Share, gate: Arc<Gate>, plan: Plan) -> Rooms
         each: Latency::new("each", "from intended send to each member"),
         lag: Latency::new("lag", "from due to sent"),
     }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Phase {
-    Joining,
-    Waiting,
-    Running(Schedule),
 }
 
 struct Room {
@@ -132,9 +122,7 @@ struct Rooms {
     plan: Plan,
     /// By connection: whether it is in its room.
     is_in: Vec<bool>,
-    ready_count: usize,
-    phase: Phase,
-    progress_at: Nanos,
+    lobby: Lobby,
     failure: Option<Failure>,
     /// (sent, received) since the gate was last told.
     counted: (u64, u64),
@@ -153,8 +141,7 @@ impl Rooms {
 
     fn ready(&mut self, conn: usize, now: Nanos) {
         if !std::mem::replace(&mut self.is_in[conn], true) {
-            self.ready_count += 1;
-            self.progress_at = now;
+            self.lobby.ready(now);
         }
     }
 
@@ -173,7 +160,6 @@ impl Rooms {
     }
 
     fn begin(&mut self, schedule: Schedule) {
-        self.phase = Phase::Running(schedule);
         let Settings { rate, in_flight, seed, .. } = self.settings;
         if let Some(slow) = &mut self.plan.slow {
             slow.begin(schedule);
@@ -268,7 +254,7 @@ impl Rooms {
     fn slow_unit(&mut self, conn: usize, unit: &[u8], now: Nanos, out: &mut dyn Outbox) {
         let (seat, index) = (self.seat(conn), self.slow_index(conn).expect("asked before"));
         let heard = self.dialect.read(seat, unit, out);
-        let running = matches!(self.phase, Phase::Running(_));
+        let running = self.lobby.running().is_some();
         let slow = self.plan.slow.as_mut().expect("it has an index");
         match heard {
             Heard::Ready => self.ready(conn, now),
@@ -301,7 +287,7 @@ impl Rooms {
                 let took = self.rooms[room].books.text(member, unit, &text);
                 self.took(room, took, now);
             }
-            Heard::Refused(why) if matches!(self.phase, Phase::Running(_)) => {
+            Heard::Refused(why) if self.lobby.running().is_some() => {
                 let name = seat.room;
                 self.rooms[room].books.fault(|| format!("room {name}: member {member}: {why}"));
             }
@@ -316,7 +302,7 @@ impl Rooms {
     fn took(&mut self, room: usize, took: Took, now: Nanos) {
         let Took::Delivery { due, whole } = took else { return };
         self.counted.1 += 1;
-        let Phase::Running(schedule) = self.phase else { return };
+        let Some(schedule) = self.lobby.running() else { return };
         if schedule.measures(due) {
             let time = now.saturating_sub(due);
             if whole {
@@ -356,7 +342,7 @@ impl Workload for Rooms {
 
     fn opened(&mut self, conn: usize, now: Nanos, out: &mut dyn Outbox) {
         self.is_in.resize(self.connection_count(), false);
-        self.progress_at = now;
+        self.lobby.progress(now);
         let seat = self.seat(conn);
         if self.dialect.opened(seat, out) {
             self.ready(conn, now);
@@ -378,19 +364,14 @@ impl Workload for Rooms {
 
     fn lost(&mut self, conn: usize, why: &str, _now: Nanos) {
         let Seat { room, member, .. } = self.seat(conn);
-        match self.phase {
-            Phase::Joining => {
-                let what = format!("connection {conn} was lost while joining: {why}");
-                self.failure = Some(Failure::new(what));
-            }
-            _ if self.slow_index(conn).is_some() => {
-                let index = self.slow_index(conn).expect("just asked");
-                self.plan.slow.as_mut().expect("it has an index").lost(index, why);
-            }
-            _ => {
-                let books = &mut self.rooms[conn / self.settings.members].books;
-                books.fault(|| format!("room {room}: member {member} was lost: {why}"));
-            }
+        if self.lobby.is_joining() {
+            let what = format!("connection {conn} was lost while joining: {why}");
+            self.failure = Some(Failure::new(what));
+        } else if let Some(index) = self.slow_index(conn) {
+            self.plan.slow.as_mut().expect("it has an index").lost(index, why);
+        } else {
+            let books = &mut self.rooms[conn / self.settings.members].books;
+            books.fault(|| format!("room {room}: member {member} was lost: {why}"));
         }
     }
 
@@ -400,31 +381,19 @@ impl Workload for Rooms {
         if let Some(failure) = self.failure.take() {
             return Err(failure);
         }
-        match self.phase {
-            Phase::Joining => {
-                let steps = match &mut self.plan.idle {
-                    Some(idle) => idle.turn(self.ready_count, now, out),
-                    None => true,
-                };
-                if steps && self.ready_count == self.connection_count() {
-                    self.phase = Phase::Waiting;
-                    self.gate.arrive(now);
-                } else if now > self.progress_at + JOIN_PATIENCE_NS {
-                    let (ready, all) = (self.ready_count, self.connection_count());
-                    let what = format!("only {ready} of {all} connections could enter their rooms");
-                    let hint = format!("does the target speak {}?", self.settings.dialect.name);
-                    return Err(Failure::new(what).hint(hint));
-                }
-                Ok(Wake::At(now + 50 * IDLE_NS))
-            }
-            Phase::Waiting => {
-                match self.gate.schedule().filter(|schedule| now >= schedule.start) {
-                    Some(schedule) => self.begin(schedule),
-                    None => return Ok(Wake::At(now + IDLE_NS)),
-                }
+        if let Some(idle) = &mut self.plan.idle
+            && self.lobby.is_joining()
+            && !idle.turn(self.lobby.ready_count(), now, out)
+        {
+            return self.lobby.patience(self.connection_count(), now);
+        }
+        match self.lobby.turn(self.connection_count(), now)? {
+            Turn::Wait(wake) => Ok(wake),
+            Turn::Begin(schedule) => {
+                self.begin(schedule);
                 Ok(Wake::At(now))
             }
-            Phase::Running(schedule) => Ok(self.run(schedule, now, out)),
+            Turn::Run(schedule) => Ok(self.run(schedule, now, out)),
         }
     }
 }
