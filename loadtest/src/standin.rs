@@ -2,6 +2,7 @@
 //! scenarios need, or a fake of somebody else's server, with faults to order. One thread per
 //! connection, on tungstenite.
 
+use crate::driver::sys::send_buffer;
 use crate::fakes::{Answer, Fake};
 use ringpost::base::secret::Secret;
 use ringpost::whatsapp::signature;
@@ -41,6 +42,9 @@ pub enum Fault {
 const FAULTY: u64 = 5;
 /// What [`Fault::Leak`] keeps.
 const LEAK_BYTES: usize = 256 << 10;
+/// What the kernel may keep for a member that does not read: the machine's own choice is megabytes
+/// on one and little on another, and [`Fault::Block`] begins when it is full.
+const SEND_BUFFER_BYTES: usize = 128 << 10;
 /// The secret of webhooks.
 pub const SECRET: &str = "swordfish";
 /// How late [`Fault::Delay`] is.
@@ -141,6 +145,7 @@ fn serve(shared: &Shared, stream: TcpStream) {
         Ok(response)
     };
     stream.set_nodelay(true).expect("a socket");
+    send_buffer(&stream, SEND_BUFFER_BYTES);
     if by_the_first_bytes(shared, &stream).is_none() {
         return;
     }

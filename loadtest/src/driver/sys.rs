@@ -183,6 +183,12 @@ pub fn receive_buffer(stream: &TcpStream, bytes: usize) {
     let _ = set_option(stream, libc::SOL_SOCKET, libc::SO_RCVBUF, bytes as libc::c_int);
 }
 
+/// How much the kernel keeps for a peer that does not read, instead of what it thinks best.
+#[cfg(test)]
+pub fn send_buffer(stream: &TcpStream, bytes: usize) {
+    set_option(stream, libc::SOL_SOCKET, libc::SO_SNDBUF, bytes as libc::c_int).expect("a socket");
+}
+
 fn set_option(stream: &TcpStream, level: i32, name: i32, value: libc::c_int) -> io::Result<()> {
     let size = size_of_val(&value) as libc::socklen_t;
     // SAFETY: the kernel reads `size` bytes of the value.

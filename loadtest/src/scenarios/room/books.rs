@@ -87,6 +87,10 @@ pub struct Books {
     open_count: u64,
     /// Deliveries that came in another order than that of the room.
     pub disagreed: u64,
+    /// What comes now comes too late: it stays missing.
+    given_up: bool,
+    /// Deliveries that came too late.
+    late_count: u64,
     outcome: Outcome,
     scratch: Vec<u8>,
 }
@@ -107,6 +111,8 @@ impl Books {
             newest: vec![0; members],
             open_count: 0,
             disagreed: 0,
+            given_up: false,
+            late_count: 0,
             outcome: Outcome::default(),
             scratch: Vec::new(),
         }
@@ -157,7 +163,10 @@ impl Books {
         let whole_at = self.whole_at();
         let placed = &mut self.placed[index];
         placed.deliveries += 1;
-        self.outcome.delivered += 1;
+        match self.given_up {
+            false => self.outcome.delivered += 1,
+            true => self.late_count += 1,
+        }
         let (due, whole) = (placed.due, placed.deliveries == whole_at);
         if whole {
             self.open_count -= 1;
@@ -269,6 +278,11 @@ impl Books {
         self.outcome.find(what);
     }
 
+    /// What has not come by now is missing, even if it comes later.
+    pub fn give_up(&mut self) {
+        self.given_up = true;
+    }
+
     /// Messages sent so far.
     pub fn sent_count(&self) -> u64 {
         self.sent_from + self.sent.len() as u64
@@ -283,6 +297,10 @@ impl Books {
     pub fn outcome(&mut self) -> Outcome {
         let mut outcome = std::mem::take(&mut self.outcome);
         let name = self.name;
+        if self.late_count > 0 {
+            let late = self.late_count;
+            outcome.find(|| format!("room {name}: {late} deliveries came after the end"));
+        }
         if let Some(index) = self.sent.iter().position(|sent| sent.place.is_none()) {
             let number = self.sent_from + index as u64;
             outcome.find(|| format!("room {name}: nobody ever got message {number}"));
@@ -369,6 +387,22 @@ mod tests {
     #[test]
     fn a_sender_overtaking_itself_is_misordered_for_the_first_member_too() {
         check(1, 2, &[(0, 1), (0, 0)], (0, 0, 1, 0, 0));
+    }
+
+    #[test]
+    fn what_comes_when_it_was_given_up_stays_missing() {
+        let mut books = Books::new(0, 1, 7, 16);
+        for number in 0..2 {
+            books.send(5);
+            let mut text = Vec::new();
+            fill(&mut text, 7, number, 16);
+            books.text(0, &text, &text);
+            books.give_up();
+        }
+        assert_eq!(books.open_count(), 0);
+        let outcome = books.outcome();
+        assert_eq!((outcome.expected, outcome.missing()), (2, 1));
+        assert_eq!(outcome.findings, ["room 0: 1 deliveries came after the end"]);
     }
 
     #[test]

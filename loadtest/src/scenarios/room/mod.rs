@@ -223,6 +223,10 @@ impl Rooms {
         let Self { plan, rooms, .. } = self;
         match &mut plan.slow {
             Some(slow) if done => {
+                if !settled {
+                    // What the others get only because the slow are read again is no service.
+                    rooms.iter_mut().for_each(|room| room.books.give_up());
+                }
                 let sent_each = |room: usize| rooms[room].books.sent_count();
                 if slow.release(now, sent_each, conns, out) {
                     Wake::Finished
