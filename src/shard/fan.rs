@@ -42,11 +42,8 @@ impl Fans {
     /// attaches a seat when that goes live, and looking for it here would make a room's opening
     /// cost the square of its members.
     pub fn attach(&mut self, room: LocalRoom, conn: ConnId) {
-        let index = room.0 as usize;
-        if self.rooms.len() <= index {
-            self.rooms.resize_with(index + 1, Fan::default);
-        }
-        let fan = &mut self.rooms[index];
+        self.reach(room);
+        let fan = &mut self.rooms[room.0 as usize];
         fan.members.push(Member { conn, from: fan.bytes.len() as u32 });
     }
 
@@ -77,16 +74,10 @@ impl Fans {
         skip: Option<ConnId>,
         driver: &mut Driver,
     ) {
-        let Some(fan) = self.rooms.get_mut(room.0 as usize) else {
-            return;
-        };
-        if fan.members.is_empty() {
+        if self.rooms.get(room.0 as usize).is_none_or(|fan| fan.members.is_empty()) {
             return;
         }
-        if fan.bytes.is_empty() {
-            fan.bytes = driver.pool().vec();
-            self.dirty.push(room);
-        }
+        let fan = self.dirtied(room, driver);
         let begin = fan.bytes.len() as u32;
         encode_text(&mut fan.bytes, text);
         let end = fan.bytes.len() as u32;
@@ -112,16 +103,26 @@ impl Fans {
         driver: &mut Driver,
         write: impl FnOnce(&mut Vec<u8>),
     ) {
+        self.reach(room);
+        write(&mut self.dirtied(room, driver).bytes);
+    }
+
+    /// Makes place for a room.
+    fn reach(&mut self, room: LocalRoom) {
         let index = room.0 as usize;
         if self.rooms.len() <= index {
             self.rooms.resize_with(index + 1, Fan::default);
         }
-        let fan = &mut self.rooms[index];
+    }
+
+    /// A room that is about to get bytes, which are to be distributed.
+    fn dirtied(&mut self, room: LocalRoom, driver: &Driver) -> &mut Fan {
+        let fan = &mut self.rooms[room.0 as usize];
         if fan.bytes.is_empty() {
             fan.bytes = driver.pool().vec();
             self.dirty.push(room);
         }
-        write(&mut fan.bytes);
+        fan
     }
 
     /// What this turn has brought so far, room by room.

@@ -110,10 +110,14 @@ impl RawRooms {
     }
 }
 
+/// The shard that orders a raw room.
+fn owner(number: u32, shard_count: usize) -> ShardId {
+    ShardId((number as usize % shard_count) as u16)
+}
+
 impl Shard {
-    /// The shard that orders a raw room.
     fn raw_owner(&self, number: u32) -> ShardId {
-        ShardId((number as usize % self.world.mail.len()) as u16)
+        owner(number, self.world.mail.len())
     }
 
     /// A connection has become a WebSocket in the raw room `number`.
@@ -155,7 +159,7 @@ impl Shard {
         let RawLink { decoder, room } = raw;
         let room = *room;
         let number = self.raw.rooms[room.0 as usize].number;
-        let is_owner = number as usize % self.world.mail.len() == usize::from(self.id.0);
+        let is_owner = owner(number, self.world.mail.len()) == self.id;
         let mut at = 0;
         let after = loop {
             let step = match decoder.next(&mut bytes[at..], &RAW_LIMITS) {
@@ -272,14 +276,14 @@ impl Shard {
             return;
         }
         let number = *number;
-        let owner = usize::from(self.raw_owner(number).0);
+        let owner = self.raw_owner(number);
         // A full mailbox: they wait here, where they are bounded.
-        if !self.outbox[owner].is_empty() {
+        if !self.outbox[usize::from(owner.0)].is_empty() {
             return self.raw.unsent.push(room);
         }
         let frames = self.raw.room(room).outgoing.as_slice().into();
         self.raw.room(room).outgoing.clear();
-        self.post(ShardId(owner as u16), Mail::Raw(RawMail::Publish { number, frames }));
+        self.post(owner, Mail::Raw(RawMail::Publish { number, frames }));
     }
 
     fn deliver_raw(&mut self) {
