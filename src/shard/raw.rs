@@ -203,13 +203,16 @@ impl Shard {
         match after {
             After::Next | After::Wait => {}
             After::Close(code) => self.close_raw(conn, code),
-            After::Refuse(reason) => {
-                let (code, name, _) = reason.describe();
-                self.scratch.clear();
-                encode_close(&mut self.scratch, code, name);
-                self.close_raw(conn, code);
-            }
+            After::Refuse(reason) => self.refuse_raw(conn, reason),
         }
+    }
+
+    /// Lets a member go for a reason of ours: its close frame stands behind what is queued.
+    fn refuse_raw(&mut self, conn: ConnId, reason: CloseReason) {
+        let (code, name, _) = reason.describe();
+        self.scratch.clear();
+        encode_close(&mut self.scratch, code, name);
+        self.close_raw(conn, code);
     }
 
     /// Lets a member go with the close frame in the scratch buffer as its last.
@@ -264,7 +267,8 @@ impl Shard {
         self.raw.fans.distribute(&mut self.driver, &mut behind);
         for conn in behind.drain(..) {
             if self.driver.queued_bytes(conn) > SEND_QUEUE_BYTES_MAX {
-                self.cut(conn, CloseReason::Slow);
+                // It may read again; one that does not is cut when it has stalled for long.
+                self.refuse_raw(conn, CloseReason::Slow);
             }
         }
         self.raw.behind = behind;

@@ -113,17 +113,31 @@ fn members_come_and_go() {
     }
 }
 
+/// Somebody in room 3 says so many messages of 60 KB, and hears them.
+fn talk(server: &Server, count: usize) {
+    let mut talker = enter(server, "/room/3");
+    let blob = Message::binary(vec![7_u8; 60_000]);
+    for _ in 0..count {
+        talker.write(blob.clone());
+        assert_eq!(talker.message().expect("its own"), blob);
+    }
+}
+
+#[test]
+fn a_member_that_reads_too_late_is_told_why_it_must_go() {
+    let server = Plan::new().shards(1).start();
+    let mut late = enter(&server, "/room/3");
+    // What the kernels keep for it, and a megabyte more than it may have waiting.
+    talk(&server, 150);
+    assert_eq!(late.close_code(), 4101);
+}
+
 #[test]
 fn a_member_that_reads_nothing_is_cut_and_the_others_go_on() {
     let server = Plan::new().shards(1).start();
     let before_kib = server.memory_kib();
     let deaf = enter(&server, "/room/3");
-    let mut talker = enter(&server, "/room/3");
-    let text = Message::text("x".repeat(60_000));
-    for _ in 0..400 {
-        talker.write(text.clone());
-        assert_eq!(talker.message().expect("its own"), text);
-    }
+    talk(&server, 400);
     let grown_kib = server.memory_kib().saturating_sub(before_kib);
     assert!(grown_kib < 12 * 1_024, "24 MB that one does not read took {grown_kib} KiB");
     drop(deaf);
