@@ -31,8 +31,12 @@ pub enum Fault {
     /// Acks what it then leaves out of history.
     Forget,
     Hangup,
-    /// Knows no position of before.
+    /// Knows no position of before: another epoch.
     Strange,
+    /// Replays nothing: what was missed is to be paged.
+    Short,
+    /// The same, and history lacks the first event that was missed.
+    Amnesia,
     /// Keeps memory for every message.
     Leak,
     /// While one member does not read, nobody gets anything.
@@ -383,7 +387,9 @@ fn welcome(shared: &Shared, frame: &Value, own: &Sender<String>) -> Option<()> {
         Value::String(known) => known.clone(),
         _ => shared.sessions.fetch_add(1, Ordering::Relaxed).to_string(),
     };
-    if shared.fault == Fault::Forget && d["resume"].is_string() {
+    if matches!(shared.fault, Fault::Forget | Fault::Short | Fault::Amnesia)
+        && d["resume"].is_string()
+    {
         // Until there is something to be left out.
         thread::sleep(DELAY);
     }
@@ -394,8 +400,13 @@ fn welcome(shared: &Shared, frame: &Value, own: &Sender<String>) -> Option<()> {
         let room = rooms.entry(name.clone()).or_default();
         room.members.push(own.clone());
         told[name] = json!({"o": room.log.len(), "e": "k1", "recovered": true});
-        if shared.fault == Fault::Strange && position["o"].is_u64() {
+        if matches!(shared.fault, Fault::Strange | Fault::Short | Fault::Amnesia)
+            && position["o"].is_u64()
+        {
             told[name]["recovered"] = false.into();
+            if shared.fault == Fault::Strange {
+                told[name]["e"] = "k2".into();
+            }
         } else if let Some(o) = position["o"].as_u64() {
             let mut rest: Vec<_> = room.log[o as usize..].iter().map(Value::to_string).collect();
             if shared.fault == Fault::Forget && !rest.is_empty() {
@@ -465,7 +476,11 @@ fn changed(text: &str) -> String {
 fn page(fault: Fault, room: &Room, d: &Value) -> Value {
     let after = d["after"].as_u64().expect("paged upwards");
     let limit = d["limit"].as_u64().expect("given") as usize;
-    let forgotten = |event: &&Value| fault == Fault::Forget && event["o"] == FAULTY;
+    let forgotten = |event: &&Value| match fault {
+        Fault::Forget => event["o"] == FAULTY,
+        Fault::Amnesia => event["o"] == after + 1,
+        _ => false,
+    };
     let rest: Vec<_> =
         room.log.iter().filter(|e| e["o"].as_u64() > Some(after) && !forgotten(e)).collect();
     json!({"e": "k1", "msgs": &rest[..rest.len().min(limit)], "first": 1,

@@ -215,6 +215,19 @@ fn faults_of_resumed_sessions_are_found() {
     assert!(strange.outcome.broken > 0 && strange.exit_code() == 1, "{}", strange.text());
 }
 
+/// What is not replayed is fetched, and is as whole as what is.
+#[test]
+fn what_is_not_replayed_is_paged_from_history() {
+    let line = "resume --rooms 1 --members 3 --rate 200 --every 0.1";
+    let limits = || serde_json::from_str(NO_LIMITS).expect("json");
+    let short = play(Fault::Short, limits(), line).expect("the run is carried out");
+    assert_eq!(short.exit_code(), 0, "{}", short.text());
+    assert!(short.text().contains("pages of history, not replayed"), "{}", short.text());
+    let lacking = play(Fault::Amnesia, limits(), line).expect("the run is carried out");
+    assert!(lacking.outcome.missing() > 0, "{}", lacking.text());
+    assert_eq!(lacking.exit_code(), 1, "{}", lacking.text());
+}
+
 /// A server that keeps what the slow do not take serves the others; one that waits for them does
 /// not.
 #[test]

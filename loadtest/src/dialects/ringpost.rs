@@ -63,7 +63,7 @@ impl Dialect for Ringpost {
                 Heard::Other
             }
             Ok(Frame::Bye(why)) => Heard::Refused(format!("sent away: {why}")),
-            Ok(Frame::Gap) => Heard::Refused("told of a gap".to_string()),
+            Ok(Frame::Gap { .. }) => Heard::Refused("told of a gap".to_string()),
             Ok(Frame::Ok { .. } | Frame::Event { .. } | Frame::Other) => Heard::Other,
             Err(why) => Heard::Refused(format!("no frame of the protocol: {why}")),
         }

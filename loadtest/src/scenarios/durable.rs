@@ -160,7 +160,7 @@ impl Workload for Durable {
             Ok(Heard::Ping) => out.text(conn, wire::PONG),
             // The own events of joining, and whatever else may be left out.
             Ok(Heard::Event { .. } | Heard::Other) => {}
-            Ok(heard @ (Heard::Gap | Heard::Bye(_))) => {
+            Ok(heard @ (Heard::Gap { .. } | Heard::Bye(_))) => {
                 self.outcome.broken += 1;
                 self.outcome.find(|| format!("writer {conn} was told {heard:?}"));
             }

@@ -319,7 +319,7 @@ impl Workload for Chat {
                 self.delivered(room, whole, now, out);
             }
             Ok(Heard::Ping) => out.text(conn, wire::PONG),
-            Ok(Heard::Gap) => ledger.fault(|| format!("session {conn} was told of a gap")),
+            Ok(Heard::Gap { .. }) => ledger.fault(|| format!("session {conn} was told of a gap")),
             Ok(Heard::Bye(why)) => ledger.fault(|| format!("session {conn} was sent away: {why}")),
             Ok(Heard::Other) => {}
             Err(why) => {

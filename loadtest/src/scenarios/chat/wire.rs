@@ -34,7 +34,10 @@ pub enum Heard {
     /// Wants any frame back.
     Ping,
     /// Durable events were skipped; they are to be paged from history.
-    Gap,
+    Gap {
+        /// The last of them.
+        to: u64,
+    },
     /// The server is about to close.
     Bye(String),
     /// Anything that may be left out.
@@ -58,7 +61,7 @@ pub fn parse(payload: &[u8]) -> Result<Heard, String> {
         }
         ("", _) => return Err(format!("no \"t\" in {frame}")),
         ("ping", _) => Heard::Ping,
-        ("gap", _) => Heard::Gap,
+        ("gap", _) => Heard::Gap { to: frame["d"]["to"].as_u64().unwrap_or(0) },
         ("bye", _) => Heard::Bye(frame["d"]["reason"].to_string()),
         _ => match frame["o"].as_u64() {
             Some(o) => Heard::Event { o, frame },
@@ -109,6 +112,7 @@ mod tests {
         );
         check(r#"{"t":"ping"}"#, "Ping");
         check(r#"{"t":"typing","room":"r","d":{"user":"u"}}"#, "Other");
+        check(r#"{"t":"gap","room":"r","d":{"from":3,"to":9}}"#, "Gap { to: 9 }");
         check(r#"{"t":"bye","d":{"code":4000,"reason":"drain"}}"#, r#"Bye("\"drain\"")"#);
         check(r#"{"x":1}"#, r#"error: no "t" in {"x":1}"#);
         check("nonsense", r#"error: expected ident at line 1 column 2 in "nonsense""#);

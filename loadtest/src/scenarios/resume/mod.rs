@@ -5,8 +5,12 @@
 //! In each room the first member stays and sends, at the rate; the others hang up without a word
 //! and come back at once with the secret of their session and their position in the room
 //! (docs/PROTOCOL.md: `hello`, `join`). A member is current again when it has all that the room had
-//! when it came back.
+//! when it came back. What is not replayed because it is too much is paged from history, and
+//! counted.
 
+pub mod paging;
+
+use self::paging::Paging;
 use super::chat::{limits, wire, wire::Heard};
 use super::lobby::{Lobby, Turn};
 use super::pace::Pace;
@@ -27,6 +31,7 @@ const TICK_NS: Nanos = 2_000_000;
 const RETRY_NS: Nanos = 100_000_000;
 
 const ID_HELLO: u64 = 1;
+const ID_HISTORY: u64 = 2;
 /// The `send` of message n has this id plus n.
 const ID_SEND: u64 = 10;
 
@@ -64,6 +69,8 @@ fn share(settings: &Settings, share: Share, gate: Arc<Gate>) -> Box<dyn Player> 
         storm_count: 0,
         away_count: 0,
         whole_ns_max: 0,
+        history_limit: 50,
+        paged: (0, 0),
         reasons: BTreeMap::new(),
         failure: None,
         counted: (0, 0),
@@ -98,6 +105,8 @@ struct Member {
     secret: String,
     /// When to try again.
     retry_at: Option<Nanos>,
+    /// What was not replayed, while it is fetched.
+    paging: Option<Paging>,
 }
 
 #[derive(Default)]
@@ -125,6 +134,10 @@ struct Resume {
     away_count: usize,
     /// The longest time until all were current.
     whole_ns_max: Nanos,
+    /// Messages on a page of history.
+    history_limit: u64,
+    /// (events, pages) that were fetched from history.
+    paged: (u64, u64),
     /// Connections that could not be opened again, by reason.
     reasons: BTreeMap<String, u64>,
     failure: Option<Failure>,
@@ -237,7 +250,7 @@ impl Resume {
     }
 
     /// The answer to a `hello`, the first or a later one.
-    fn welcomed(&mut self, conn: usize, d: &Value, now: Nanos) {
+    fn welcomed(&mut self, conn: usize, d: &Value, now: Nanos, out: &mut dyn Outbox) {
         let name = self.room_name(conn);
         let (told, member) = (&d["rooms"][&name], &mut self.members[conn]);
         let text = |value: &Value| value.as_str().unwrap_or_default().to_string();
@@ -246,6 +259,7 @@ impl Resume {
             return self.failure = Some(Failure::new(what));
         };
         let epoch = text(&told["e"]);
+        self.history_limit = d["limits"]["history"].as_u64().unwrap_or(50).max(1);
         member.secret = text(&d["resume"]);
         self.lobby.progress(now);
         let State::Away(left_at) = member.state else {
@@ -264,15 +278,56 @@ impl Resume {
         };
         member.state = State::Catching(left_at, top);
         let had = member.order.next();
-        let recovered = told["recovered"] != false && epoch == member.epoch;
+        // Nothing has crashed: whatever was seen is still true.
+        let known = told["back_to"].is_null() && epoch == member.epoch;
         member.epoch = epoch;
-        if !recovered {
-            self.members[conn].order = Order::new(top + 1);
+        if !known {
+            member.order = Order::new(top + 1);
             self.fault(|| {
                 format!("session {conn} came back at {had} and was not given what follows: {told}")
             });
+        } else if told["recovered"] == false {
+            self.page(conn, top, out);
         }
         self.caught_up(conn, now);
+    }
+
+    /// Fetches what lies between what a session has and what comes live, which is beyond `to`.
+    fn page(&mut self, conn: usize, to: u64, out: &mut dyn Outbox) {
+        let member = &mut self.members[conn];
+        match &mut member.paging {
+            Some(paging) => paging.extend(to),
+            None => {
+                member.paging = Some(Paging::new(member.order.next() - 1, to));
+                self.ask(conn, out);
+            }
+        }
+    }
+
+    /// Asks for the next page, or goes on with what came live.
+    fn ask(&mut self, conn: usize, out: &mut dyn Outbox) {
+        let Some(paging) = &self.members[conn].paging else { return };
+        if let Some(after) = paging.next() {
+            let name = self.room_name(conn);
+            out.text(conn, &wire::history(ID_HISTORY, &name, after, self.history_limit));
+            return;
+        }
+        let paging = self.members[conn].paging.take();
+        for (o, frame, at) in paging.map(Paging::into_held).unwrap_or_default() {
+            self.take(conn, o, &frame, at);
+        }
+    }
+
+    /// A page has come.
+    fn paged(&mut self, conn: usize, d: &Value, now: Nanos, out: &mut dyn Outbox) {
+        let Some(paging) = &mut self.members[conn].paging else { return };
+        let events = paging.page(d);
+        self.paged.0 += events.len() as u64;
+        self.paged.1 += 1;
+        for (o, frame) in events {
+            self.take(conn, o, &frame, now);
+        }
+        self.ask(conn, out);
     }
 
     /// Looks whether a member that is back has everything by now.
@@ -290,7 +345,15 @@ impl Resume {
         }
     }
 
-    fn event(&mut self, conn: usize, o: u64, frame: &Value, now: Nanos) {
+    /// A live event, or one that is replayed.
+    fn event(&mut self, conn: usize, o: u64, frame: Value, now: Nanos) {
+        match &mut self.members[conn].paging {
+            Some(paging) => paging.hold(o, frame, now),
+            None => self.take(conn, o, &frame, now),
+        }
+    }
+
+    fn take(&mut self, conn: usize, o: u64, frame: &Value, now: Nanos) {
         let room = conn / self.settings.members;
         let member = &mut self.members[conn];
         let next = member.order.next();
@@ -338,7 +401,9 @@ impl Workload for Resume {
         self.lobby.progress(now);
         let name = self.room_name(conn);
         let user = self.first * self.settings.members + conn;
-        let member = &self.members[conn];
+        let member = &mut self.members[conn];
+        // What was held is told again.
+        member.paging = None;
         let mut d = json!({"user": format!("load-{user}"), "client": "ringpost-load", "rooms": {}});
         d["rooms"][&name] = json!({});
         if member.state != State::New {
@@ -351,8 +416,9 @@ impl Workload for Resume {
 
     fn received(&mut self, conn: usize, payload: &[u8], now: Nanos, out: &mut dyn Outbox) {
         match wire::parse(payload) {
-            Ok(Heard::Ok { id: ID_HELLO, d }) => self.welcomed(conn, &d, now),
-            Ok(Heard::Event { o, frame }) => self.event(conn, o, &frame, now),
+            Ok(Heard::Ok { id: ID_HELLO, d }) => self.welcomed(conn, &d, now, out),
+            Ok(Heard::Ok { id: ID_HISTORY, d }) => self.paged(conn, &d, now, out),
+            Ok(Heard::Event { o, frame }) => self.event(conn, o, frame, now),
             Ok(Heard::Ping) => out.text(conn, wire::PONG),
             Ok(Heard::Refused { id, name, msg, .. }) => {
                 let what = format!("session {conn} was told {name} {msg}");
@@ -361,7 +427,7 @@ impl Workload for Resume {
                     _ => self.fault(|| what),
                 }
             }
-            Ok(Heard::Gap) => self.fault(|| format!("session {conn} was told of a gap")),
+            Ok(Heard::Gap { to }) => self.page(conn, to, out),
             Ok(Heard::Bye(why)) => self.fault(|| format!("session {conn} was sent away: {why}")),
             Ok(Heard::Ok { .. } | Heard::Other) => {}
             Err(why) => self.fault(|| format!("session {conn} got no frame: {why}")),
@@ -425,6 +491,11 @@ impl Player for Resume {
             outcome.lines.push(("Failures", format!("{count} × {why}; tried again")));
         }
         let members = self.members.len() - self.rooms.len();
+        if let (events @ 1.., pages) = self.paged {
+            let text = format!("{events} events in {pages} pages of history, not replayed");
+            outcome.lines.push(("Paged", text));
+        }
+        outcome.figures.push(("paged_events".into(), self.paged.0 as f64));
         let (storms, whole) = (self.storm_count, human(self.whole_ns_max));
         let text = format!("{storms} of {members} sessions each, all current within {whole}");
         outcome.lines.push(("Storms", text));
