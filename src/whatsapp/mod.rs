@@ -1,4 +1,5 @@
-//! The pure side of WhatsApp: webhook signature, verification and model, the room of a message.
+//! The pure side of WhatsApp: webhook signature, verification and model, the room of a message, and
+//! the messages out: their model, the platform's errors, and the lanes in which they wait.
 //!
 //! A webhook passes three doors, in this order, and the caller answers 200 only after the raw body
 //! is durable:
@@ -19,6 +20,12 @@ pub mod signature;
 pub mod verification;
 
 pub mod webhook;
+
+pub mod limits;
+
+pub mod send;
+
+pub mod graph_error;
 
 mod field;
 

@@ -4,6 +4,7 @@ use crate::tree::read;
 use ringpost::base::codes::{Advice, CloseReason, ErrorCode};
 use ringpost::base::limits;
 use ringpost::chat::{reply::EVENTS, request::VERBS};
+use ringpost::whatsapp::{graph_error, limits as platform, send};
 
 /// The rows of the first table under a heading, cells trimmed, without the table's own head.
 pub fn table(document: &str, heading: &str) -> Vec<Vec<String>> {
@@ -106,4 +107,41 @@ fn the_manual_lists_every_metric() {
     let document = read("docs/OPERATING.md");
     let table = ringpost::admin::metrics_table();
     assert!(document.contains(&table), "docs/OPERATING.md: wants this table:\n\n{table}");
+}
+
+#[test]
+fn the_whatsapp_page_lists_every_error_of_the_platform() {
+    let row = |row: &(u32, &str, graph_error::Action)| {
+        vec![row.0.to_string(), row.1.to_owned(), row.2.name().to_owned()]
+    };
+    let code = graph_error::TABLE.iter().map(row).collect();
+    let document = table(&read("docs/WHATSAPP.md"), "## Errors of the platform");
+    same(document, code, "make docs/WHATSAPP.md and whatsapp::graph_error::TABLE equal");
+}
+
+#[test]
+fn the_whatsapp_page_lists_every_type_and_limit() {
+    let document = read("docs/WHATSAPP.md");
+    let rows = table(&document, "## Messages out");
+    let names: Vec<_> = rows.iter().map(|row| row[0].trim_matches('`').to_owned()).collect();
+    assert_eq!(names, send::Content::TYPES, "-> docs/WHATSAPP.md and whatsapp::send");
+    let about = |name: &str| {
+        rows.iter().find(|row| row[0].trim_matches('`') == name).expect("a row")[1].clone()
+    };
+    for (name, sentence) in [
+        ("text", format!("`text` ({})", platform::TEXT_CHARS_MAX)),
+        ("image", format!("`caption` ({})", platform::CAPTION_CHARS_MAX)),
+        ("buttons", format!("`text` ({})", platform::INTERACTIVE_BODY_CHARS_MAX)),
+        ("buttons", format!("`buttons` ({})", platform::BUTTONS_MAX)),
+        ("buttons", format!("`title` ({})", platform::BUTTON_TITLE_CHARS_MAX)),
+        ("buttons", format!("`id` ({})", platform::BUTTON_ID_CHARS_MAX)),
+        ("buttons", format!("`footer` ({})", platform::FOOTER_CHARS_MAX)),
+        ("list", format!("`text` ({})", platform::LIST_BODY_CHARS_MAX)),
+        ("list", format!("`sections` ({})", platform::SECTIONS_MAX)),
+        ("list", format!("`rows` ({} in all)", platform::ROWS_MAX)),
+        ("list", format!("`id` ({})", platform::ROW_ID_CHARS_MAX)),
+        ("list", format!("`description` ({})", platform::ROW_DESCRIPTION_CHARS_MAX)),
+    ] {
+        assert!(about(name).contains(&sentence), "docs/WHATSAPP.md, {name}: wants {sentence:?}");
+    }
 }
