@@ -38,6 +38,7 @@ pub fn start(world: Arc<World>, log: LogHandle) -> Result<(), NodeError> {
                 // Also while the server stops, which would wait for that shard for ever.
                 if *strikes == STRIKES_MAX {
                     eprintln!("error: shard {index} has not turned for {STRIKES_MAX} seconds");
+                    tell_threads();
                     std::process::abort();
                 }
             }
@@ -48,6 +49,20 @@ pub fn start(world: Arc<World>, log: LogHandle) -> Result<(), NodeError> {
         .spawn(watch)
         .map(|_| ())
         .map_err(NodeError::Thread)
+}
+
+/// Prints what every thread does, as the system sees it: one that waits for the disk (state `D`)
+/// wants another remedy than one that turns in a circle (`R`) or waits for a lock (`S`).
+fn tell_threads() {
+    let Ok(tasks) = std::fs::read_dir("/proc/self/task") else { return };
+    for task in tasks.flatten() {
+        let read = |name: &str| std::fs::read_to_string(task.path().join(name)).unwrap_or_default();
+        let (name, stat, place) = (read("comm"), read("stat"), read("wchan"));
+        // The name stands in parentheses and may hold any character.
+        let state = stat.rsplit(')').next().and_then(|rest| rest.trim_start().chars().next());
+        let (name, state) = (name.trim_end(), state.unwrap_or('?'));
+        eprintln!("error: thread {name}: state {state}, in {place}");
+    }
 }
 
 /// Prints what the threads of the log had to say.
