@@ -11,7 +11,8 @@
 //! ```
 
 use super::batch::{BATCH_HEADER_BYTES, BatchHeader};
-use super::directory::{LogError, list_segments};
+use super::ctl;
+use super::directory::{LogError, is_locked, list_segments};
 use super::format::{HeaderError, SEGMENT_HEADER_BYTES, SegmentHeader};
 use super::reader::{Problem, ProblemKind, SegmentFault, give_back, populate};
 use super::record::RawRecord;
@@ -188,6 +189,17 @@ impl SegmentInfo {
         self.until_seq != u64::MAX
     }
 
+    /// Bytes that its writer has written, when it has one that lives.
+    fn written(&self) -> Option<u32> {
+        let root = self.path.parent()?.parent()?;
+        let progress = if self.is_final() { None } else { ctl::read(root) };
+        let is_here = |one: &ctl::Progress| one.segment == self.header.base_seq;
+        // Between a kill and the first words of the next server the lock is that server's, and what
+        // is damaged in the last 2 ms of the other one is left out without a word. Not by `verify`.
+        let progress = progress.filter(|one| is_here(one) && is_locked(root));
+        progress.map(|one| one.committed_off)
+    }
+
     /// How it stands with its sidecar.
     pub fn sidecar_state(&self) -> SidecarState {
         match self.sidecar() {
@@ -331,7 +343,9 @@ impl SegmentView<'_> {
         let (made, _) = self.made.get_or_init(|| {
             let maker = self.makers.enter();
             let file = self.file.as_ref();
-            let bytes = file.and_then(|file| sidecar::build_answer(file, self.info.until_seq));
+            let until_seq = self.info.until_seq;
+            let written = self.info.written();
+            let bytes = file.and_then(|file| sidecar::build_answer(file, until_seq, written));
             let bytes = bytes.unwrap_or_else(|| sidecar::build_empty(&self.info.header));
             (Sidecar::from_made(bytes), maker)
         });

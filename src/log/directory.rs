@@ -7,7 +7,7 @@
 
 use super::format::SegmentHeader;
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
-use std::os::unix::fs::{DirBuilderExt, DirEntryExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, DirEntryExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::{fmt, io};
 
@@ -98,6 +98,20 @@ impl DataDir {
     pub fn log_dir(&self) -> PathBuf {
         log_dir(&self.root)
     }
+}
+
+/// Whether a process of this machine holds the data directory. Does not try the lock: a server
+/// that starts just then would find it taken.
+pub(super) fn is_locked(root: &Path) -> bool {
+    let Ok(file) = std::fs::metadata(root.join("lock")) else { return false };
+    // One line each, `1: FLOCK  ADVISORY  WRITE 4711 fd:00:131079 0 EOF`. The device is not that of
+    // the metadata on every file system, so the inode has to do.
+    let inode = format!(":{}", file.ino());
+    let holds = |line: &str| {
+        let mut words = line.split_whitespace().skip(1);
+        words.next() == Some("FLOCK") && words.nth(3).is_some_and(|place| place.ends_with(&inode))
+    };
+    std::fs::read_to_string("/proc/locks").is_ok_and(|locks| locks.lines().any(holds))
 }
 
 /// Where the segments of a data directory are.
@@ -194,7 +208,9 @@ mod tests {
         let held = DataDir::lock(scratch.path()).unwrap();
         let refused = DataDir::lock(scratch.path()).unwrap_err().to_string();
         assert_eq!(refused, format!("another ringpost uses {}", scratch.path().display()));
+        assert!(is_locked(scratch.path()));
         drop(held);
+        assert!(!is_locked(scratch.path()));
         DataDir::lock(scratch.path()).unwrap();
     }
 

@@ -474,7 +474,9 @@ impl Segment {
     /// Applies the whole rule of the recovery: nobody writes here any more.
     pub(super) fn finish(&mut self) {
         self.extend();
-        if populate(&self.map, self.scan.end as usize, self.map.len()).is_ok() {
+        let end = self.scan.end as usize;
+        // Behind a seal is nothing, and those zeros are most of the last segment of a server.
+        if self.scan.ending != Ending::Sealed && populate(&self.map, end, self.map.len()).is_ok() {
             self.scan.finish(&self.map);
         }
         self.collect_names();

@@ -4,7 +4,7 @@ use super::{POPULATE_BYTES, ProblemKind, populate};
 use crate::log::batch::{BATCH_HEADER_BYTES, BATCH_LEN_MAX, records};
 use crate::log::format::SEGMENT_HEADER_BYTES;
 use crate::log::record::RawRecord;
-use crate::log::recovery::SegmentScan;
+use crate::log::recovery::{Ending, SegmentScan};
 use memmap2::{Mmap, UncheckedAdvice};
 use std::fs::File;
 use std::path::Path;
@@ -18,12 +18,15 @@ pub fn walk(
     path: &Path,
     each: impl FnMut(u64, u32, &RawRecord<'_>),
 ) -> Result<SegmentScan, ProblemKind> {
-    walk_file(&File::open(path).map_err(ProblemKind::Unreadable)?, each)
+    walk_file(&File::open(path).map_err(ProblemKind::Unreadable)?, None, each)
 }
 
-/// As [`walk`], of a file that is open: it may have lost its name to another one.
+/// As [`walk`], of a file that is open: it may have lost its name to another one. What is whole as
+/// far as `written` is not followed by anything, its living writer says, so nothing is looked for:
+/// most of a young segment is zeros, and to see that they are costs more than its records.
 pub(in crate::log) fn walk_file(
     file: &File,
+    written: Option<u32>,
     mut each: impl FnMut(u64, u32, &RawRecord<'_>),
 ) -> Result<SegmentScan, ProblemKind> {
     // SAFETY: the file is only ever appended to inside its fixed size, by a server that keeps
@@ -46,7 +49,9 @@ pub(in crate::log) fn walk_file(
         walk_batches(&map, &scan, &mut walked_count, &mut each);
         give_back(&map, begin, scan.end as usize);
     }
-    if populate(&map, scan.end as usize, map.len()).is_ok() {
+    let end = scan.end;
+    let is_whole = scan.ending == Ending::Sealed || written.is_some_and(|written| end >= written);
+    if !is_whole && populate(&map, end as usize, map.len()).is_ok() {
         scan.finish(&map);
     }
     walk_batches(&map, &scan, &mut walked_count, &mut each);

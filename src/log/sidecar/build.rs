@@ -39,21 +39,31 @@ pub struct Batches {
 /// Makes the sidecar of what the segment at `path` holds below `until_seq`. `None`: the file is no
 /// segment; its damage is the log's own affair.
 pub fn build(path: &Path, until_seq: u64) -> Option<AlignedVec<SECTION_ALIGN>> {
-    let (mut writer, key) = rows_of(&File::open(path).ok()?, until_seq, Purpose::File)?;
+    let (mut writer, key) = rows_of(&File::open(path).ok()?, until_seq, None, Purpose::File)?;
     let segment = Segment::open_alone(path, Trust::Checksum).ok()?;
     writer.add(SectionId::HISTORY, &history_of(&segment, until_seq));
     Some(writer.finish(&key))
 }
 
-/// What one question needs of a sidecar, made of a file that is open.
-pub fn build_answer(file: &File, until_seq: u64) -> Option<AlignedVec<SECTION_ALIGN>> {
-    let (writer, key) = rows_of(file, until_seq, Purpose::Question)?;
+/// What one question needs of a sidecar, made of a file that is open, and `written` so far when
+/// somebody writes to it.
+pub fn build_answer(
+    file: &File,
+    until_seq: u64,
+    written: Option<u32>,
+) -> Option<AlignedVec<SECTION_ALIGN>> {
+    let (writer, key) = rows_of(file, until_seq, written, Purpose::Question)?;
     Some(writer.finish(&key))
 }
 
-fn rows_of(file: &File, until_seq: u64, purpose: Purpose) -> Option<(Writer, SegmentKey)> {
+fn rows_of(
+    file: &File,
+    until_seq: u64,
+    written: Option<u32>,
+    purpose: Purpose,
+) -> Option<(Writer, SegmentKey)> {
     let mut made = Made::new(purpose);
-    let scan = walk_file(file, |seq, offset, record| {
+    let scan = walk_file(file, written, |seq, offset, record| {
         if seq < until_seq {
             made.record(offset, record);
         }

@@ -10,16 +10,21 @@ use crate::log::{AckPolicy, DataDir, LogOptions, LogWriter, NameId, Producer, Re
 
 mod columns;
 mod deliveries;
+mod live;
 mod people;
 
 /// 2026-11-22T18:00:00Z.
 const BEGIN_US: i64 = 1_795_370_400_000_000;
 
 fn start(scratch: &Scratch) -> (LogWriter, Producer) {
+    start_with(scratch, AckPolicy::Os)
+}
+
+fn start_with(scratch: &Scratch, policy: AckPolicy) -> (LogWriter, Producer) {
     let dir = DataDir::lock(scratch.path()).unwrap();
     let recovered = Recovered::read(&dir).unwrap();
     let options = LogOptions {
-        policy: AckPolicy::Os,
+        policy,
         segment_bytes: 192 * 1_024,
         ring_bytes: 256 * 1_024,
         ..LogOptions::new(1, 7, || BEGIN_US + 60_000_000)
