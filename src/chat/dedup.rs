@@ -1,6 +1,6 @@
 //! Which message ids were seen, for as long as the promise says, in bounded memory.
 
-use super::event::Name;
+use super::event::{Cid, Name};
 use crate::base::hash::Map;
 use crate::base::ids::Offset;
 use crate::base::limits::{CID_WINDOW_MS, CIDS_PER_ROOM_MAX, INBOUND_IDS_MAX, INBOUND_WINDOW_MS};
@@ -27,18 +27,18 @@ pub struct Seen {
 /// [`CIDS_PER_ROOM_MAX`].
 #[derive(Debug, Default)]
 pub struct Cids {
-    seen: Map<(Name, Box<str>), Seen>,
-    order: VecDeque<(Name, Box<str>)>,
+    seen: Map<(Name, Cid), Seen>,
+    order: VecDeque<(Name, Cid)>,
 }
 
 impl Cids {
     /// The message this user sent here before under this `cid`.
-    pub fn get(&self, user: &Name, cid: &str) -> Option<Seen> {
-        self.seen.get(&(user.clone(), Box::from(cid))).copied()
+    pub fn get(&self, user: &Name, cid: &Cid) -> Option<Seen> {
+        self.seen.get(&(user.clone(), cid.clone())).copied()
     }
 
     /// Remembers a message.
-    pub fn insert(&mut self, user: Name, cid: Box<str>, seen: Seen) {
+    pub fn insert(&mut self, user: Name, cid: Cid, seen: Seen) {
         self.forget(seen.at_ms);
         let key = (user, cid);
         if self.seen.insert(key.clone(), seen).is_none() {
@@ -116,17 +116,17 @@ mod tests {
         let alice: Name = "alice".into();
         let bob: Name = "bob".into();
         cids.insert(alice.clone(), "a".into(), seen(1, 1_000));
-        assert_eq!(cids.get(&alice, "a"), Some(seen(1, 1_000)));
-        assert_eq!(cids.get(&bob, "a"), None);
+        assert_eq!(cids.get(&alice, &"a".into()), Some(seen(1, 1_000)));
+        assert_eq!(cids.get(&bob, &"a".into()), None);
         cids.insert(alice.clone(), "b".into(), seen(2, 1_000 + CID_WINDOW_MS as i64));
-        assert_eq!(cids.get(&alice, "a"), Some(seen(1, 1_000)));
+        assert_eq!(cids.get(&alice, &"a".into()), Some(seen(1, 1_000)));
         cids.insert(alice.clone(), "c".into(), seen(3, 1_001 + CID_WINDOW_MS as i64));
-        assert_eq!(cids.get(&alice, "a"), None);
+        assert_eq!(cids.get(&alice, &"a".into()), None);
         for n in 0..CIDS_PER_ROOM_MAX as u64 {
             cids.insert(bob.clone(), n.to_string().into(), seen(10 + n, 400_000));
         }
         assert!(cids.order.len() <= CIDS_PER_ROOM_MAX);
-        assert_eq!(cids.get(&alice, "c"), None);
+        assert_eq!(cids.get(&alice, &"c".into()), None);
     }
 
     #[test]

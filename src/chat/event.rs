@@ -1,7 +1,7 @@
 //! What goes into a [`Hub`](super::hub::Hub) and what comes out.
 
 pub use super::record::{
-    Access, Fact, Kept, MemberAction, Name, Outcome, Record, Role, RoomChange, Source, State,
+    Access, Cid, Fact, Kept, MemberAction, Name, Outcome, Record, Role, RoomChange, Source, State,
     Status,
 };
 use crate::base::codes::CloseReason;
@@ -487,7 +487,7 @@ pub enum Ask {
     /// Post a message.
     Send {
         /// The client's id.
-        cid: Box<str>,
+        cid: Cid,
         /// The text.
         text: Box<str>,
         /// The offset it answers.

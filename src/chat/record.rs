@@ -7,6 +7,10 @@ use std::sync::Arc;
 /// A room or user name, shared.
 pub type Name = Arc<str>;
 
+/// A client's own id of a message: the log, the room's memory of ids and the order in which that
+/// forgets share it.
+pub type Cid = Arc<str>;
+
 /// What a user says of itself.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Status {
@@ -150,7 +154,7 @@ pub enum Fact {
     /// A message, in or out.
     Message {
         o: Offset,
-        cid: Box<str>,
+        cid: Cid,
         text: Box<str>,
         reply: Option<Offset>,
         source: Source,
@@ -204,7 +208,7 @@ pub enum Kept {
         /// The sender.
         user: Name,
         /// The sender's id of it.
-        cid: Box<str>,
+        cid: Cid,
         /// Its position.
         o: Offset,
     },

@@ -6,8 +6,10 @@ use super::event::{
 };
 use crate::base::codes::{Advice, CloseReason};
 use crate::base::ids::{EpochId, Offset};
+use crate::base::limits::KIB;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
+use std::cell::Cell;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -71,32 +73,34 @@ pub struct NewMsg<'a> {
 
 /// The event of a new message. The hot path: written straight, with no tree in between.
 pub fn msg(new: NewMsg<'_>) -> Frame {
-    let mut out = String::with_capacity(128 + new.text.len() + new.room.len() + new.from.len());
+    framed(|out| write_msg(out, new))
+}
+
+fn write_msg(out: &mut String, new: NewMsg<'_>) {
     out.push_str(r#"{"t":"msg","room":"#);
-    quote(&mut out, new.room);
+    quote(out, new.room);
     let _ = write!(out, r#","o":{},"ts":{},"d":{{"from":"#, new.o.0, new.ts_ms);
-    quote(&mut out, new.from);
+    quote(out, new.from);
     let mut optional = |key: &str, value: &str| {
         if !value.is_empty() {
             out.push_str(key);
-            quote(&mut out, value);
+            quote(out, value);
         }
     };
     optional(r#","name":"#, new.name);
     optional(r#","cid":"#, new.cid);
     out.push_str(r#","text":"#);
-    quote(&mut out, new.text);
+    quote(out, new.text);
     if let Some(reply) = new.reply {
         let _ = write!(out, r#","reply":{}"#, reply.0);
     }
     out.push_str(r#","src":"#);
-    quote(&mut out, new.source);
+    quote(out, new.source);
     if !new.external.is_empty() {
         out.push_str(r#","ext":"#);
-        quote(&mut out, new.external);
+        quote(out, new.external);
     }
     out.push_str("}}");
-    out.into()
 }
 
 /// The position and the event of a record, as it was sent when it was new; `None` for a record
@@ -245,9 +249,10 @@ pub fn ok(id: u32, d: &Value) -> Frame {
 
 /// The `ok` of a `send`, which is the only reply on a hot path.
 pub fn ok_sent(id: u32, o: Offset, ts_ms: i64, dup: bool) -> Frame {
-    let mut out = String::with_capacity(80);
-    let _ = write!(out, r#"{{"t":"ok","id":{id},"d":{{"o":{},"ts":{ts_ms},"dup":{dup}}}}}"#, o.0);
-    out.into()
+    framed(|out| {
+        let o = o.0;
+        let _ = write!(out, r#"{{"t":"ok","id":{id},"d":{{"o":{o},"ts":{ts_ms},"dup":{dup}}}}}"#);
+    })
 }
 
 /// An `err` reply.
@@ -341,8 +346,43 @@ fn quote(out: &mut String, text: &str) {
         out.push_str(text);
         out.push('"');
     } else {
-        out.push_str(&serde_json::to_string(text).expect("strings serialise"));
+        serde_json::to_writer(Quoted(out), text).expect("strings serialise");
     }
+}
+
+/// What JSON is written into: it comes in pieces that are whole characters.
+struct Quoted<'a>(&'a mut String);
+
+impl std::io::Write for Quoted<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.push_str(std::str::from_utf8(bytes).expect("a text's pieces are text"));
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Drafts longer than this are not worth their memory: hardly any event is.
+const DRAFT_BYTES_MAX: usize = 64 * KIB;
+
+thread_local! {
+    /// Memory for the frame that is being written; between calls it is empty.
+    static DRAFT: Cell<String> = const { Cell::new(String::new()) };
+}
+
+/// A frame of exactly its size, written into memory that the last one used: the frame is all that
+/// is allocated for it.
+fn framed(write: impl FnOnce(&mut String)) -> Frame {
+    let mut draft = DRAFT.take();
+    write(&mut draft);
+    let frame = Frame::from(draft.as_str());
+    if draft.capacity() <= DRAFT_BYTES_MAX {
+        draft.clear();
+        DRAFT.set(draft);
+    }
+    frame
 }
 
 fn text_of<T: Serialize>(value: &T) -> Frame {

@@ -3,13 +3,12 @@
 //! The envelope is read first and `d` only by the verb that wants it, so that an unknown verb can
 //! still be refused with its `id`.
 
-use super::event::{Page, Refusal, Replay, State, Status};
+use super::event::{Cid, Page, Refusal, Replay, State, Status};
 use crate::base::codes::ErrorCode;
 use crate::base::ids::{EpochId, Offset};
 use crate::base::limits;
 use crate::base::names::PLATFORM_PREFIX;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -93,7 +92,7 @@ pub enum Request {
     Hello(Box<Hello>),
     Join(Join),
     Leave { member: bool },
-    Send { cid: Box<str>, text: Box<str>, reply: Option<Offset> },
+    Send { cid: Cid, text: Box<str>, reply: Option<Offset> },
     Edit { of: Offset, text: Box<str> },
     Delete { of: Offset },
     History { page: Page, limit: u32 },
@@ -115,9 +114,12 @@ struct Leave {
 }
 
 #[derive(Deserialize)]
-struct Send {
-    cid: Box<str>,
-    text: Box<str>,
+struct Send<'a> {
+    // Without an escape these lie in the request, and are copied once they are wanted.
+    #[serde(borrow)]
+    cid: Cow<'a, str>,
+    #[serde(borrow)]
+    text: Cow<'a, str>,
     #[serde(default)]
     reply: Option<u64>,
 }
@@ -218,7 +220,7 @@ impl Request {
     }
 }
 
-fn send(fields: Send) -> Result<Request, Refusal> {
+fn send(fields: Send<'_>) -> Result<Request, Refusal> {
     if fields.cid.is_empty() {
         return Err(bad("send: `cid` must not be empty; it is your own id of this message"));
     }
@@ -229,7 +231,7 @@ fn send(fields: Send) -> Result<Request, Refusal> {
     }
     // Offsets begin at 1: an answer to 0 is an answer to nothing.
     let reply = fields.reply.map(offset).transpose()?.filter(|reply| *reply > Offset(0));
-    Ok(Request::Send { cid: fields.cid, text: fields.text, reply })
+    Ok(Request::Send { cid: fields.cid.into(), text: fields.text.into(), reply })
 }
 
 fn edit(fields: Edit) -> Result<Request, Refusal> {
@@ -317,9 +319,9 @@ fn offset(value: u64) -> Result<Offset, Refusal> {
     Ok(Offset(value))
 }
 
-fn or_default<T: DeserializeOwned + Default>(
+fn or_default<'a, T: Deserialize<'a> + Default>(
     verb: &str,
-    d: Option<&RawValue>,
+    d: Option<&'a RawValue>,
 ) -> Result<T, Refusal> {
     match d {
         None => Ok(T::default()),
@@ -328,7 +330,7 @@ fn or_default<T: DeserializeOwned + Default>(
     }
 }
 
-fn required<T: DeserializeOwned>(verb: &str, d: Option<&RawValue>) -> Result<T, Refusal> {
+fn required<'a, T: Deserialize<'a>>(verb: &str, d: Option<&'a RawValue>) -> Result<T, Refusal> {
     let Some(d) = d else {
         return Err(bad(&format!("{verb}: `d` is missing")));
     };

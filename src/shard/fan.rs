@@ -133,7 +133,7 @@ impl Fans {
     /// Gives every member its slice of the turn. Reports those that have too much queued.
     pub fn distribute(&mut self, driver: &mut Driver, behind: &mut Vec<ConnId>) {
         let pool = driver.pool().clone();
-        for room in std::mem::take(&mut self.dirty) {
+        for room in self.dirty.drain(..) {
             self.rooms[room.0 as usize].distribute(driver, &pool, behind);
         }
     }

@@ -6,7 +6,8 @@ use crate::base::codes::{CloseReason, ErrorCode};
 use crate::base::ids::{Address, ConnId, Offset};
 use crate::base::limits::HELLO_TIMEOUT_MS;
 use crate::chat::event::{
-    Ask, Asker, Effect, Fact, Frame, LocalRoom, Message, Name, Record, Refusal, Status, Wellbeing,
+    Ask, Asker, Cid, Effect, Fact, Frame, LocalRoom, Message, Name, Record, Refusal, Status,
+    Wellbeing,
 };
 use crate::chat::reply;
 use crate::chat::request::{Envelope, Request, bad, check_room, refuse};
@@ -436,7 +437,7 @@ impl Hub {
 }
 
 /// A text that begins with a slash is a command; two slashes write one.
-fn send_or_command(now: Now, cid: Box<str>, text: Box<str>, reply: Option<Offset>) -> Ask {
+fn send_or_command(now: Now, cid: Cid, text: Box<str>, reply: Option<Offset>) -> Ask {
     let send = |text| Ask::Send { cid, text, reply, mute: false, since_us: now.mono_us };
     match text.strip_prefix('/') {
         Some(rest) if rest.starts_with('/') => send(rest.into()),

@@ -5,11 +5,11 @@ use super::{Hub, Waiting, mark_dirty};
 use crate::base::clock::Now;
 use crate::base::codes::ErrorCode;
 use crate::base::hash::place;
-use crate::base::ids::{Address, Offset, ShardId};
+use crate::base::ids::{Address, Offset};
 use crate::chat::dedup::Seen;
 use crate::chat::event::{
-    Ask, Asker, Effect, Fact, Frame, Inbound, InboundBody, MemberAction, Message, Name, Record,
-    Refusal, Role, Source,
+    Ask, Asker, Cid, Effect, Fact, Frame, Inbound, InboundBody, MemberAction, Message, Name,
+    Record, Refusal, Role, Source,
 };
 use crate::chat::reply::{self, NewMsg};
 use crate::chat::request::refuse;
@@ -21,7 +21,7 @@ use sha2::{Digest, Sha256};
 /// A message on its way into a room.
 struct Post<'a> {
     user: &'a Name,
-    cid: Box<str>,
+    cid: Cid,
     text: Box<str>,
     reply: Option<Offset>,
     source: Source,
@@ -141,7 +141,7 @@ impl Hub {
         now: Now,
         name: &Name,
         by: &Asker,
-        (cid, text, reply, mute): (Box<str>, Box<str>, Option<Offset>, bool),
+        (cid, text, reply, mute): (Cid, Box<str>, Option<Offset>, bool),
         since_us: u64,
         effects: &mut Vec<Effect>,
     ) -> Result<(), Refusal> {
@@ -295,12 +295,14 @@ impl Hub {
         (skip, since_us): (Option<Address>, Option<u64>),
         effects: &mut Vec<Effect>,
     ) {
-        let shards: Vec<ShardId> =
-            self.rooms[name].shards.iter().map(|(shard, _)| *shard).collect();
-        for shard in shards {
+        let found = self.rooms.get_mut(name).expect("rooms are never forgotten");
+        // Lent, not copied: telling changes no room.
+        let shards = std::mem::take(&mut found.shards);
+        for (shard, _) in &shards {
             let (room, frame) = (name.clone(), frame.clone());
-            self.tell(shard, Message::Publish { room, o, frame, skip, since_us }, effects);
+            self.tell(*shard, Message::Publish { room, o, frame, skip, since_us }, effects);
         }
+        self.rooms.get_mut(name).expect("it was there").shards = shards;
     }
 
     /// Answers a request when its record is durable.

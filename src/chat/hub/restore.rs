@@ -7,7 +7,7 @@ use super::Hub;
 use super::owner::external_key_of;
 use crate::base::ids::{EpochId, Offset};
 use crate::chat::dedup::Seen;
-use crate::chat::event::{Fact, Frame, Kept, MemberAction, Name, Record, Role, RoomChange};
+use crate::chat::event::{Cid, Fact, Frame, Kept, MemberAction, Name, Record, Role, RoomChange};
 use crate::chat::reply;
 use crate::chat::room::{Marks, Room};
 use crate::chat::tail::Entry;
@@ -149,7 +149,7 @@ impl Hub {
         }
     }
 
-    fn restore_cid(&mut self, ts_ms: i64, (room, user, cid): (&Name, Name, Box<str>), o: Offset) {
+    fn restore_cid(&mut self, ts_ms: i64, (room, user, cid): (&Name, Name, Cid), o: Offset) {
         // A record of the future was written before the wall clock went back.
         let age_ms = (self.begin.wall_ms() - ts_ms).max(0);
         let at_ms = self.begin.mono_ms() as i64 - age_ms;

@@ -6,7 +6,7 @@
 use super::disk::Logged;
 use ringpost::base::ids::Offset;
 use ringpost::base::limits::CID_WINDOW_MS;
-use ringpost::chat::event::{Fact, Frame, Name, Record};
+use ringpost::chat::event::{Cid, Fact, Frame, Name, Record};
 use ringpost::chat::reply;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,7 +20,7 @@ pub struct Truth {
     /// When it was taken.
     pub ts_ms: i64,
     /// For a message: its author and the author's id of it.
-    pub message: Option<(Name, Box<str>)>,
+    pub message: Option<(Name, Cid)>,
 }
 
 /// A promise to a client.
@@ -38,7 +38,7 @@ pub struct Oracle {
     pub holes: bool,
     rooms: BTreeMap<String, Vec<Truth>>,
     /// When a client's id of a message was last used, ms of the monotonic clock.
-    cids: BTreeMap<(String, Name, Box<str>), u64>,
+    cids: BTreeMap<(String, Name, Cid), u64>,
     externals: BTreeSet<(String, Box<str>)>,
     promises: Vec<Promise>,
     webhooks_safe: BTreeSet<(String, Box<str>)>,
