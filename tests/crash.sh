@@ -43,10 +43,12 @@ if [ "$(id -u)" -eq 0 ] && ! command -v mkfs.xfs >/dev/null && command -v apt-ge
         >/dev/null || echo "mkfs.xfs could not be installed"
 fi
 
-cargo build --quiet --workspace --bins "${profile[@]}" || exit 1
+# As tests/run does, so that nothing is compiled twice.
+all=(--workspace --features ringpost/export)
+cargo build --quiet "${all[@]}" --bins "${profile[@]}" || exit 1
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
-cargo test --quiet --workspace --test it "${profile[@]}" -- crash:: --nocapture 2>&1 | tee "$log" |
+cargo test --quiet "${all[@]}" --test it "${profile[@]}" -- crash:: --nocapture 2>&1 | tee "$log" |
     grep --line-buffered -a -o -E '(crash|skipped): .*'
 code=${PIPESTATUS[0]}
 if [ "$code" -ne 0 ]; then

@@ -119,7 +119,7 @@ PARTS
 case "$mode" in
 --smoke)
     install_kosoku || skip "kosoku 0.1.0 cannot be installed (no package index?)"
-    cargo build --quiet --workspace --bins || exit 1
+    cargo build --quiet --workspace --features ringpost/export --bins || exit 1
     start_server debug
     run_kosoku 301 -x '12.*' -x '13.*'
     ;;

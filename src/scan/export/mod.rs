@@ -214,12 +214,16 @@ fn file_sink(
         #[cfg(feature = "export")]
         Target::Arrow => Ok(Box::new(arrow::ArrowFile::begin(file, table)?)),
         #[cfg(not(feature = "export"))]
-        Target::Parquet | Target::Arrow => {
-            let why = "this ringpost-scan writes jsonl and csv only; for parquet and arrow build \
-                it with `cargo build --release --features export --bin ringpost-scan`";
-            Err(ScanError::Argument(why.to_owned()))
-        }
+        Target::Parquet | Target::Arrow => Err(not_built_in()),
     }
+}
+
+/// What is said of Parquet and Arrow by a program that was built without them.
+#[cfg(any(test, not(feature = "export")))]
+fn not_built_in() -> ScanError {
+    let why = "this ringpost-scan writes jsonl and csv only; for parquet and arrow build it with \
+        `cargo build --release --features export --bin ringpost-scan`";
+    ScanError::Argument(why.to_owned())
 }
 
 /// A file that has its name only once it is whole. Pipes and devices are written in place.

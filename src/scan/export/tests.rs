@@ -1,6 +1,7 @@
 //! Every kind of record through every format, read back.
 
 use super::fields::{Field, TABLES, Type};
+use super::{ScanError, not_built_in};
 use crate::log::Kind;
 
 #[test]
@@ -42,4 +43,10 @@ fn the_document_lists_every_column() {
         let row = format!("| `{}` | {ty} |", field.name());
         assert!(document.contains(&row), "docs/LOG_FORMAT.md lacks {row}");
     }
+}
+
+#[test]
+fn a_build_without_parquet_says_how_to_get_one_with_it() {
+    let ScanError::Argument(why) = not_built_in() else { panic!("the user's mistake: status 2") };
+    assert!(why.contains("--features export"), "{why}");
 }
