@@ -30,6 +30,9 @@ pub mod config;
 /// The sockets of a shard on its own io_uring: listener, connections, send queues, bells.
 pub mod net;
 
+/// The one thread that calls out: the Graph API and addresses of an operator's choice.
+pub mod egress;
+
 /// Health and the other endpoints for operators.
 pub mod admin;
 

@@ -27,6 +27,8 @@ pub mod send;
 
 pub mod graph_error;
 
+pub mod lanes;
+
 mod field;
 
 mod room;

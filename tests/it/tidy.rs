@@ -15,6 +15,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("scan", &["base", "metrics", "log"]),
     ("config", &["base", "metrics"]),
     ("net", &["base", "metrics"]),
+    ("egress", &["base", "metrics"]),
     ("admin", &["base", "metrics"]),
     ("web", &["base", "wire"]),
     (
