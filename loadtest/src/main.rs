@@ -46,6 +46,9 @@ mod run;
 /// A log without a server.
 mod gen_log;
 
+/// The Graph API without Meta.
+mod graph_standin;
+
 #[cfg(test)]
 mod fakes;
 
@@ -67,6 +70,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 fn main() -> ExitCode {
     if std::env::args().nth(1).is_some_and(|word| word == "gen-log") {
         return gen_log::main(std::env::args().skip(1));
+    }
+    if std::env::args().nth(1).is_some_and(|word| word == "graph-standin") {
+        return graph_standin::main(std::env::args().skip(1));
     }
     let asked = match cli::parse(std::env::args(), &tag()) {
         Ok(asked) => asked,

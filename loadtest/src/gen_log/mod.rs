@@ -6,7 +6,7 @@
 mod command_line;
 
 /// Chance.
-mod dice;
+pub mod dice;
 
 /// Texts.
 mod words;
