@@ -2,9 +2,9 @@
 //!
 //! An address that somebody types, or that a name leads to, may be the machine itself, the network
 //! behind it, or the cloud's metadata service; a caller that follows it lends its position to a
-//! stranger (server-side request forgery). So every address is looked at after the name is resolved,
-//! and the connection goes to the very address that was looked at: a second lookup could give
-//! another one.
+//! stranger (server-side request forgery). So every address is looked at after the name is
+//! resolved, and the connection goes to the very address that was looked at: a second lookup could
+//! give another one.
 
 use hyper_util::client::legacy::connect::dns::Name;
 use std::fmt;

@@ -6,11 +6,11 @@
 //!   └──────── Reply, by a callback ◀──┴─ anything else: HTTPS, to addresses that `guard` lets pass
 //! ```
 //!
-//! A call takes a slot for as long as it runs, so both the calls under way and the replies in flight
-//! are bounded; a full channel gives the call back. Each phase has its own time limit: connecting
-//! (name, TCP and TLS together), the head of the answer, its body. A reply says whether the request
-//! can have been seen by anybody ([`Miss::NotSent`]) or not ([`Miss::Lost`]); nothing is ever sent a
-//! second time from here. Redirects are not followed, cookies not kept.
+//! A call takes a slot for as long as it runs, so both the calls under way and the replies in
+//! flight are bounded; a full channel gives the call back. Each phase has its own time limit:
+//! connecting (name, TCP and TLS together), the head of the answer, its body. A reply says whether
+//! the request can have been seen by anybody ([`Miss::NotSent`]) or not ([`Miss::Lost`]); nothing
+//! is ever sent a second time from here. Redirects are not followed, cookies not kept.
 //!
 //! **Never:** a token in `Debug` or in a reason; a retry; a rule about messages (that is
 //! `whatsapp::lanes`).

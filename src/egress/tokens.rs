@@ -22,8 +22,8 @@ impl Tokens {
         self.of.insert(number.into(), token);
     }
 
-    /// The header that shows it; marked so that no library prints it. `None` when there is no token,
-    /// or one that no header can hold.
+    /// The header that shows it; marked so that no library prints it. `None` when there is no
+    /// token, or one that no header can hold.
     pub(super) fn bearer(&self, number: &str) -> Option<HeaderValue> {
         let token = self.of.get(number).or(self.any.as_ref())?;
         let bytes = [b"Bearer ", token.expose()].concat();

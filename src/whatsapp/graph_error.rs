@@ -165,8 +165,8 @@ impl GraphError {
     }
 }
 
-/// The platform's id of a message that it has taken: `messages[0].id` of the answer. `None` when the
-/// body is no such answer.
+/// The platform's id of a message that it has taken: `messages[0].id` of the answer. `None` when
+/// the body is no such answer.
 pub fn accepted(body: &[u8]) -> Option<String> {
     #[derive(Deserialize)]
     struct Answer<'a> {

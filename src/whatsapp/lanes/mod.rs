@@ -7,9 +7,9 @@
 //! ```
 //!
 //! A message leaves when all four let it: it is the first of its lane and none of the lane is in
-//! flight, the recipient's pace, the number's pace, and the platform answers at all. What becomes of
-//! it is told once, with one exception: one that is [`Outcome::Unknown`] may be told again, when a
-//! status that carries its name shows what the platform did.
+//! flight, the recipient's pace, the number's pace, and the platform answers at all. What becomes
+//! of it is told once, with one exception: one that is [`Outcome::Unknown`] may be told again, when
+//! a status that carries its name shows what the platform did.
 //!
 //! ```text
 //!  queued ─▶ in flight ─┬─ taken ──────────────────────────▶ Accepted
@@ -19,8 +19,8 @@
 //! ```
 //!
 //! An unknown message is never sent again: the customer could get it twice. Retries have no number
-//! while the platform takes nothing at all, so an outage of any length loses nothing; a message that
-//! alone keeps failing while others pass is given up after [`RETRIES_MAX`].
+//! while the platform takes nothing at all, so an outage of any length loses nothing; a message
+//! that alone keeps failing while others pass is given up after [`RETRIES_MAX`].
 //!
 //! **Never:** a clock, a socket, a log. Time and answers come in, calls and outcomes go out; the
 //! caller writes a message to the log before it is sent here, and its outcome after.
@@ -104,7 +104,8 @@ pub struct Outgoing {
     pub body: Arc<str>,
     /// Whether it may go only while the customer's window is open.
     pub needs_window: bool,
-    /// Until when the window is open as far as the caller knows, ms since 1970; 0 when it is closed.
+    /// Until when the window is open as far as the caller knows, ms since 1970; 0 when it is
+    /// closed.
     pub window_until_ms: i64,
     /// From when on it is of no use, ms since 1970.
     pub expires_ms: i64,
@@ -309,8 +310,8 @@ pub struct Counts {
 
 /// All lanes of one shard.
 ///
-/// Invariants: a lane that is `Flying` has exactly one flight, and no other has; a lane stands in its
-/// number's `ready` exactly when it is `Ready`; `queued` is the sum of all lanes' queues.
+/// Invariants: a lane that is `Flying` has exactly one flight, and no other has; a lane stands in
+/// its number's `ready` exactly when it is `Ready`; `queued` is the sum of all lanes' queues.
 #[derive(Debug)]
 pub struct Lanes {
     options: LanesOptions,
@@ -369,8 +370,8 @@ impl Lanes {
         }
     }
 
-    /// Whether a message with so long a body may be promised to be sent. Ask before it is written to
-    /// the log; one that is in the log is taken whatever the answer.
+    /// Whether a message with so long a body may be promised to be sent. Ask before it is written
+    /// to the log; one that is in the log is taken whatever the answer.
     pub fn has_room(&self, body_bytes: usize) -> bool {
         self.counts.queued < self.options.queued_max
             && self.counts.queued_bytes + body_bytes <= self.options.queued_bytes_max
@@ -418,7 +419,8 @@ impl Lanes {
     }
 }
 
-/// Waits are stretched by up to a quarter, so that those who failed together do not return together.
+/// Waits are stretched by up to a quarter, so that those who failed together do not return
+/// together.
 #[derive(Debug)]
 struct Jitter(u64);
 
