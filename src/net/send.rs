@@ -49,7 +49,12 @@ impl Gather {
         }
     }
 
-    fn entry<'a>(&mut self, fd: Fd, slices: impl Iterator<Item = &'a Slice>) -> squeue::Entry {
+    fn entry<'a>(
+        &mut self,
+        fd: Fd,
+        slices: impl Iterator<Item = &'a Slice>,
+        flags: i32,
+    ) -> squeue::Entry {
         let begin = self.parts.len();
         self.parts.extend(slices.map(|slice| libc::iovec {
             iov_base: slice.as_ptr().cast_mut().cast(),
@@ -62,7 +67,7 @@ impl Gather {
         assert!(self.headers.len() < self.headers.capacity());
         self.headers.push(header);
         let header = self.headers.last().expect("just pushed");
-        opcode::SendMsg::new(fd, header).flags(SEND_FLAGS as u32).build()
+        opcode::SendMsg::new(fd, header).flags(flags as u32).build()
     }
 }
 
@@ -131,14 +136,14 @@ impl Driver {
         let fd = Fd(conn.fd());
         let entry = if let Some(slice) = conn.queue.only() {
             conn.flight_bytes = slice.len().min(i32::MAX as usize);
-            let len = conn.flight_bytes as u32;
-            opcode::Send::new(fd, slice.as_ptr(), len).flags(SEND_FLAGS).build()
+            let (len, flags) = (conn.flight_bytes as u32, conn.send_flags());
+            opcode::Send::new(fd, slice.as_ptr(), len).flags(flags).build()
         } else {
             self.counters.sends_gathered += 1;
             let count = conn.queue.slice_count().min(SEND_SLICES_MAX);
             self.gather.reserve(&mut self.ring, count);
             conn.flight_bytes = conn.queue.slices().take(count).map(Slice::len).sum();
-            self.gather.entry(fd, conn.queue.slices().take(count))
+            self.gather.entry(fd, conn.queue.slices().take(count), conn.send_flags())
         };
         // SAFETY: the slices stay in the queue, and so in memory, until the completion; header and
         // slice list stay until they are submitted.
@@ -196,6 +201,13 @@ impl Driver {
 }
 
 impl Conn {
+    /// Flags of the send of `flight_bytes`. Our FIN follows the last one at once and takes its
+    /// bytes along: one segment less for both sides to handle.
+    fn send_flags(&self) -> i32 {
+        let is_last = self.phase == Phase::Flushing && self.flight_bytes == self.queue.bytes();
+        if is_last { SEND_FLAGS | libc::MSG_MORE } else { SEND_FLAGS }
+    }
+
     /// Drops what is queued, unless the kernel is reading it.
     pub(super) fn drop_queue(&mut self) {
         if !self.sending {
