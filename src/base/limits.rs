@@ -206,6 +206,12 @@ pub const SNAPSHOT_EXTERNALS_MAX: usize = 2 * INBOUND_IDS_MAX;
 pub const WEBHOOK_UPDATES_MAX: usize = 16_384;
 /// The challenge of a webhook verification, bytes; Meta sends about ten digits.
 pub const WEBHOOK_CHALLENGE_BYTES_MAX: usize = 1_024;
+/// Messages a second that WhatsApp takes from one number unless it has raised that.
+pub const WHATSAPP_NUMBER_PER_S: u32 = 80;
+/// The slowest number: one that is used with the WhatsApp Business app too.
+pub const WHATSAPP_NUMBER_PER_S_MIN: u32 = 20;
+/// The fastest number: after the platform's upgrade.
+pub const WHATSAPP_NUMBER_PER_S_MAX: u32 = 1_000;
 
 // --- Log -----------------------------------------------------------------------------------------
 

@@ -99,7 +99,10 @@ fn convert(kind: Kind, value: &DeValue<'_>) -> Option<Value> {
             let number = u64::from_str_radix(digits.as_str(), digits.radix()).ok()?;
             kind.integer(number)
         }
-        (Kind::Origins | Kind::Secrets | Kind::RoomKeeps, DeValue::Array(items)) => {
+        (
+            Kind::Origins | Kind::Secrets | Kind::RoomKeeps | Kind::Numbers | Kind::Networks,
+            DeValue::Array(items),
+        ) => {
             let texts: Option<Vec<&str>> =
                 items.iter().map(|item| item.get_ref().as_str()).collect();
             kind.list(texts?.into_iter())

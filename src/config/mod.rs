@@ -18,7 +18,7 @@ mod settings;
 pub use settings::{Preset, SETTINGS, Setting};
 
 mod value;
-pub use value::{Kind, RoomKeep, Value};
+pub use value::{Kind, NumberRate, RoomKeep, Value};
 
 mod error;
 pub use error::{ConfigError, Place};
@@ -27,6 +27,9 @@ mod file;
 
 mod layers;
 pub use layers::Source;
+
+mod outbound;
+pub use outbound::OutboundConfig;
 
 mod typed;
 pub use typed::{

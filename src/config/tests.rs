@@ -148,6 +148,42 @@ fn settings_are_checked_together() {
 }
 
 #[test]
+fn numbers_have_tokens_and_speeds() {
+    let file = "[whatsapp]\nnumbers = ['1102', '1103=20']\ntoken_file = 't'\n\
+                base_url = 'http://127.0.0.1:8090'\n[egress]\nnetworks = ['10.0.0.0/8']\n";
+    let load = |tokens: &str| run("--dev --config r.toml", &[], &[("r.toml", file), ("t", tokens)]);
+    let Ok(Command::Serve(config)) = load("1102 hunter2\n1103\thunter2\n") else {
+        panic!("two tokens for two numbers");
+    };
+    let out = &config.whatsapp.outbound;
+    let numbers: Vec<_> = out.numbers.iter().map(NumberRate::to_string).collect();
+    assert_eq!(numbers, ["1102=80", "1103=20"]);
+    assert_eq!((out.base_url.as_str(), out.version.as_str()), ("http://127.0.0.1:8090", "v25.0"));
+    assert_eq!((out.tokens.len(), out.token.is_some(), out.networks.len()), (2, false, 1));
+    assert!(!format!("{config:?}").contains("hunter2"));
+    assert!(matches!(load("hunter2\n"), Ok(Command::Serve(config))
+        if config.whatsapp.outbound.token.is_some()));
+    for (tokens, want) in [
+        ("1102 hunter2", "`whatsapp.numbers`: 1103 has no token"),
+        ("hunter2\nhunter2", "holds two tokens without numbers"),
+        ("\n", "holds no token"),
+    ] {
+        let error = load(tokens).expect_err(tokens).to_string();
+        assert!(error.contains(want) && !error.contains("hunter2"), "{error}");
+    }
+    let dev = "--dev --config r.toml";
+    refused(dev, &[], "[whatsapp]\nnumbers = ['1102']", "(hint: set RINGPOST_WHATSAPP_TOKEN");
+    let token = ["RINGPOST_WHATSAPP_TOKEN=hunter2"];
+    refused(dev, &token, "[whatsapp]\nnumbers = ['1', '1']", "1 stands there twice");
+    refused(dev, &token, file, "`whatsapp.token` is set too");
+    for bad in ["'1102=19'", "'1102=1001'", "'x'", "'1102='"] {
+        refused(dev, &token, &format!("[whatsapp]\nnumbers = [{bad}]"), "ids of numbers");
+    }
+    refused(dev, &[], "[whatsapp]\nversion = '25'", "a version like v25.0");
+    refused(dev, &[], "[egress]\nnetworks = ['10.0.0.0/33']", "networks like 10.0.0.0/8");
+}
+
+#[test]
 fn what_is_kept_for_how_long() {
     let file = "[log]\nkeep_days = 90\nkeep_rooms = [\"a=b=7d\", \"support/*=30d\"]\n";
     let config = serve("--config r.toml --dev --set log.keep_mib=2", &[], file);

@@ -2,6 +2,7 @@
 
 use super::error::{ConfigError, Place};
 use super::layers::Layers;
+use super::outbound::OutboundConfig;
 use super::value::{RoomKeep, Value};
 use crate::base::limits::MIB;
 use crate::base::secret::Secret;
@@ -133,6 +134,8 @@ pub struct WhatsappConfig {
     pub app_secrets: Vec<Secret>,
     /// None: every verification request is refused.
     pub verify_token: Option<Secret>,
+    /// Messages out.
+    pub outbound: OutboundConfig,
 }
 
 impl Default for Config {
@@ -189,6 +192,7 @@ impl Config {
             whatsapp: WhatsappConfig {
                 app_secrets: secrets(layers, "whatsapp.app_secret"),
                 verify_token: secrets(layers, "whatsapp.verify_token").pop(),
+                outbound: OutboundConfig::read(layers, read)?,
             },
             warnings: Vec::new(),
         };
@@ -307,7 +311,7 @@ fn choice(layers: &Layers, key: &str) -> &'static str {
     }
 }
 
-fn path<'a>(layers: &'a Layers, key: &str) -> Option<&'a Path> {
+pub(super) fn path<'a>(layers: &'a Layers, key: &str) -> Option<&'a Path> {
     match layers.get(key) {
         Some(Value::Path(value)) => Some(value),
         None => None,
@@ -323,7 +327,7 @@ fn origins(layers: &Layers, key: &str) -> Vec<String> {
     }
 }
 
-fn secrets(layers: &Layers, key: &str) -> Vec<Secret> {
+pub(super) fn secrets(layers: &Layers, key: &str) -> Vec<Secret> {
     match layers.get(key) {
         Some(Value::Secrets(value)) => value.clone(),
         None => Vec::new(),

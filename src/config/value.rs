@@ -1,5 +1,9 @@
 //! What a value must look like, and the one parser that flags, environment and file share.
 
+use crate::base::limits::{
+    WHATSAPP_NUMBER_PER_S, WHATSAPP_NUMBER_PER_S_MAX, WHATSAPP_NUMBER_PER_S_MIN,
+};
+use crate::base::network::Network;
 use crate::base::secret::Secret;
 use std::fmt;
 use std::net::SocketAddr;
@@ -34,6 +38,15 @@ pub enum Kind {
     Secrets,
     /// Rooms and how long their texts are kept, `rooms=days` each, such as `support/*=30d`.
     RoomKeeps,
+    /// One web origin.
+    Origin,
+    /// A version of the Graph API, such as `v25.0`.
+    Version,
+    /// Numbers of ours at WhatsApp and their messages a second, such as `1102=80`; the default
+    /// speed unless given.
+    Numbers,
+    /// Ranges of addresses, such as `10.0.0.0/8`.
+    Networks,
 }
 
 /// A value that has the form its setting wants.
@@ -53,6 +66,12 @@ pub enum Value {
     Origins(Vec<String>),
     /// Of [`Kind::RoomKeeps`].
     RoomKeeps(Vec<RoomKeep>),
+    /// Of [`Kind::Origin`] and [`Kind::Version`].
+    Text(String),
+    /// Of [`Kind::Numbers`].
+    Numbers(Vec<NumberRate>),
+    /// Of [`Kind::Networks`].
+    Networks(Vec<Network>),
     /// Of [`Kind::Secret`] (exactly one) and [`Kind::Secrets`] (one or more).
     Secrets(Vec<Secret>),
 }
@@ -82,6 +101,34 @@ impl fmt::Display for RoomKeep {
     }
 }
 
+/// A number of ours at WhatsApp.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NumberRate {
+    /// Its `phone_number_id`.
+    pub number: String,
+    /// Messages a second that the platform takes from it.
+    pub per_s: u32,
+}
+
+impl NumberRate {
+    fn parse(text: &str) -> Option<Self> {
+        let (number, per_s) = match text.split_once('=') {
+            Some((number, per_s)) => (number, per_s.parse().ok()?),
+            None => (text, WHATSAPP_NUMBER_PER_S),
+        };
+        let fits = (1..=32).contains(&number.len())
+            && number.bytes().all(|byte| byte.is_ascii_digit())
+            && (WHATSAPP_NUMBER_PER_S_MIN..=WHATSAPP_NUMBER_PER_S_MAX).contains(&per_s);
+        fits.then(|| Self { number: number.to_owned(), per_s })
+    }
+}
+
+impl fmt::Display for NumberRate {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}={}", self.number, self.per_s)
+    }
+}
+
 /// Longest time that anything can be kept for by a rule: a hundred years.
 pub(super) const DAYS_MAX: u32 = 36_525;
 
@@ -97,9 +144,11 @@ impl Kind {
             Self::Choice(words) => {
                 words.iter().find(|word| **word == text).map(|word| Value::Choice(word))
             }
-            Self::Origins | Self::Secrets | Self::RoomKeeps => {
+            Self::Origins | Self::Secrets | Self::RoomKeeps | Self::Numbers | Self::Networks => {
                 self.list(text.split(',').map(str::trim))
             }
+            Self::Origin => is_origin(text).then(|| Value::Text(text.to_owned())),
+            Self::Version => is_version(text).then(|| Value::Text(text.to_owned())),
             Self::Secret { .. } => self.list([text].into_iter()),
         }
     }
@@ -124,6 +173,13 @@ impl Kind {
             Self::RoomKeeps => {
                 items.map(RoomKeep::parse).collect::<Option<Vec<_>>>().map(Value::RoomKeeps)
             }
+            Self::Numbers => {
+                items.map(NumberRate::parse).collect::<Option<Vec<_>>>().map(Value::Numbers)
+            }
+            Self::Networks => {
+                let networks = items.map(|item| item.parse().ok());
+                networks.collect::<Option<Vec<_>>>().map(Value::Networks)
+            }
             Self::Secret { .. } | Self::Secrets => {
                 let bytes_min = if let Self::Secret { bytes_min } = self { bytes_min } else { 1 };
                 let secrets = items
@@ -145,6 +201,10 @@ impl Kind {
             Self::Choice(_) => "WORD",
             Self::Origins => "ORIGINS",
             Self::RoomKeeps => "ROOMS",
+            Self::Origin => "URL",
+            Self::Version => "VERSION",
+            Self::Numbers => "NUMBERS",
+            Self::Networks => "NETWORKS",
             Self::Secret { .. } | Self::Secrets => "SECRET",
         }
     }
@@ -164,6 +224,14 @@ impl fmt::Display for Kind {
             Self::Choice(words) => write!(out, "one of {}", words.join(", ")),
             Self::Origins => out.write_str("origins like https://chat.example.org"),
             Self::RoomKeeps => out.write_str("rooms and days, like support/*=30d"),
+            Self::Origin => out.write_str("an origin like https://graph.facebook.com"),
+            Self::Version => out.write_str("a version like v25.0"),
+            Self::Numbers => write!(
+                out,
+                "ids of numbers, each perhaps with messages a second \
+                 ({WHATSAPP_NUMBER_PER_S_MIN} to {WHATSAPP_NUMBER_PER_S_MAX}), like 1102=80"
+            ),
+            Self::Networks => out.write_str("networks like 10.0.0.0/8"),
             Self::Secret { bytes_min: 1 } => out.write_str("a secret that is not empty"),
             Self::Secret { bytes_min } => write!(out, "a secret of at least {bytes_min} bytes"),
             Self::Secrets => out.write_str("one or more secrets, none empty"),
@@ -185,10 +253,28 @@ impl fmt::Display for Value {
                 let texts: Vec<_> = value.iter().map(RoomKeep::to_string).collect();
                 write!(out, "{texts:?}")
             }
+            Self::Text(value) => write!(out, "{value:?}"),
+            Self::Numbers(value) => {
+                let texts: Vec<_> = value.iter().map(NumberRate::to_string).collect();
+                write!(out, "{texts:?}")
+            }
+            Self::Networks(value) => {
+                let texts: Vec<_> = value.iter().map(Network::to_string).collect();
+                write!(out, "{texts:?}")
+            }
             Self::Secrets(value) if value.len() == 1 => out.write_str("(secret)"),
             Self::Secrets(value) => write!(out, "({} secrets)", value.len()),
         }
     }
+}
+
+/// `v` and two numbers.
+fn is_version(text: &str) -> bool {
+    let digits = |part: &str| {
+        (1..=4).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    let parts = text.strip_prefix('v').and_then(|text| text.split_once('.'));
+    parts.is_some_and(|(major, minor)| digits(major) && digits(minor))
 }
 
 /// RFC 6454 §6.1, in the form that browsers send: lower case, no path, no trailing slash.

@@ -23,7 +23,7 @@ mod body;
 mod client;
 
 mod guard;
-pub use guard::{Network, is_public};
+pub use guard::is_public;
 
 mod perform;
 
@@ -31,6 +31,7 @@ mod tokens;
 pub use tokens::Tokens;
 
 use crate::base::ids::ShardId;
+use crate::base::network::Network;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;

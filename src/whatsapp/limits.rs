@@ -65,12 +65,6 @@ pub const USER_ID_CHARS_MAX: usize = 128;
 
 /// Milliseconds from a customer's message in which free-form messages may be sent.
 pub const WINDOW_MS: i64 = 24 * 3_600 * 1_000;
-/// Messages a second of one number unless the platform has raised it.
-pub const NUMBER_PER_S: u32 = 80;
-/// Slowest number: one that is used with the WhatsApp Business app too.
-pub const NUMBER_PER_S_MIN: u32 = 20;
-/// Fastest number: after the platform's upgrade.
-pub const NUMBER_PER_S_MAX: u32 = 1_000;
 /// To one recipient from one number: a message in so many milliseconds.
 pub const PAIR_INTERVAL_MS: u64 = 6_000;
 /// Messages to one recipient at once, borrowed from later.
@@ -82,7 +76,6 @@ pub const UPLOAD_DAYS: u32 = 30;
 pub const MEDIA_BYTES_MAX: u64 = 100_000_000;
 
 const _: () = assert!(ROW_TITLE_CHARS_MAX <= ROW_ID_CHARS_MAX);
-const _: () = assert!(NUMBER_PER_S_MIN <= NUMBER_PER_S && NUMBER_PER_S <= NUMBER_PER_S_MAX);
 const _: () = assert!(
     crate::base::limits::TEXT_BYTES_MAX >= 4 * TEXT_CHARS_MAX,
     "whatever the platform takes, a room takes"

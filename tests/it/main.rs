@@ -17,3 +17,5 @@ mod tidy;
 mod tree;
 
 mod whatsapp;
+
+mod whatsapp_send;
