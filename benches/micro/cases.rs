@@ -1,0 +1,187 @@
+//! The cases: each prepares once and gives the same answer whenever it is run.
+
+use ringpost::base::clock::Now;
+use ringpost::base::ids::{ConnId, EpochId, Offset, ShardId};
+use ringpost::base::rate::Rate;
+use ringpost::chat::event::{Effect, Event};
+use ringpost::chat::hub::{Hub, HubOptions};
+use ringpost::chat::reply::{self, NewMsg};
+use ringpost::chat::request::{Envelope, Request};
+use ringpost::wire::http;
+use ringpost::wire::ws::encode::{encode_masked, encode_text};
+use ringpost::wire::ws::frame::Opcode;
+use ringpost::wire::ws::mask;
+use ringpost::wire::ws::message::{Decoder, Item, Limits};
+
+/// One step of the path.
+pub struct Case {
+    /// In tables.
+    pub name: &'static str,
+    /// Makes what it needs, and gives the step.
+    pub prepare: fn() -> Box<dyn FnMut() -> u64>,
+    /// What each call must give.
+    pub answer: u64,
+}
+
+/// All of them.
+pub const CASES: [Case; 11] = [
+    Case { name: "mask 64 bytes", prepare: || masking(64), answer: 64 },
+    Case { name: "mask 4 KiB", prepare: || masking(4_096), answer: 4_096 },
+    Case { name: "encode a frame of 64 bytes", prepare: || encoding(64), answer: 66 },
+    Case { name: "decode a frame of 64 bytes", prepare: || decoding(64), answer: 64 },
+    Case { name: "decode a frame of 4 KiB", prepare: || decoding(4_096), answer: 4_096 },
+    Case { name: "parse the head of an upgrade", prepare: head, answer: HEAD.len() as u64 },
+    Case { name: "parse a send", prepare: parsing, answer: TEXT.len() as u64 },
+    Case { name: "encode a msg event", prepare: || event(TEXT), answer: 166 },
+    Case { name: "encode one with escapes", prepare: || event("a\n\"b\"\\ c"), answer: 130 },
+    Case { name: "route a send, 1 member", prepare: || routing(1), answer: 3 },
+    Case { name: "route a send, 100 members", prepare: || routing(100), answer: 3 },
+];
+
+const TEXT: &str = "a text of forty-eight bytes, as people write it.";
+const KEY: [u8; 4] = [0x12, 0x9a, 0x5c, 0xf3];
+
+const HEAD: &str = "GET /ws HTTP/1.1\r\n\
+    Host: chat.example.org\r\n\
+    User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0\r\n\
+    Accept: */*\r\n\
+    Accept-Language: en-US,en;q=0.5\r\n\
+    Accept-Encoding: gzip, deflate, br, zstd\r\n\
+    Sec-WebSocket-Version: 13\r\n\
+    Origin: https://chat.example.org\r\n\
+    Sec-WebSocket-Protocol: ringpost.v1.json\r\n\
+    Sec-WebSocket-Extensions: permessage-deflate\r\n\
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+    Connection: keep-alive, Upgrade\r\n\
+    Cookie: theme=dark\r\n\
+    Pragma: no-cache\r\n\
+    Cache-Control: no-cache\r\n\
+    Upgrade: websocket\r\n\r\n";
+
+fn masking(size: usize) -> Box<dyn FnMut() -> u64> {
+    let mut bytes = vec![7; size];
+    Box::new(move || {
+        let key = mask::apply(KEY, &mut bytes);
+        // A length that four divides leaves the key as it was.
+        if key == KEY { bytes.len() as u64 } else { 0 }
+    })
+}
+
+fn encoding(size: usize) -> Box<dyn FnMut() -> u64> {
+    let (text, mut out) = ("x".repeat(size), Vec::new());
+    Box::new(move || {
+        out.clear();
+        encode_text(&mut out, &text);
+        out.len() as u64
+    })
+}
+
+fn decoding(size: usize) -> Box<dyn FnMut() -> u64> {
+    let mut frame = Vec::new();
+    encode_masked(&mut frame, Opcode::Text, KEY, "x".repeat(size).as_bytes());
+    let mut input = frame.clone();
+    let limits = Limits { message_bytes_max: 1 << 20, fragments_max: 16 };
+    let mut decoder = Decoder::server(None);
+    Box::new(move || {
+        // It is unmasked in place.
+        input.copy_from_slice(&frame);
+        match decoder.next(&mut input, &limits).map(|step| step.item) {
+            Ok(Some(Item::Text(text))) => text.len() as u64,
+            other => panic!("{other:?}"),
+        }
+    })
+}
+
+fn head() -> Box<dyn FnMut() -> u64> {
+    Box::new(|| {
+        let mut decoder = http::Decoder::new();
+        let step = decoder.next(HEAD.as_bytes()).expect("a good head");
+        assert!(matches!(step.item, Some(http::Item::Head(_))));
+        step.consumed as u64
+    })
+}
+
+fn parsing() -> Box<dyn FnMut() -> u64> {
+    let text = send(1);
+    Box::new(move || {
+        let envelope = Envelope::parse(&text).expect("a request");
+        match Request::parse(&envelope) {
+            Ok(Request::Send { text, .. }) => text.len() as u64,
+            other => panic!("{other:?}"),
+        }
+    })
+}
+
+fn event(text: &'static str) -> Box<dyn FnMut() -> u64> {
+    Box::new(move || {
+        let frame = reply::msg(NewMsg {
+            room: "general",
+            o: Offset(123_456),
+            ts_ms: 1_795_000_000_000,
+            from: "alice",
+            name: "",
+            cid: "c00000001",
+            text,
+            reply: None,
+            source: "ws",
+            external: "",
+        });
+        frame.len() as u64
+    })
+}
+
+fn send(number: usize) -> String {
+    format!(
+        r#"{{"t":"send","id":{number},"room":"general","d":{{"cid":"c{number:08}","text":"{TEXT}"}}}}"#
+    )
+}
+
+/// A message through the three parts of a hub that holds all members: from its text to an append
+/// and one fan-out, however many members there are, and then its durability to an `ok`.
+fn routing(members: u32) -> Box<dyn FnMut() -> u64> {
+    let unlimited = Rate { per_s: 0, burst: 1 };
+    let options = HubOptions {
+        shard: ShardId(0),
+        shard_count: 1,
+        dev: true,
+        token_secret: Vec::new(),
+        key: [7; 32],
+        boot_s: 1,
+        ack: "fsync",
+        fanout_durable: false,
+        frames: unlimited,
+        sends: unlimited,
+        room_sends: unlimited,
+        sessions_per_user_max: 10,
+    };
+    let now = Now { wall_us: 1_795_000_000_000_000, mono_us: 1_000_000 };
+    let mut hub = Hub::new(options, now);
+    hub.begin_epoch(EpochId(1));
+    hub.grant(1 << 20);
+    let (mut effects, mut appends) = (Vec::new(), 0);
+    let mut tell = move |event: Event<'_>| {
+        hub.grant(1 << 20);
+        hub.handle(now, event, &mut effects);
+        appends += effects.iter().filter(|it| matches!(it, Effect::Append(_))).count() as u64;
+        let count = effects.drain(..).filter(|it| !matches!(it, Effect::Measure { .. })).count();
+        (count as u64, appends)
+    };
+    for index in 0..members {
+        let conn = ConnId { index, generation: 1 };
+        tell(Event::Opened { conn });
+        let hello = format!(
+            r#"{{"t":"hello","id":1,"d":{{"user":"user-{index}","rooms":{{"general":{{}}}}}}}}"#
+        );
+        let (_, appends) = tell(Event::Text { conn, text: &hello });
+        tell(Event::Durable { appends });
+    }
+    // More than a room remembers, so that none is a repetition.
+    let texts: Vec<String> = (0..8_192).map(send).collect();
+    let mut turn = 0;
+    let conn = ConnId { index: 0, generation: 1 };
+    Box::new(move || {
+        turn = (turn + 1) % texts.len();
+        let (told, appends) = tell(Event::Text { conn, text: &texts[turn] });
+        told + tell(Event::Durable { appends }).0
+    })
+}
