@@ -131,9 +131,8 @@ fn event(text: &'static str) -> Box<dyn FnMut() -> u64> {
 }
 
 fn send(number: usize) -> String {
-    format!(
-        r#"{{"t":"send","id":{number},"room":"general","d":{{"cid":"c{number:08}","text":"{TEXT}"}}}}"#
-    )
+    let d = format!(r#"{{"cid":"c{number:08}","text":"{TEXT}"}}"#);
+    format!(r#"{{"t":"send","id":{number},"room":"general","d":{d}}}"#)
 }
 
 /// A message through the three parts of a hub that holds all members: from its text to an append
