@@ -51,13 +51,13 @@ impl Tail {
         }
         self.bytes += entry.frame.len();
         self.top = o;
-        self.entries.push_back(entry);
-        while self.entries.len() > ROOM_TAIL_EVENTS_MAX
-            || (self.bytes > ROOM_TAIL_BYTES_MAX && self.entries.len() > 1)
-        {
-            let old = self.entries.pop_front().expect("longer than its bound");
+        // Before it is added: one above the bound would double the room that the entries take.
+        while self.entries.len() >= ROOM_TAIL_EVENTS_MAX || self.bytes > ROOM_TAIL_BYTES_MAX {
+            let Some(old) = self.entries.pop_front() else { break };
             self.bytes -= old.frame.len();
         }
+        self.entries.push_back(entry);
+        assert!(self.entries.len() <= ROOM_TAIL_EVENTS_MAX);
     }
 
     /// The room has events up to `top`, of which none is in memory.
@@ -132,6 +132,7 @@ mod tests {
         for o in 1..=1_000 {
             tail.push(Offset(o), entry(10));
         }
+        assert_eq!(tail.entries.capacity(), ROOM_TAIL_EVENTS_MAX, "no room for more is kept");
         assert_eq!(tail.top(), Offset(1_000));
         assert_eq!(tail.first().0, 1_001 - ROOM_TAIL_EVENTS_MAX as u64);
         assert!(tail.get(Offset(1)).is_none());
