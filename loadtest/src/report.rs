@@ -150,11 +150,13 @@ impl Report {
             line(if index == 0 { "Latency" } else { "" }, quantiles(latency));
         }
         if let Some(server) = self.server {
-            let each =
-                self.server_cpu_us().map_or("no message".into(), |us| format!("{us:.2} µs CPU"));
+            let each = match self.server_cpu_us() {
+                Some(us) => format!("{us:.2} µs CPU per received message"),
+                None => "no message received".to_string(),
+            };
             let cores = server.cpu.as_secs_f64() / seconds;
             let rss = server.rss_bytes as f64 / f64::from(1 << 20);
-            line("Server", format!("{each} per received message, {cores:.2} cores, {rss:.1} MiB"));
+            line("Server", format!("{each}, {cores:.2} cores, {rss:.1} MiB"));
         }
         if let Some(growth) = self.growth() {
             line("Memory", growth);

@@ -208,7 +208,8 @@ impl Rooms {
         }
         let conns = self.slow_conns();
         if let Some(slow) = &mut self.plan.slow {
-            next = next.min(slow.turn(now, conns, out));
+            let sent_each = |room: usize| self.rooms[room].books.sent_count();
+            next = next.min(slow.turn(now, sent_each, conns, out));
         }
         if next < schedule.stop || now < schedule.stop {
             return Wake::At(next);

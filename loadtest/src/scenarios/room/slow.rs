@@ -18,6 +18,9 @@ const QUIET_NS: Nanos = 3_000_000_000;
 /// How long the slow may take to catch up.
 const RELEASE_NS: Nanos = 20_000_000_000;
 
+/// What both kernels may keep for a reader that does not read, on a usual machine.
+const KEPT_BYTES: u64 = 5 << 20;
+
 /// The table's entry.
 pub const SCENARIO: Scenario = Scenario {
     name: "slow",
@@ -28,7 +31,7 @@ pub const SCENARIO: Scenario = Scenario {
         format!("{}, {} stop reading", super::describe(settings), slow * rooms)
     },
     share: |settings, share, gate| {
-        let slow = Slow::new(slow_count(settings), share.of(settings.rooms).len());
+        let slow = Slow::new(slow_count(settings), share.of(settings.rooms).len(), settings.size);
         let plan = Plan { idle: None, slow: Some(slow) };
         Box::new(make(settings, share, gate, plan))
     },
@@ -65,6 +68,10 @@ pub struct Slow {
     pub per_room: usize,
     readers: Vec<Reader>,
     stage: Stage,
+    /// By room: messages sent when the reading stopped.
+    sent_before: Vec<u64>,
+    /// Bytes of a message.
+    size: usize,
     /// Messages due before this have all readers.
     pause_at: Nanos,
     /// Latency while all read.
@@ -72,11 +79,13 @@ pub struct Slow {
 }
 
 impl Slow {
-    fn new(per_room: usize, rooms: usize) -> Self {
+    fn new(per_room: usize, rooms: usize, size: usize) -> Self {
         Self {
             per_room,
             readers: (0..per_room * rooms).map(|_| Reader::default()).collect(),
             stage: Stage::Reading,
+            sent_before: vec![0; rooms],
+            size,
             pause_at: Nanos::MAX,
             before: Latency::new("before", "to last member while all read"),
         }
@@ -97,11 +106,13 @@ impl Slow {
     pub fn turn(
         &mut self,
         now: Nanos,
+        sent_each: impl Fn(usize) -> u64,
         conns: impl Iterator<Item = usize>,
         out: &mut dyn Outbox,
     ) -> Nanos {
         if self.stage == Stage::Reading && now >= self.pause_at {
             self.stage = Stage::Paused;
+            self.sent_before = (0..self.sent_before.len()).map(sent_each).collect();
             conns.for_each(|conn| out.pause(conn, true));
         }
         if self.stage == Stage::Reading { self.pause_at } else { Nanos::MAX }
@@ -150,6 +161,13 @@ impl Slow {
         self.readers[index].lost = Some(why.to_string());
     }
 
+    /// The least that was sent to a slow reader while it did not read.
+    fn paused_bytes(&self, sent_each: impl Fn(usize) -> u64) -> u64 {
+        let before = self.sent_before.iter().enumerate();
+        let messages = before.map(|(room, before)| sent_each(room) - before).min().unwrap_or(0);
+        messages * self.size as u64
+    }
+
     /// What became of them.
     pub fn tell(&self, sent_each: impl Fn(usize) -> u64, last: &Latency, outcome: &mut Outcome) {
         let (mut fates, mut slowest) = (BTreeMap::<String, u64>::new(), 0);
@@ -173,6 +191,13 @@ impl Slow {
         }
         let fates = fates.iter().map(|(fate, count)| format!("{count} {fate}"));
         let mut text = fates.collect::<Vec<_>>().join(", ");
+        if self.paused_bytes(&sent_each) < KEPT_BYTES {
+            text += &format!(
+                "; {} KiB were sent to each meanwhile, which the kernels may keep, so that the \
+                 server never met a slow reader: raise --size, --rate or --duration",
+                self.paused_bytes(&sent_each) >> 10
+            );
+        }
         if slowest > 0 {
             text += &format!("; the last had it {} after it read again", human(slowest));
         }
@@ -189,7 +214,7 @@ mod tests {
 
     #[test]
     fn fates_are_told_apart() {
-        let mut slow = Slow::new(2, 2);
+        let mut slow = Slow::new(2, 2, 3 << 20);
         let mut say = |reader: usize, numbers: &[u64]| {
             for &number in numbers {
                 let mut text = Vec::new();
@@ -213,5 +238,9 @@ mod tests {
             "{:?}",
             outcome.lines
         );
+        assert!(!outcome.lines[0].1.contains("raise --size"), "6 MiB: {:?}", outcome.lines);
+        slow.size = 1_024;
+        slow.tell(|_| 2, &Latency::new("last", ""), &mut outcome);
+        assert!(outcome.lines[1].1.contains("; 2 KiB were sent to each meanwhile"));
     }
 }
