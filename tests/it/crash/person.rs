@@ -110,16 +110,24 @@ impl Person {
     /// Talks until the connection ends. `calm`: sends nothing new, and leaves when everything is
     /// acknowledged.
     pub fn live(&mut self, address: SocketAddr, calm: bool) {
+        let begin = Instant::now();
+        while self.live_once(address, calm).is_err() && calm {
+            assert!(begin.elapsed() < PATIENCE, "{} is refused forever", self.name);
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    fn live_once(&mut self, address: SocketAddr, calm: bool) -> Result<(), Broken> {
         // What was refused while a server died went to the end of the queue.
         self.waiting.make_contiguous().sort_by_key(|sent| sent.n);
-        let Ok(stream) = TcpStream::connect_timeout(&address, PATIENCE) else { return };
+        let stream = TcpStream::connect_timeout(&address, PATIENCE).map_err(|_| Broken)?;
         stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
         stream.set_write_timeout(Some(PATIENCE)).expect("a socket");
         stream.set_nodelay(true).expect("a socket");
-        let Ok(client) = Client::over(stream, &format!("ws://{address}/ws")) else { return };
+        let client = Client::over(stream, &format!("ws://{address}/ws")).map_err(|_| Broken)?;
         let asked = BTreeMap::new();
         let mut talk = Talk { person: self, client, asked, cursor: 0, under_way: 0 };
-        let _ = talk.go(calm);
+        talk.go(calm)
     }
 }
 
@@ -177,7 +185,7 @@ impl Talk<'_> {
         if let Some(asked) = id.and_then(|id| self.asked.remove(&id)) {
             let granted = value["t"] == "ok";
             match asked {
-                Asked::Hello if granted => self.welcome(&value["d"]),
+                Asked::Hello if granted => self.welcome(&value["d"])?,
                 Asked::History(room) if granted => self.page(room, &value["d"]),
                 Asked::Send(sent) => return self.answer(sent, granted, &value),
                 // The server is going down.
@@ -217,14 +225,24 @@ impl Talk<'_> {
     }
 
     /// The reply to `hello`: for each room what became of our position.
-    fn welcome(&mut self, d: &Value) {
+    fn welcome(&mut self, d: &Value) -> Result<(), Broken> {
+        for name in &self.person.rooms {
+            // A new room is a record, which a log without its disk cannot take.
+            let code = d["rooms"][name]["err"]["code"].as_u64();
+            if code.is_some_and(|code| (500..600).contains(&code)) {
+                self.person.refused += 1;
+                return Err(Broken);
+            }
+        }
         for room in 0..self.person.rooms.len() {
             let told = &d["rooms"][&self.person.rooms[room]];
             let (Some(epoch), Some(top)) = (told["e"].as_str(), told["o"].as_u64()) else {
-                panic!("a room that was joined before: {d}");
+                panic!("a room that nobody may refuse: {d}");
             };
             let held = &mut self.person.held[room];
             let known = !held.epoch.is_empty();
+            // The paging of a connection that is gone.
+            held.early = None;
             held.epoch = epoch.to_owned();
             if !known {
                 held.top = top;
@@ -243,6 +261,7 @@ impl Talk<'_> {
                 self.ask(room);
             }
         }
+        Ok(())
     }
 
     fn ask(&mut self, room: usize) {
