@@ -2,7 +2,6 @@
 
 use ringpost::base::clock::Now;
 use ringpost::base::ids::{ConnId, EpochId, Offset, ShardId};
-use ringpost::base::rate::Rate;
 use ringpost::chat::event::{Effect, Event};
 use ringpost::chat::hub::{Hub, HubOptions};
 use ringpost::chat::reply::{self, NewMsg};
@@ -138,23 +137,8 @@ fn send(number: usize) -> String {
 /// A message through the three parts of a hub that holds all members: from its text to an append
 /// and one fan-out, however many members there are, and then its durability to an `ok`.
 fn routing(members: u32) -> Box<dyn FnMut() -> u64> {
-    let unlimited = Rate { per_s: 0, burst: 1 };
-    let options = HubOptions {
-        shard: ShardId(0),
-        shard_count: 1,
-        dev: true,
-        token_secret: Vec::new(),
-        key: [7; 32],
-        boot_s: 1,
-        ack: "fsync",
-        fanout_durable: false,
-        frames: unlimited,
-        sends: unlimited,
-        room_sends: unlimited,
-        sessions_per_user_max: 10,
-    };
     let now = Now { wall_us: 1_795_000_000_000_000, mono_us: 1_000_000 };
-    let mut hub = Hub::new(options, now);
+    let mut hub = Hub::new(HubOptions::unlimited(ShardId(0), 1), now);
     hub.begin_epoch(EpochId(1));
     hub.grant(1 << 20);
     let (mut effects, mut appends) = (Vec::new(), 0);

@@ -9,6 +9,11 @@ pub struct Rate {
     pub burst: u32,
 }
 
+impl Rate {
+    /// No limit.
+    pub const UNLIMITED: Self = Self { per_s: 0, burst: 1 };
+}
+
 /// What is left of a [`Rate`] for one subject.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Bucket {
@@ -60,7 +65,6 @@ mod tests {
         assert_eq!(bucket.take(rate, 5_060), Err(40));
         assert_eq!(bucket.take(rate, 5_100), Ok(()));
         assert_eq!(bucket.take(rate, 5_100), Err(100));
-        let unlimited = Rate { per_s: 0, burst: 1 };
-        assert!((0..1_000).all(|_| bucket.take(unlimited, 0) == Ok(())));
+        assert!((0..1_000).all(|_| bucket.take(Rate::UNLIMITED, 0) == Ok(())));
     }
 }

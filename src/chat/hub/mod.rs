@@ -72,6 +72,26 @@ pub struct HubOptions {
     pub sessions_per_user_max: usize,
 }
 
+impl HubOptions {
+    /// A hub of tests and benches: development mode, no limits, nothing random.
+    pub fn unlimited(shard: ShardId, shard_count: u16) -> Self {
+        Self {
+            shard,
+            shard_count,
+            dev: true,
+            token_secret: Vec::new(),
+            key: [7; 32],
+            boot_s: 1,
+            ack: "fsync",
+            fanout_durable: false,
+            frames: Rate::UNLIMITED,
+            sends: Rate::UNLIMITED,
+            room_sends: Rate::UNLIMITED,
+            sessions_per_user_max: 10,
+        }
+    }
+}
+
 /// A shard's share of the domain.
 pub struct Hub {
     options: HubOptions,

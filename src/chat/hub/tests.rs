@@ -18,21 +18,8 @@ fn conn(index: u32) -> ConnId {
 }
 
 fn options() -> HubOptions {
-    let unlimited = Rate { per_s: 0, burst: 1 };
-    HubOptions {
-        shard: ShardId(0),
-        shard_count: 1,
-        dev: true,
-        token_secret: Vec::new(),
-        key: [7; 32],
-        boot_s: 1,
-        ack: "fsync",
-        fanout_durable: false,
-        frames: unlimited,
-        sends: unlimited,
-        room_sends: Rate { per_s: 5, burst: 20 },
-        sessions_per_user_max: 10,
-    }
+    let room_sends = Rate { per_s: 5, burst: 20 };
+    HubOptions { room_sends, ..HubOptions::unlimited(ShardId(0), 1) }
 }
 
 impl Stage {

@@ -10,7 +10,6 @@ use ringpost::base::clock::Now;
 use ringpost::base::hash::place;
 use ringpost::base::ids::{EpochId, ShardId};
 use ringpost::base::limits::CID_WINDOW_MS;
-use ringpost::base::rate::Rate;
 use ringpost::chat::event::{
     Effect, Event, Fact, Inbound, InboundBody, MemberAction, Message, Name, Record, Role,
 };
@@ -119,24 +118,10 @@ fn start(root: &Path, last_us: i64, shard_count: u16) -> Vec<Hub> {
     let dir = DataDir::lock(root).expect("nobody else has it");
     let recovered = Recovered::read(&dir).expect("what was written");
     assert!(recovered.clean_stop && recovered.refused.is_empty());
-    let unlimited = Rate { per_s: 0, burst: 1 };
     let now = Now { wall_us: last_us + 1, mono_us: 5_000_000 };
     let hub = |shard| {
-        let options = HubOptions {
-            shard: ShardId(shard),
-            shard_count,
-            dev: true,
-            token_secret: Vec::new(),
-            key: [7; 32],
-            boot_s: 1,
-            ack: "fsync",
-            fanout_durable: false,
-            frames: unlimited,
-            sends: unlimited,
-            room_sends: unlimited,
-            sessions_per_user_max: 9,
-        };
-        Hub::new(options, now)
+        let options = HubOptions::unlimited(ShardId(shard), shard_count);
+        Hub::new(HubOptions { sessions_per_user_max: 9, ..options }, now)
     };
     let mut hubs: Vec<_> = (0..shard_count).map(hub).collect();
     restore(&recovered, &mut hubs);

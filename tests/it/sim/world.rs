@@ -655,11 +655,10 @@ impl World {
     }
 
     fn options(&mut self, shard: u16) -> HubOptions {
-        let unlimited = Rate { per_s: 0, burst: 1 };
         // Lower than the server's own, so that a few clients meet them.
         let limited = |per_s: u32, burst: u32| match self.plan.rates {
             true => Rate { per_s: per_s / 5, burst: burst / 8 },
-            false => unlimited,
+            false => Rate::UNLIMITED,
         };
         let mut key = [0; 32];
         key[..8].copy_from_slice(&(self.starts << 32 | 0x5eed).to_le_bytes());
