@@ -1,4 +1,4 @@
-//! How names of rooms and users are built, and which rooms a rule means.
+//! How names of rooms, users and API versions are built, and which rooms a rule means.
 
 /// Begins the names of contacts of WhatsApp (`wa:<contact>`) and of the rooms of conversations with
 /// them (`wa:<our number>:<contact>`).
@@ -16,6 +16,16 @@ pub fn rule_fits(rooms: &str, room: &str) -> bool {
         Some(begin) => room.starts_with(begin),
         None => room == rooms,
     }
+}
+
+/// Whether `text` names a version of Meta's Graph API, as in `v25.0`: two numbers of at most four
+/// digits.
+pub fn is_graph_version(text: &str) -> bool {
+    let digits = |part: &str| {
+        (1..=4).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    let parts = text.strip_prefix('v').and_then(|text| text.split_once('.'));
+    parts.is_some_and(|(major, minor)| digits(major) && digits(minor))
 }
 
 #[cfg(test)]

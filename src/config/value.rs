@@ -3,6 +3,7 @@
 use crate::base::limits::{
     WHATSAPP_NUMBER_PER_S, WHATSAPP_NUMBER_PER_S_MAX, WHATSAPP_NUMBER_PER_S_MIN,
 };
+use crate::base::names::is_graph_version;
 use crate::base::network::Network;
 use crate::base::secret::Secret;
 use std::fmt;
@@ -148,7 +149,7 @@ impl Kind {
                 self.list(text.split(',').map(str::trim))
             }
             Self::Origin => is_origin(text).then(|| Value::Text(text.to_owned())),
-            Self::Version => is_version(text).then(|| Value::Text(text.to_owned())),
+            Self::Version => is_graph_version(text).then(|| Value::Text(text.to_owned())),
             Self::Secret { .. } => self.list([text].into_iter()),
         }
     }
@@ -266,15 +267,6 @@ impl fmt::Display for Value {
             Self::Secrets(value) => write!(out, "({} secrets)", value.len()),
         }
     }
-}
-
-/// `v` and two numbers.
-fn is_version(text: &str) -> bool {
-    let digits = |part: &str| {
-        (1..=4).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit())
-    };
-    let parts = text.strip_prefix('v').and_then(|text| text.split_once('.'));
-    parts.is_some_and(|(major, minor)| digits(major) && digits(minor))
 }
 
 /// RFC 6454 §6.1, in the form that browsers send: lower case, no path, no trailing slash.

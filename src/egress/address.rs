@@ -1,6 +1,7 @@
 //! Where calls go: the Graph API's address, and the rules for all others.
 
 use super::guard::Guard;
+use crate::base::names::is_graph_version;
 use hyper::Uri;
 use std::fmt;
 use std::net::IpAddr;
@@ -63,9 +64,7 @@ impl GraphAddress {
         if uri.path() != "/" || uri.query().is_some() {
             return Err(AddressError::NotAnAddress);
         }
-        let number = version.strip_prefix('v').and_then(|number| number.split_once('.'));
-        let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-        if !number.is_some_and(|(major, minor)| digits(major) && digits(minor)) {
+        if !is_graph_version(version) {
             return Err(AddressError::NotAVersion);
         }
         Ok(Self { base: base.into(), version: version.into() })

@@ -3,6 +3,7 @@
 use super::period::Period;
 use super::quantiles::Quantiles;
 use super::zone::Zone;
+use crate::base::clock::DAY_US;
 use crate::base::hash::{Map, Seeded};
 use crate::log::record::Delivery;
 use serde::Deserialize;
@@ -15,7 +16,7 @@ use std::hash::BuildHasher;
 /// are counted as they are.
 const FOLLOWED_MAX: usize = 900_000;
 /// Meta keeps a message for 30 days.
-const FOLLOWED_US: i64 = 30 * 86_400_000_000;
+const FOLLOWED_US: i64 = 30 * DAY_US;
 /// Different categories that are told apart.
 const CATEGORIES_MAX: usize = 64;
 
