@@ -55,6 +55,9 @@ pub struct SegmentInfo {
     pub header: SegmentHeader,
     /// Records from this number on are read from the next segment; `u64::MAX` for the last one.
     pub until_seq: u64,
+    /// The next segment says that it goes on where this one ends. One that follows a file which
+    /// was never finished does not: the number of that file was never given to a record.
+    pub has_successor: bool,
     /// Size of the file.
     pub size_bytes: u64,
 }
@@ -89,7 +92,8 @@ impl Catalog {
                     ProblemKind::Misnamed(header.base_seq)
                 }
                 Ok((header, size_bytes)) => {
-                    catalog.add(SegmentInfo { path, header, until_seq: u64::MAX, size_bytes });
+                    let (until_seq, has_successor) = (u64::MAX, false);
+                    catalog.add(SegmentInfo { path, header, until_seq, has_successor, size_bytes });
                     continue;
                 }
                 // A live server makes the file before its header.
@@ -149,6 +153,7 @@ impl Catalog {
             // nothing of this one counts.
             let base_seq = older.header.base_seq;
             let is_followed = info.header.prev_base_seq.is_some_and(|prev| prev >= base_seq);
+            older.has_successor = info.header.prev_base_seq == Some(base_seq);
             older.until_seq = if is_followed { info.header.base_seq } else { base_seq };
         }
         self.segments.push(info);

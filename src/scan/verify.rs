@@ -150,7 +150,7 @@ fn missing(
     rows: &mut Rows<'_>,
     totals: &mut Totals,
 ) -> io::Result<()> {
-    if info.until_seq == u64::MAX || end_seq >= info.until_seq {
+    if !info.has_successor || end_seq >= info.until_seq {
         return Ok(());
     }
     totals.damage_count += 1;

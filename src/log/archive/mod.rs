@@ -372,7 +372,8 @@ impl Held {
                 let counts =
                     next.is_none_or(|next| next.prev_base_seq.is_some_and(|p| p >= self.base_seq));
                 let (path, until_seq) = (self.path.clone(), self.until_seq);
-                let info = SegmentInfo { path, header, until_seq, size_bytes };
+                let has_successor = next.is_some_and(|n| n.prev_base_seq == Some(self.base_seq));
+                let info = SegmentInfo { path, header, until_seq, has_successor, size_bytes };
                 match info.sidecar().filter(|_| !newest && counts) {
                     Some(sidecar) if history(&sidecar).is_some() => State::Sealed(sidecar),
                     _ if counts => self.read_whole(next),

@@ -267,6 +267,21 @@ fn verify_finds_damage_and_says_where() {
     assert_eq!((status, words.contains("filters do not apply")), (2, true));
 }
 
+/// A power cut may leave a segment whose making was never finished. The next start leaves its
+/// number out, and nothing is missing.
+#[test]
+fn a_file_that_was_never_finished_is_no_hole() {
+    let scratch = Scratch::new("verify-unborn");
+    evening(&scratch);
+    let unborn = scratch.path().join("log").join("00000000000000000012.seg");
+    std::fs::write(&unborn, [0; 8_192]).unwrap();
+    evening(&scratch);
+    let (status, out, words) = scan(&scratch, "verify --format csv");
+    assert_eq!((status, words.ends_with("damaged: 0\n")), (0, true), "{out}{words}");
+    assert!(out.contains("00000000000000000012.seg,unborn,"), "{out}");
+    assert!(out.contains("00000000000000000013.seg,sealed,"), "{out}");
+}
+
 #[test]
 fn bad_command_lines_and_missing_logs() {
     let scratch = Scratch::new("bad");
