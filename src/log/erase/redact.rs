@@ -21,6 +21,10 @@ pub struct Redactor<'a> {
     users: Set<NameId>,
     /// Rooms that it may be about.
     rooms: Map<NameId, Box<str>>,
+    /// Of a segment that lost bytes, and maybe names with them: the names that it has. Whose name
+    /// is lost may be the subject, so what they said goes too; who demands that of a damaged log
+    /// has been told and insists.
+    known: Option<Set<NameId>>,
 }
 
 impl<'a> Redactor<'a> {
@@ -33,7 +37,11 @@ impl<'a> Redactor<'a> {
     ) -> Self {
         let mut users = Set::default();
         let mut rooms = Map::default();
+        let mut known = (!segment.scan().corrupt.is_empty()).then(Set::default);
         for (id, kind, name) in segment.names() {
+            if let Some(known) = &mut known {
+                known.insert(id);
+            }
             let about = match target {
                 Target::Message { room, .. } => room == name,
                 _ => target.covers_room(name, i64::MIN),
@@ -44,14 +52,20 @@ impl<'a> Redactor<'a> {
                 rooms.insert(id, name.into());
             }
         }
-        Self { target, pseudonym, raw_ids, externals, users, rooms }
+        Self { target, pseudonym, raw_ids, externals, users, rooms, known }
     }
 
     /// Whether the content of a record goes, by who made it where and when.
     fn covers(&self, record: &RawRecord<'_>) -> bool {
         let room = self.rooms.get(&record.header.room);
         let ts_us = record.ts_us().unwrap_or(i64::MAX);
-        self.users.contains(&record.header.user)
+        let is_lost = |id: NameId| {
+            id != NameId::NONE && self.known.as_ref().is_some_and(|known| !known.contains(&id))
+        };
+        let (user_id, room_id) = (record.header.user, record.header.room);
+        self.users.contains(&user_id)
+            || is_lost(user_id)
+            || is_lost(room_id)
             || room.is_some_and(|room| self.target.covers_room(room, ts_us))
     }
 
