@@ -19,6 +19,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 mod entries;
 mod walk;
@@ -32,6 +33,10 @@ pub use entries::{Cursor, Entries, Entry, RecordPosition, UNKNOWN_NAME};
 /// Pages are asked for this many bytes ahead, so that a file that was cut short or cannot be read
 /// is an error here and not a signal later.
 const POPULATE_BYTES: usize = 2 << 20;
+/// A segment that its writer gives up is away for a moment: so often it is looked for again,
+const CHANGING_RETRIES: u32 = 10;
+/// after so long. One that stays without a header was never finished.
+const CHANGING_PAUSE: Duration = Duration::from_millis(1);
 
 /// How much of a record is proved before it is read in place.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -142,6 +147,18 @@ impl Log {
     /// Looks for batches and segments that came since the last look. `true` if there are any.
     pub fn refresh(&mut self) -> Result<bool, LogError> {
         let before = self.end();
+        for attempt in 0..=CHANGING_RETRIES {
+            if self.look(attempt == CHANGING_RETRIES)? {
+                break;
+            }
+            std::thread::sleep(CHANGING_PAUSE);
+        }
+        Ok(self.end() != before)
+    }
+
+    /// One look. `false`: a segment with a successor is gone or has no header yet, because its
+    /// writer gave it up and puts another in its place, and it is not the `last` look.
+    fn look(&mut self, last_look: bool) -> Result<bool, LogError> {
         // The listing comes first: a segment that has a successor in it has no writer any more.
         let mut listed = list_files(&self.log_dir)?;
         self.replace(&listed);
@@ -156,10 +173,12 @@ impl Log {
         }
         let fresh_count = listed.len();
         for (index, file) in listed.into_iter().enumerate() {
-            let retry_later = index + 1 == fresh_count;
-            self.add(file, retry_later)?;
+            let newest = index + 1 == fresh_count;
+            if !self.add(file, newest, last_look)? {
+                return Ok(false);
+            }
         }
-        Ok(self.end() != before)
+        Ok(true)
     }
 
     /// How often a file was met in the place of another one. Every [`RecordPosition`] in such a
@@ -253,7 +272,8 @@ impl Log {
         self.segments.last().map_or(0, |segment| segment.scan.next_seq)
     }
 
-    fn add(&mut self, file: Listed, newest: bool) -> Result<(), LogError> {
+    /// `false`: look again.
+    fn add(&mut self, file: Listed, newest: bool, last_look: bool) -> Result<bool, LogError> {
         let base_seq = file.base_seq;
         let what = match Segment::open(&file.path, self.trust) {
             Ok(segment) if segment.scan.header.base_seq != base_seq => {
@@ -270,20 +290,21 @@ impl Log {
                 }
                 self.segments.push(segment);
                 self.newest_seq = Some(base_seq);
-                return Ok(());
+                return Ok(true);
             }
             // A live server makes the file before its header: look again next time.
-            Err(ProblemKind::Header(HeaderError::Unborn)) if newest => return Ok(()),
+            Err(ProblemKind::Header(HeaderError::Unborn)) if newest => return Ok(true),
+            Err(ProblemKind::Header(HeaderError::Unborn)) if !last_look => return Ok(false),
             // Gone since it was listed: retention took it, or its writer gave it up and is about
             // to make another one of this name.
             Err(ProblemKind::Unreadable(error)) if error.kind() == io::ErrorKind::NotFound => {
-                return Ok(());
+                return Ok(newest || last_look);
             }
             Err(what) => what,
         };
         self.problems.push(Problem { path: file.path, what });
         self.newest_seq = Some(base_seq);
-        Ok(())
+        Ok(true)
     }
 
     /// Zeros are the end of what was written, unless the successor says that more was.
