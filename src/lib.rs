@@ -33,6 +33,9 @@ pub mod net;
 /// The one thread that calls out: the Graph API and addresses of an operator's choice.
 pub mod egress;
 
+/// Messages out between the rooms that own them and the Graph API.
+pub mod outbox;
+
 /// Health and the other endpoints for operators.
 pub mod admin;
 

@@ -123,7 +123,9 @@ fn event(text: &'static str) -> Box<dyn FnMut() -> u64> {
             text,
             reply: None,
             source: "ws",
+            direction: "",
             external: "",
+            content: "",
         });
         frame.len() as u64
     })

@@ -12,6 +12,8 @@ pub struct Reading {
     pub is_healthy: bool,
     /// Open connections.
     pub connection_count: u64,
+    /// Times that a shard slept for too long and was woken by force.
+    pub rescue_count: u64,
     /// The log takes records.
     pub log_takes_records: bool,
     /// Records written since the start.
@@ -24,6 +26,22 @@ pub struct Reading {
     pub log_segment_count: u64,
     /// Segments given up for a failed write or sync since the start.
     pub log_segment_failure_count: u64,
+    /// Messages that wait for the platform or are being called.
+    pub outbox_queued: u64,
+    /// Calls under way.
+    pub outbox_calls: u64,
+    /// Numbers that send nothing until somebody mends what is wrong.
+    pub outbox_stopped_numbers: u64,
+    /// The platform does not answer.
+    pub outbox_platform_down: bool,
+    /// Messages that the platform took since the start.
+    pub outbox_accepted: u64,
+    /// Messages given up since the start.
+    pub outbox_failed: u64,
+    /// Messages of unknown outcome since the start.
+    pub outbox_unknown: u64,
+    /// Attempts that were repeated since the start.
+    pub outbox_retried: u64,
 }
 
 /// One number of the page.
@@ -35,7 +53,7 @@ struct Number {
     of: fn(&Reading) -> u64,
 }
 
-const NUMBERS: [Number; 8] = [
+const NUMBERS: [Number; 17] = [
     Number {
         name: "ringpost_healthy",
         kind: "gauge",
@@ -47,6 +65,12 @@ const NUMBERS: [Number; 8] = [
         kind: "gauge",
         help: "open connections",
         of: |reading| reading.connection_count,
+    },
+    Number {
+        name: "ringpost_shard_rescues_total",
+        kind: "counter",
+        help: "times that a shard slept for too long and was woken by force; tell us if it rises",
+        of: |reading| reading.rescue_count,
     },
     Number {
         name: "ringpost_log_takes_records",
@@ -83,6 +107,54 @@ const NUMBERS: [Number; 8] = [
         kind: "counter",
         help: "segments given up for a failed write or sync",
         of: |reading| reading.log_segment_failure_count,
+    },
+    Number {
+        name: "ringpost_outbox_queued",
+        kind: "gauge",
+        help: "messages to WhatsApp that wait or are being called",
+        of: |reading| reading.outbox_queued,
+    },
+    Number {
+        name: "ringpost_outbox_calls",
+        kind: "gauge",
+        help: "calls to the Graph API under way",
+        of: |reading| reading.outbox_calls,
+    },
+    Number {
+        name: "ringpost_outbox_stopped_numbers",
+        kind: "gauge",
+        help: "numbers that send nothing until somebody mends what is wrong",
+        of: |reading| reading.outbox_stopped_numbers,
+    },
+    Number {
+        name: "ringpost_outbox_platform_down",
+        kind: "gauge",
+        help: "1 while the Graph API does not answer",
+        of: |reading| reading.outbox_platform_down.into(),
+    },
+    Number {
+        name: "ringpost_outbox_accepted_total",
+        kind: "counter",
+        help: "messages that WhatsApp took",
+        of: |reading| reading.outbox_accepted,
+    },
+    Number {
+        name: "ringpost_outbox_failed_total",
+        kind: "counter",
+        help: "messages to WhatsApp given up",
+        of: |reading| reading.outbox_failed,
+    },
+    Number {
+        name: "ringpost_outbox_unknown_total",
+        kind: "counter",
+        help: "messages to WhatsApp of unknown outcome",
+        of: |reading| reading.outbox_unknown,
+    },
+    Number {
+        name: "ringpost_outbox_retried_total",
+        kind: "counter",
+        help: "attempts at a message to WhatsApp that were repeated",
+        of: |reading| reading.outbox_retried,
     },
 ];
 

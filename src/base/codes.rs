@@ -36,6 +36,10 @@ pub enum ErrorCode {
     RateLimited,
     /// A moderator's rule refused the message.
     Moderated,
+    /// The contact has been silent for too long: only a template can be sent.
+    WindowClosed,
+    /// This server sends nothing by the conversation's number.
+    CannotSend,
     /// The server is at fault.
     Internal,
     /// A queue is full; try again.
@@ -46,7 +50,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// All codes in the order of their numbers.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::BadRequest,
         Self::Unauthorized,
         Self::TokenExpired,
@@ -62,6 +66,8 @@ impl ErrorCode {
         Self::CommandTimeout,
         Self::RateLimited,
         Self::Moderated,
+        Self::WindowClosed,
+        Self::CannotSend,
         Self::Internal,
         Self::Overloaded,
         Self::LogFull,
@@ -85,6 +91,8 @@ impl ErrorCode {
             Self::CommandTimeout => (425, "command_timeout", false),
             Self::RateLimited => (429, "rate_limited", true),
             Self::Moderated => (451, "moderated", false),
+            Self::WindowClosed => (470, "window_closed", false),
+            Self::CannotSend => (471, "cannot_send", false),
             Self::Internal => (500, "internal", true),
             Self::Overloaded => (503, "overloaded", true),
             Self::LogFull => (507, "log_full", true),

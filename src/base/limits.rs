@@ -146,6 +146,12 @@ pub const ROOM_NAME_BYTES_MAX: usize = 240;
 pub const CID_BYTES_MAX: usize = 64;
 /// A message text, bytes.
 pub const TEXT_BYTES_MAX: usize = 32 * KIB;
+/// How long after a contact's last message anything may be sent to it: Meta's customer service
+/// window, <https://developers.facebook.com/docs/whatsapp/cloud-api/guides/send-messages>.
+pub const CONTACT_WINDOW_MS: i64 = 24 * 3_600 * 1_000;
+/// `content` of a `send`: what is sent to a contact instead of a plain text, as JSON. A room shows
+/// a text made from it, and both must fit one record.
+pub const CONTENT_BYTES_MAX: usize = 12 * KIB;
 /// A room topic, bytes.
 pub const TOPIC_BYTES_MAX: usize = KIB;
 /// A user's status text, bytes.
@@ -230,6 +236,7 @@ pub const SEGMENT_FAILURES_MAX: u32 = 3;
 const _: () = assert!(WS_MESSAGE_BYTES_MAX > TEXT_BYTES_MAX, "a longest text must fit a message");
 const _: () =
     assert!(TEXT_BYTES_MAX + 4 * KIB <= RECORD_BYTES_MAX, "a longest text must be logged");
+const _: () = assert!(2 * CONTENT_BYTES_MAX + 4 * KIB <= RECORD_BYTES_MAX);
 const _: () = assert!(RECORD_BYTES_MAX + KIB <= BATCH_BYTES_MAX, "a record must fit a batch");
 const _: () = assert!(BATCH_BYTES_MAX * 64 <= SEGMENT_BYTES, "rotation must waste little");
 const _: () = assert!(BATCH_BYTES_MAX * 16 <= LOG_RING_BYTES, "the ring must outlast a sync");

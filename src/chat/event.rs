@@ -1,8 +1,9 @@
 //! What goes into a [`Hub`](super::hub::Hub) and what comes out.
 
+pub use super::outbox::{Letter, OutboxEvent, OutboxOrder, Sent};
 pub use super::record::{
-    Access, Cid, Fact, Kept, MemberAction, Name, Outcome, Record, Role, RoomChange, Source, State,
-    Status,
+    Access, Cid, Direction, Fact, Kept, MemberAction, Name, Outcome, Record, Role, RoomChange,
+    Source, State, Status,
 };
 use crate::base::codes::CloseReason;
 pub use crate::base::ids::Address;
@@ -72,6 +73,11 @@ pub enum Event<'a> {
         ticket: u64,
         /// Room and message.
         item: Inbound,
+    },
+    /// The outbox says something.
+    Outbox {
+        /// What.
+        event: OutboxEvent,
     },
     /// Time passed: at least every [`TICK_MS`](crate::base::wheel::TICK_MS).
     Tick,
@@ -145,9 +151,13 @@ pub enum InboundBody {
         name: Box<str>,
         /// What is shown in the room.
         text: Box<str>,
+        /// When it was written, by the platform's clock, ms since 1970; `None`: it did not say.
+        at_ms: Option<i64>,
     },
     /// A delivery status of a message we sent.
     Status {
+        /// Its position in the room, when it was sent from here.
+        of: Option<Offset>,
         /// `sent`, `delivered`, `read`, `played`, `failed`, or what the platform adds next.
         status: Box<str>,
         /// The platform's error code, 0 for none.
@@ -285,6 +295,8 @@ pub enum Effect {
         /// Whether it is safe; if not the platform must send it again.
         accepted: bool,
     },
+    /// Tell the outbox.
+    Outbox(OutboxOrder),
     /// What was pushed before this has been waited for since then: count how long, once it is
     /// queued to its sockets.
     Measure {
@@ -494,6 +506,8 @@ pub enum Ask {
         reply: Option<Offset>,
         /// The sender does not want its own event.
         mute: bool,
+        /// What few messages have.
+        rich: Option<Box<Rich>>,
         /// When it came in; see [`Effect::Measure`].
         since_us: u64,
     },
@@ -555,6 +569,15 @@ pub enum Ask {
         /// What.
         item: Box<Inbound>,
     },
+}
+
+/// What few messages have besides their text.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Rich {
+    /// What is to be sent to the contact instead of a plain text: a JSON object with a `type`.
+    pub content: Option<Box<str>>,
+    /// For those in the room only: never sent to the contact.
+    pub note: bool,
 }
 
 /// How a session wants to enter a room.

@@ -17,6 +17,15 @@ pub mod event;
 /// What the log is told, and tells at start.
 pub mod record;
 
+/// What a message carries in the log beside its text.
+pub mod extra;
+
+/// What a hub and the outbox say to each other.
+pub mod outbox;
+
+/// What a room with a contact of a platform knows about sending to it.
+pub mod conversation;
+
 /// Requests of clients: the envelope and the verbs.
 pub mod request;
 

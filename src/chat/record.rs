@@ -110,6 +110,28 @@ impl Source {
     }
 }
 
+/// Which way a message crosses the border of the server.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Direction {
+    /// From a client or a contact to the room.
+    In,
+    /// To the room and, through the platform, to the contact.
+    Out,
+    /// Between those in the room: notes, and what the server says itself.
+    Internal,
+}
+
+impl Direction {
+    /// (value, wire name)
+    pub const ALL: [(Self, &'static str); 3] =
+        [(Self::In, "in"), (Self::Out, "out"), (Self::Internal, "internal")];
+
+    /// The wire name.
+    pub fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(way, _)| *way == self).expect("all directions are listed").1
+    }
+}
+
 /// A fact for the log. The shard turns it into the log's own form; the hub rebuilds itself from
 /// the same facts at start.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -128,8 +150,8 @@ impl Record {
     /// Bytes of text in it: what its size in the log depends on.
     pub fn text_bytes(&self) -> usize {
         let body = match &self.fact {
-            Fact::Message { cid, text, name, external, .. } => {
-                cid.len() + text.len() + name.len() + external.len()
+            Fact::Message { cid, text, name, external, extra, .. } => {
+                cid.len() + text.len() + name.len() + external.len() + extra.len()
             }
             Fact::Edit { text, .. } => text.len(),
             Fact::Member { subject, .. } => subject.len(),
@@ -151,15 +173,17 @@ impl Record {
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[expect(missing_docs, reason = "the fields are those of the protocol, docs/PROTOCOL.md")]
 pub enum Fact {
-    /// A message, in or out.
+    /// A message, in or out. `extra` is a JSON object ([`Extra`](super::extra::Extra)) or empty.
     Message {
         o: Offset,
         cid: Cid,
         text: Box<str>,
         reply: Option<Offset>,
         source: Source,
+        direction: Direction,
         name: Box<str>,
         external: Box<str>,
+        extra: Box<str>,
     },
     /// A new text for an old message.
     Edit { o: Offset, of: Offset, version: u32, text: Box<str> },
@@ -175,8 +199,16 @@ pub enum Fact {
     SessionEnd { sid: Box<str>, code: u16 },
     /// A command ran; from the call to its answer it took this long.
     Command { name: Box<str>, args: Box<str>, outcome: Outcome, duration_us: u32 },
-    /// A platform reported on a message of ours. `extra` is a JSON object or empty.
-    Delivery { external: Box<str>, status: Box<str>, error: u32, extra: Box<str> },
+    /// How far a message of ours is on its way to a contact: by a platform's report or by what
+    /// became of a call. `of` is its position, when it is known here. `extra` is a JSON object or
+    /// empty.
+    Delivery {
+        of: Option<Offset>,
+        external: Box<str>,
+        status: Box<str>,
+        error: u32,
+        extra: Box<str>,
+    },
     /// A user's watermarks moved.
     Mark { recv: Offset, read: Offset },
     /// A user's status changed.
@@ -218,6 +250,8 @@ pub enum Kept {
         ts_us: i64,
         /// Where.
         room: Name,
+        /// Its position; `None` for a status.
+        o: Option<Offset>,
         /// What it is remembered by.
         print: u128,
     },

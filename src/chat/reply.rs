@@ -1,12 +1,14 @@
 //! Replies and events: the JSON a client reads (`docs/PROTOCOL.md`).
 
 use super::event::{
-    Access, Fact, Frame, JoinedDetail, MemberAction, Record, Refusal, Role, RoomChange, Secret,
-    Status,
+    Access, Direction, Fact, Frame, JoinedDetail, MemberAction, Record, Refusal, Role, RoomChange,
+    Secret, Status,
 };
+use super::extra::Extra;
 use crate::base::codes::{Advice, CloseReason};
 use crate::base::ids::{EpochId, Offset};
 use crate::base::limits::KIB;
+use crate::base::names::split_conversation;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use std::cell::Cell;
@@ -14,9 +16,9 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 /// All events in the order of `docs/PROTOCOL.md`.
-pub const EVENTS: [&str; 13] = [
-    "msg", "edit", "delete", "member", "room", "mark", "typing", "presence", "cmd", "gap",
-    "notice", "ping", "bye",
+pub const EVENTS: [&str; 14] = [
+    "msg", "edit", "delete", "member", "room", "delivery", "mark", "typing", "presence", "cmd",
+    "gap", "notice", "ping", "bye",
 ];
 
 /// The whole text of a `ping` event.
@@ -37,7 +39,15 @@ pub struct Msg {
     pub reply: Option<u64>,
     pub src: String,
     #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub dir: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub ext: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<Value>,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub status: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub v: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -68,7 +78,11 @@ pub struct NewMsg<'a> {
     pub text: &'a str,
     pub reply: Option<Offset>,
     pub source: &'a str,
+    /// Empty for a message that stays in the room and needs no word about that.
+    pub direction: &'a str,
     pub external: &'a str,
+    /// JSON, or empty.
+    pub content: &'a str,
 }
 
 /// The event of a new message. The hot path: written straight, with no tree in between.
@@ -96,9 +110,17 @@ fn write_msg(out: &mut String, new: NewMsg<'_>) {
     }
     out.push_str(r#","src":"#);
     quote(out, new.source);
-    if !new.external.is_empty() {
-        out.push_str(r#","ext":"#);
-        quote(out, new.external);
+    let mut optional = |key: &str, value: &str| {
+        if !value.is_empty() {
+            out.push_str(key);
+            quote(out, value);
+        }
+    };
+    optional(r#","dir":"#, new.direction);
+    optional(r#","ext":"#, new.external);
+    if !new.content.is_empty() {
+        out.push_str(r#","content":"#);
+        out.push_str(new.content);
     }
     out.push_str("}}");
 }
@@ -109,10 +131,25 @@ pub fn frame_of(record: &Record) -> Option<(Offset, Frame)> {
     let ts_ms = record.ts_us.div_euclid(1_000);
     let (room, user) = (&*record.room, &*record.user);
     let (o, frame) = match &record.fact {
-        Fact::Message { o, cid, text, reply, source, name, external } => {
-            let source = source.name();
+        Fact::Message { o, cid, text, reply, source, direction, name, external, extra } => {
+            let (source, direction) = (source.name(), shown_direction(room, *direction));
             let (o, from, reply) = (*o, user, *reply);
-            let new = NewMsg { room, o, ts_ms, from, name, cid, text, reply, source, external };
+            let extra = Extra::read(extra);
+            let content = extra.content.as_ref().map_or("", |content| content.get());
+            let new = NewMsg {
+                room,
+                o,
+                ts_ms,
+                from,
+                name,
+                cid,
+                text,
+                reply,
+                source,
+                direction,
+                external,
+                content,
+            };
             (o, msg(new))
         }
         Fact::Edit { o, of, version, text } => {
@@ -163,6 +200,78 @@ pub fn msg_deleted(frame: &str) -> Option<Frame> {
         d.edited = None;
         d.deleted = true;
     })
+}
+
+/// How a message of a conversation is marked: what goes out, and what never does. In other rooms
+/// there is nothing to tell apart.
+pub fn shown_direction(room: &str, direction: Direction) -> &'static str {
+    match direction {
+        Direction::In => "",
+        Direction::Out => direction.name(),
+        Direction::Internal if split_conversation(room).is_some() => direction.name(),
+        Direction::Internal => "",
+    }
+}
+
+/// The history form of `frame` (a `msg` event) after news of its delivery; `None` when it tells
+/// nothing new: reports come late, twice and in any order.
+pub fn msg_delivery(frame: &str, news: &Delivery<'_>) -> Option<Frame> {
+    let mut event: MsgEvent<Msg> = serde_json::from_str(frame).ok()?;
+    let d = &mut event.d;
+    if d.deleted || !follows(&d.status, news.status) {
+        return None;
+    }
+    d.status = news.status.to_owned();
+    d.error = (news.error != 0).then_some(news.error);
+    if !news.external.is_empty() {
+        d.ext = news.external.to_owned();
+    }
+    Some(text_of(&event))
+}
+
+/// News of a message's delivery.
+#[derive(Clone, Copy, Debug)]
+pub struct Delivery<'a> {
+    /// The message.
+    pub of: Option<Offset>,
+    /// The platform's id of it; may be empty.
+    pub external: &'a str,
+    /// How far it is.
+    pub status: &'a str,
+    /// Error number, 0 for none.
+    pub error: u32,
+}
+
+/// A `delivery` event.
+pub fn delivery(room: &str, ts_ms: i64, user: &str, news: &Delivery<'_>) -> Frame {
+    let mut d = json!({"status": news.status, "user": user});
+    if let Some(of) = news.of {
+        d["of"] = of.0.into();
+    }
+    if !news.external.is_empty() {
+        d["ext"] = news.external.into();
+    }
+    if news.error != 0 {
+        d["error"] = news.error.into();
+    }
+    passing("delivery", room, ts_ms, d)
+}
+
+/// Steps of a message on its way out, in order; `failed` ends the way before it was delivered.
+const STEPS: [&str; 8] =
+    ["", "queued", "calling", "unknown", "accepted", "sent", "delivered", "read"];
+
+/// Whether a status can come after another.
+fn follows(before: &str, after: &str) -> bool {
+    let step = |name: &str| match name {
+        "played" => Some(STEPS.len()),
+        name => STEPS.iter().position(|step| *step == name),
+    };
+    match (before, after) {
+        ("failed", _) => matches!(after, "delivered" | "read" | "played"),
+        (_, "failed") => step(before) <= step("sent"),
+        _ => step(after) > step(before),
+    }
 }
 
 fn rewrite(frame: &str, change: impl FnOnce(&mut Msg)) -> Option<Frame> {
@@ -403,7 +512,9 @@ mod tests {
         text: "hi",
         reply: None,
         source: "ws",
+        direction: "",
         external: "",
+        content: "",
     };
 
     #[test]
@@ -423,7 +534,9 @@ mod tests {
             text: "line\nline \u{1} é 😀",
             reply: Some(Offset(3)),
             source: "whatsapp",
+            direction: "out",
             external: "wamid.x",
+            content: r#"{"type":"text","text":"é"}"#,
             ..NEW
         };
         let value: Value = serde_json::from_str(&msg(odd)).expect("valid JSON");
@@ -432,6 +545,8 @@ mod tests {
         assert_eq!(value["d"]["name"], "Ines \\ Alder");
         assert_eq!(value["d"]["reply"], 3);
         assert_eq!(value["d"]["ext"], "wamid.x");
+        assert_eq!(value["d"]["dir"], "out");
+        assert_eq!(value["d"]["content"]["text"], "é");
         assert!(value["d"].get("cid").is_none());
     }
 
@@ -452,6 +567,30 @@ mod tests {
         assert_eq!(value["d"]["deleted"], true);
         assert!(value["d"].get("text").is_none());
         assert!(msg_deleted(PING).is_none());
+    }
+
+    #[test]
+    fn deliveries_never_go_back() {
+        let new = msg(NewMsg { direction: "out", ..NEW });
+        let check = |steps: &[&str], want: &str| {
+            let mut frame = new.clone();
+            for status in steps {
+                let news = Delivery { of: None, external: "wamid.1", status, error: 0 };
+                frame = msg_delivery(&frame, &news).unwrap_or(frame);
+            }
+            assert_eq!(read_msg(&frame).expect("a msg").status, want, "{steps:?}");
+        };
+        check(&["accepted", "sent", "delivered", "read", "played"], "played");
+        check(&["read", "delivered", "sent", "accepted"], "read");
+        check(&["delivered", "failed"], "delivered");
+        check(&["accepted", "failed", "sent"], "failed");
+        check(&["failed", "delivered"], "delivered");
+        check(&["calling", "unknown", "accepted"], "accepted");
+        check(&["sent", "pondered"], "sent");
+        assert!(
+            msg_delivery(PING, &Delivery { of: None, external: "", status: "sent", error: 0 })
+                .is_none()
+        );
     }
 
     #[test]

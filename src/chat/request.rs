@@ -3,7 +3,7 @@
 //! The envelope is read first and `d` only by the verb that wants it, so that an unknown verb can
 //! still be refused with its `id`.
 
-use super::event::{Cid, Page, Refusal, Replay, State, Status};
+use super::event::{Cid, Page, Refusal, Replay, Rich, State, Status};
 use crate::base::codes::ErrorCode;
 use crate::base::ids::{EpochId, Offset};
 use crate::base::limits;
@@ -92,7 +92,7 @@ pub enum Request {
     Hello(Box<Hello>),
     Join(Join),
     Leave { member: bool },
-    Send { cid: Cid, text: Box<str>, reply: Option<Offset> },
+    Send { cid: Cid, text: Box<str>, reply: Option<Offset>, rich: Option<Box<Rich>> },
     Edit { of: Offset, text: Box<str> },
     Delete { of: Offset },
     History { page: Page, limit: u32 },
@@ -118,10 +118,14 @@ struct Send<'a> {
     // Without an escape these lie in the request, and are copied once they are wanted.
     #[serde(borrow)]
     cid: Cow<'a, str>,
-    #[serde(borrow)]
+    #[serde(borrow, default)]
     text: Cow<'a, str>,
     #[serde(default)]
     reply: Option<u64>,
+    #[serde(borrow, default)]
+    content: Option<&'a RawValue>,
+    #[serde(default)]
+    note: bool,
 }
 
 #[derive(Deserialize)]
@@ -226,12 +230,17 @@ fn send(fields: Send<'_>) -> Result<Request, Refusal> {
     }
     within("cid", fields.cid.len(), limits::CID_BYTES_MAX)?;
     within("text", fields.text.len(), limits::TEXT_BYTES_MAX)?;
-    if fields.text.is_empty() {
+    let content = fields.content.map(RawValue::get).filter(|content| *content != "null");
+    if fields.text.is_empty() && content.is_none() {
         return Err(bad("send: `text` must not be empty"));
     }
+    let size = content.map_or(0, str::len);
+    within("content", size, limits::CONTENT_BYTES_MAX)?;
+    let rich = (size > 0 || fields.note)
+        .then(|| Box::new(Rich { content: content.map(Into::into), note: fields.note }));
     // Offsets begin at 1: an answer to 0 is an answer to nothing.
     let reply = fields.reply.map(offset).transpose()?.filter(|reply| *reply > Offset(0));
-    Ok(Request::Send { cid: fields.cid.into(), text: fields.text.into(), reply })
+    Ok(Request::Send { cid: fields.cid.into(), text: fields.text.into(), reply, rich })
 }
 
 fn edit(fields: Edit) -> Result<Request, Refusal> {
@@ -365,7 +374,11 @@ mod tests {
         check(r#"{"t":"join","d":null}"#, "Join(Join { e: None");
         check(r#"{"t":"send","d":{"cid":"a","text":"h\u00e9"}}"#, r#"Send { cid: "a", text: "hé""#);
         check(r#"{"t":"send"}"#, "400: send: `d` is missing");
-        check(r#"{"t":"send","d":{"cid":"a"}}"#, "400: send: `d`: missing field `text`");
+        check(r#"{"t":"send","d":{"cid":"a"}}"#, "400: send: `text` must not be empty");
+        check(
+            r#"{"t":"send","d":{"cid":"a","content":{"type":"x"},"note":true}}"#,
+            r#"Send { cid: "a", text: "", reply: None, rich: Some(Rich { content: Some("{\"type\""#,
+        );
         check(r#"{"t":"send","d":{"cid":"","text":"x"}}"#, "400: send: `cid` must not");
         check(r#"{"t":"send","d":{"cid":"a","text":""}}"#, "400: send: `text` must not");
         check(r#"{"t":"send","d":{"cid":"a","text":"x","reply":9007199254740992}}"#, "400: off");

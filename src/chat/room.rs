@@ -1,5 +1,6 @@
 //! A room as its owner knows it: order, members, receipts, the tail of its history.
 
+use super::conversation::Conversation;
 use super::dedup::Cids;
 use super::epochs::{Epochs, Runs, Standing};
 use super::event::{Access, Name, Replay, Role};
@@ -46,6 +47,8 @@ pub struct Room {
     pub shards: Vec<(ShardId, u32)>,
     /// Whether it stands in the hub's list of rooms with something to tell.
     pub in_dirty_list: bool,
+    /// Of a room with a contact of a platform.
+    pub conversation: Option<Box<Conversation>>,
 }
 
 /// A user's watermarks in a room. They only rise.
@@ -88,7 +91,13 @@ impl Room {
             runs: Runs::default(),
             shards: Vec::new(),
             in_dirty_list: false,
+            conversation: None,
         }
+    }
+
+    /// The side of this room that looks to a platform.
+    pub fn outside(&mut self) -> &mut Conversation {
+        self.conversation.get_or_insert_default()
     }
 
     /// What `user` may do here.

@@ -24,7 +24,23 @@
 
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering, fence};
+
+/// Where a shard can be.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Place {
+    Awake,
+    Nap,
+    Last,
+    Parked,
+}
+
+/// By [`Place`].
+const PLACES: [&str; 4] = ["awake", "in a nap", "about to park", "parked"];
+
+/// Interrupts a shard's system call. Ignored by default, so that who sends it to another thread, or
+/// before there is a handler, does no harm.
+pub const RESCUE_SIGNAL: libc::c_int = libc::SIGURG;
 
 /// Rings one shard. Clones ring the same one; dropping does nothing.
 #[derive(Clone, Debug)]
@@ -40,12 +56,19 @@ struct Shared {
     event: OwnedFd,
     /// A duplicate, so that a late message can never reach a stranger's descriptor.
     ring: OwnedFd,
+    /// Where the shard waits: an index of [`PLACES`].
+    place: AtomicU8,
+    /// The shard's thread, as the kernel numbers it.
+    thread: libc::pid_t,
 }
 
 impl Bell {
     /// The bell of the ring `ring`, whose registered eventfd is `event`.
     pub(super) fn new(ring: OwnedFd, event: OwnedFd) -> Self {
-        let shared = Shared { armed: AtomicBool::new(false), event, ring };
+        // SAFETY: asks for a number.
+        let thread = unsafe { libc::gettid() };
+        let (armed, place) = (AtomicBool::new(false), AtomicU8::new(0));
+        let shared = Shared { armed, event, ring, place, thread };
         Self { shared: Arc::new(shared) }
     }
 
@@ -55,6 +78,44 @@ impl Bell {
         if self.take_armed() {
             self.signal();
         }
+    }
+
+    /// Where the shard waits, and what the kernel tells of its eventfd and its ring: for whoever
+    /// looks for a wake-up that was lost.
+    pub fn describe(&self) -> String {
+        let info = |fd: RawFd| {
+            let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{fd}"));
+            let text = text.unwrap_or_default();
+            let wanted = |line: &&str| {
+                ["eventfd-count", "SqHead", "SqTail", "CqHead", "CqTail"]
+                    .iter()
+                    .any(|key| line.starts_with(key))
+            };
+            text.lines().filter(wanted).map(|line| line.replace('\t', " ")).collect::<Vec<_>>()
+        };
+        let place = usize::from(self.shared.place.load(Ordering::Relaxed));
+        let armed = self.shared.armed.load(Ordering::Relaxed);
+        let known = [info(self.event_fd()), info(self.ring_fd())].concat().join(", ");
+        format!("{}, bell armed: {armed}, {known}", PLACES[place])
+    }
+
+    /// The shard says where it is about to wait.
+    pub(super) fn stand(&self, place: Place) {
+        self.shared.place.store(place as u8, Ordering::Relaxed);
+    }
+
+    /// For a shard that should have turned long ago: counts its eventfd up, whoever else has, and
+    /// interrupts the system call that its thread waits in. So a wake-up that was lost on the way,
+    /// by the kernel, the executor or us, costs as long as this takes to be called and not for
+    /// ever. A shard that is awake turns once more. The process needs a handler of
+    /// [`RESCUE_SIGNAL`].
+    pub fn rescue(&self) {
+        self.signal();
+        // SAFETY: names a thread of this process by number. If it has ended, and another one had
+        // its number, that one would be interrupted for nothing.
+        unsafe {
+            libc::syscall(libc::SYS_tgkill, libc::getpid(), self.shared.thread, RESCUE_SIGNAL)
+        };
     }
 
     /// Whether the caller is the one who must wake the shard.

@@ -57,7 +57,7 @@ mod close;
 
 mod sleep;
 
-pub use bell::Bell;
+pub use bell::{Bell, RESCUE_SIGNAL};
 pub use buffers::Buffer;
 pub use chunk::{Chunk, ChunkPool, Slice};
 pub use driver::{Driver, DriverOptions, Peer};

@@ -17,6 +17,7 @@
 //! must not trust the ring's announcement flag, which may be stale, nor stop after the kernel's 20
 //! works per call: it asks for one completion with a time limit of 0, which runs all that is there.
 
+use super::bell::Place;
 use super::driver::Driver;
 use super::error::{StartError, Step};
 use glommio::io::BufferedFile;
@@ -71,6 +72,7 @@ impl Sleep<'_> {
     pub async fn wait(self, nap_us: u32) {
         let driver = &mut *self.driver;
         if nap_us > 0 {
+            driver.bell.stand(Place::Nap);
             driver.ring.submit_and_wait(nap_us);
             if driver.ring.has_completions() {
                 driver.counters.naps += 1;
@@ -78,10 +80,12 @@ impl Sleep<'_> {
             }
         }
         driver.counters.parks += 1;
+        driver.bell.stand(Place::Last);
         driver.ring.notify(true);
         fence(Ordering::SeqCst);
         driver.ring.submit_and_wait(0);
         if !driver.ring.has_completions() {
+            driver.bell.stand(Place::Parked);
             // An error wakes as well: the loop looks at the ring and comes back.
             let _ = driver.waker.file.read_at(0, size_of::<u64>()).await;
         }
@@ -91,6 +95,7 @@ impl Sleep<'_> {
 
 impl Drop for Sleep<'_> {
     fn drop(&mut self) {
+        self.driver.bell.stand(Place::Awake);
         if self.driver.bell.disarm() {
             self.driver.hear_bell();
         }

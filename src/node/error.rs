@@ -22,6 +22,8 @@ pub enum NodeError {
     Random(String),
     /// The log takes no record at start.
     LogRefused,
+    /// The settings of the Graph API.
+    Graph(String),
     /// A shard ended by itself.
     ShardDied,
 }
@@ -65,6 +67,7 @@ impl fmt::Display for NodeError {
                 out,
                 "the log takes no record\nhint: is the disk of the data directory full?"
             ),
+            Self::Graph(error) => write!(out, "`whatsapp.base_url`: {error}"),
             Self::ShardDied => write!(out, "a shard ended by itself; this is a fault of ringpost"),
         }
     }

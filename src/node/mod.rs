@@ -9,6 +9,8 @@ mod error;
 
 mod keeper;
 
+mod outbox;
+
 pub mod restore;
 
 mod watchdog;
@@ -66,6 +68,7 @@ pub fn serve(config: Config, ready: impl FnOnce(SocketAddr)) -> Result<(), NodeE
     let recovered = Recovered::read(&dir)?;
     let mut hubs = hubs(&config, shard_count, clock, &random);
     restore::restore(&recovered, &mut hubs);
+    hubs.iter_mut().for_each(Hub::begin_outgoing);
     let bells = Arc::new(OnceLock::new());
     let (writer, mut producers) =
         start_log(dir, &recovered, &config, shard_count, word(&random, 1), Arc::clone(&bells))?;
@@ -87,7 +90,8 @@ pub fn serve(config: Config, ready: impl FnOnce(SocketAddr)) -> Result<(), NodeE
         (0..shard_count).map(|_| bounded(MAILBOX_ITEMS_MAX)).unzip();
     let (ask, questions) = bounded(QUESTIONS_MAX);
     let log = writer.handle();
-    let world = Arc::new(World::new(config, clock, mail, ask, log.clone(), damage));
+    let (outlet, words) = outbox::channel(&config);
+    let world = Arc::new(World::new(config, clock, mail, ask, outlet, log.clone(), damage));
     let archive = start_archive(&writer, questions, &world)?;
     let parts = hubs.into_iter().zip(producers).zip(mailboxes).zip(listeners);
     let parts = parts.enumerate().map(|(index, (((hub, producer), mailbox), listener))| {
@@ -98,10 +102,14 @@ pub fn serve(config: Config, ready: impl FnOnce(SocketAddr)) -> Result<(), NodeE
     let _ = bells.set(world.bells.get().expect("set when all shards started").clone());
     watchdog::start(Arc::clone(&world), log.clone())?;
     writer.add_job(Box::new(Keeper::new(&world, node_producer, policy(&world.config))));
+    let outbox = words.map(|words| outbox::start(words, word(&random, 3), &world)).transpose()?;
     ready(address);
 
     signals.forever().next();
     hurry_when_told_again(signals, &world)?;
+    if let Some(outbox) = outbox {
+        outbox.stop(&world);
+    }
     stop(shards, &world)?;
     let stopped = writer.stop();
     watchdog::tell(&log);
@@ -146,6 +154,7 @@ fn hubs(config: &Config, shard_count: u16, clock: Clock, random: &[u8; 64]) -> V
             sessions_per_user_max: limits
                 .connections_per_user
                 .map_or(usize::MAX, |max| max as usize),
+            platform: outbox::platform(config),
         };
         Hub::new(options, now)
     };

@@ -2,6 +2,7 @@
 
 use super::error::NodeError;
 use crate::log::{LogHandle, LogState};
+use crate::net::RESCUE_SIGNAL;
 use crate::shard::world::{ENDED_BEAT, World};
 use signal_hook::consts::SIGTERM;
 use std::sync::Arc;
@@ -12,9 +13,14 @@ use std::time::Duration;
 /// a suspended machine or a stopped process does not look like a frozen shard.
 const STRIKES_MAX: u32 = 20;
 
+/// Seconds without a turn before a shard is woken by force: it turns ten times a second at least.
+const STRIKES_RESCUE: u32 = 2;
+
 /// Watches the heartbeats and the log. A supervisor restarts what this ends; the log has every
 /// acked message.
 pub fn start(world: Arc<World>, log: LogHandle) -> Result<(), NodeError> {
+    // Nobody looks at the flag: the signal is there to interrupt a system call.
+    signal_hook::flag::register(RESCUE_SIGNAL, Arc::default()).map_err(NodeError::Signals)?;
     let watch = move || {
         let mut told = false;
         let mut said = Said::default();
@@ -35,6 +41,13 @@ pub fn start(world: Arc<World>, log: LogHandle) -> Result<(), NodeError> {
                 let still = beat == *last && beat != ENDED_BEAT;
                 *strikes = if still { *strikes + 1 } else { 0 };
                 *last = beat;
+                if *strikes == STRIKES_RESCUE {
+                    let place = world.bells.get().map(|bells| bells[index].describe());
+                    let place = place.unwrap_or_default();
+                    eprintln!("warning: shard {index} sleeps for too long and is woken: {place}");
+                    world.rescues.fetch_add(1, Ordering::Relaxed);
+                    world.rescue(index);
+                }
                 // Also while the server stops, which would wait for that shard for ever.
                 if *strikes == STRIKES_MAX {
                     eprintln!("error: shard {index} has not turned for {STRIKES_MAX} seconds");

@@ -47,7 +47,11 @@ impl Step {
             Delivery::Delivered => Some(Self::Delivered),
             Delivery::Read | Delivery::Played => Some(Self::Read),
             Delivery::Failed => Some(Self::Failed),
-            Delivery::Queued | Delivery::Accepted | Delivery::Deleted => None,
+            Delivery::Queued
+            | Delivery::Calling
+            | Delivery::Unknown
+            | Delivery::Accepted
+            | Delivery::Deleted => None,
         }
     }
 }

@@ -12,8 +12,10 @@ use crate::chat::event::{Effect, Event, Fact, Frame, LocalRoom};
 use crate::chat::hub::LOG_RESERVE_BYTES;
 use crate::chat::reply;
 use crate::net::Close;
+use crate::outbox::Word;
 use crate::wire::ws::encode::{encode_close, encode_text};
 use crossbeam_channel::TrySendError;
+use std::sync::atomic::Ordering;
 
 impl Shard {
     /// Gives the hub one event and performs what it answers.
@@ -83,6 +85,7 @@ impl Shard {
                 self.ask_archive(Question { shard, ticket, room, want, upto });
             }
             Effect::InboundDone { ticket, accepted } => self.webhook_item_done(ticket, accepted),
+            Effect::Outbox(order) => self.tell_outbox(Word::Order(order)),
             Effect::Measure { metric, since_us } => self.meter.note(metric, since_us),
         }
     }
@@ -104,6 +107,32 @@ impl Shard {
         } else {
             self.outbox[index].push_back(mail);
             self.outbox_items += 1;
+        }
+    }
+
+    /// To the outbox, or kept until there is room. Order is kept.
+    fn tell_outbox(&mut self, word: Word) {
+        let Some(outbox) = &self.world.outbox else {
+            return;
+        };
+        if !self.outbox_words.is_empty() {
+            self.outbox_words.push_back(word);
+        } else if let Err(TrySendError::Full(word)) = outbox.words.try_send(word) {
+            self.outbox_words.push_back(word);
+        }
+    }
+
+    /// What the outbox had no room for, tried again each turn; and whether it has room for more.
+    pub(super) fn tend_outbox(&mut self) {
+        let Some(outbox) = &self.world.outbox else {
+            return;
+        };
+        self.hub.set_outbox_has_room(outbox.has_room.load(Ordering::Relaxed));
+        while let Some(word) = self.outbox_words.pop_front() {
+            if let Err(TrySendError::Full(word)) = outbox.words.try_send(word) {
+                self.outbox_words.push_front(word);
+                return;
+            }
         }
     }
 

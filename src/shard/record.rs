@@ -6,12 +6,12 @@
 use crate::base::ids::{EpochId, LogPosition, Offset};
 use crate::base::names::PLATFORM_PREFIX;
 use crate::chat::event::{
-    Access, Fact, Kept, MemberAction, Name, Outcome, Record as ChatRecord, Role, RoomChange,
-    Source, State, Status,
+    Access, Direction, Fact, Kept, MemberAction, Name, Outcome, Record as ChatRecord, Role,
+    RoomChange, Source, State, Status,
 };
 use crate::chat::hub;
 use crate::log::record::{
-    CommandV1, DeleteV1, Delivery, Direction, EditV1, MarkV1, MemberV1, MessageV1,
+    CommandV1, DeleteV1, Delivery, Direction as LogDirection, EditV1, MarkV1, MemberV1, MessageV1,
     Outcome as LogOutcome, RoomAction, RoomV1, SessionAction, SessionV1, Source as LogSource,
     StatusV1, UserStatusV1,
 };
@@ -24,6 +24,10 @@ use std::borrow::Cow;
 
 /// In the JSON `extra` of a delivery status: its name, when the log has no number for it.
 const STATUS_NAME: &str = "status";
+/// In the same JSON: the position of the message in its room, when it was sent from here.
+const OF: &str = "of";
+/// What an `extra` without it does not contain.
+const OF_QUOTED: &str = r#""of":"#;
 /// How early versions wrote that name, as the whole `extra`.
 const STATUS_PREFIX: &str = "status:";
 
@@ -33,9 +37,7 @@ pub fn append(producer: &mut Producer, record: &ChatRecord) -> Result<LogPositio
     let room = intern(producer, NameKind::Room, &record.room)?;
     let ts_us = record.ts_us;
     match &record.fact {
-        Fact::Message { o, cid, text, reply, source, name, external } => {
-            let incoming = matches!(source, Source::Ws | Source::WhatsApp);
-            let direction = if incoming { Direction::In } else { Direction::Internal };
+        Fact::Message { o, cid, text, reply, source, direction, name, external, extra } => {
             let message = MessageV1 {
                 o: o.0,
                 ts_us,
@@ -44,9 +46,9 @@ pub fn append(producer: &mut Producer, record: &ChatRecord) -> Result<LogPositio
                 text,
                 display: name,
                 external,
-                extra: "",
+                extra,
                 source: source_out(*source) as u8,
-                direction: direction as u8,
+                direction: direction_out(*direction) as u8,
             };
             producer.append(user, room, &message)
         }
@@ -76,8 +78,8 @@ pub fn append(producer: &mut Producer, record: &ChatRecord) -> Result<LogPositio
             let (outcome, duration_us) = (outcome_out(*outcome) as u8, *duration_us);
             producer.append(user, room, &CommandV1 { ts_us, args, command, duration_us, outcome })
         }
-        Fact::Delivery { external, status, error, extra } => {
-            let (number, extra) = delivery_out(status, extra);
+        Fact::Delivery { of, external, status, error, extra } => {
+            let (number, extra) = delivery_out(*of, status, extra);
             let recipient = record.user.strip_prefix(PLATFORM_PREFIX).unwrap_or(&record.user);
             let (extra, error) = (&*extra, *error);
             let status = StatusV1 { ts_us, external, recipient, extra, error, status: number };
@@ -136,8 +138,10 @@ fn read_parts(
             text: (*message.text).into(),
             reply: Some(message.reply.to_native()).filter(|reply| *reply != 0).map(Offset),
             source: source_in(message.source),
+            direction: direction_in(message.direction),
             name: (*message.display).into(),
             external: (*message.external).into(),
+            extra: (*message.extra).into(),
         },
         RecordView::Edit(edit) => Fact::Edit {
             o: Offset(edit.o.to_native()),
@@ -169,9 +173,9 @@ fn read_parts(
             duration_us: command.duration_us.to_native(),
         },
         RecordView::Status(record) => {
-            let (status, extra) = delivery_in(record.status, &record.extra);
+            let (of, status, extra) = delivery_in(record.status, &record.extra);
             let (external, error) = ((*record.external).into(), record.error.to_native());
-            Fact::Delivery { external, status, error, extra }
+            Fact::Delivery { of, external, status, error, extra }
         }
         RecordView::Mark(mark) => {
             Fact::Mark { recv: Offset(mark.recv.to_native()), read: Offset(mark.read.to_native()) }
@@ -212,7 +216,8 @@ pub fn kept(entry: &Entry<'_>) -> Option<Kept> {
         RecordView::Seen(seen) if seen.cid.is_empty() => {
             let high = u128::from(seen.print_high.to_native());
             let print = high << 64 | u128::from(seen.print_low.to_native());
-            Some(Kept::Taken { ts_us: seen.ts_us.to_native(), room: room(), print })
+            let o = Some(Offset(seen.o.to_native())).filter(|o| o.0 != 0);
+            Some(Kept::Taken { ts_us: seen.ts_us.to_native(), room: room(), o, print })
         }
         RecordView::Seen(seen) => Some(Kept::Sent {
             ts_us: seen.ts_us.to_native(),
@@ -257,6 +262,21 @@ fn source_out(source: Source) -> LogSource {
 fn source_in(number: u8) -> Source {
     let known = SOURCES.iter().find(|(_, theirs)| *theirs as u8 == number);
     known.map_or(Source::System, |(ours, _)| *ours)
+}
+
+const DIRECTIONS: [(Direction, LogDirection); 3] = [
+    (Direction::In, LogDirection::In),
+    (Direction::Out, LogDirection::Out),
+    (Direction::Internal, LogDirection::Internal),
+];
+
+fn direction_out(direction: Direction) -> LogDirection {
+    DIRECTIONS.iter().find(|(ours, _)| *ours == direction).expect("all directions are listed").1
+}
+
+fn direction_in(number: u8) -> Direction {
+    let known = DIRECTIONS.iter().find(|(_, theirs)| *theirs as u8 == number);
+    known.map_or(Direction::Internal, |(ours, _)| *ours)
 }
 
 const OUTCOMES: [(Outcome, LogOutcome); 6] = [
@@ -322,30 +342,49 @@ fn room_in(action: u8, text: &str) -> Option<RoomChange> {
     }
 }
 
-/// The log's number of a status and its `extra`; a name that has no number goes in there.
-fn delivery_out<'a>(status: &str, extra: &'a str) -> (u8, Cow<'a, str>) {
-    match Delivery::ALL.iter().find(|delivery| delivery.name() == status) {
-        Some(known) => (*known as u8, Cow::Borrowed(extra)),
-        None => {
-            let mut words: Map<String, Value> = serde_json::from_str(extra).unwrap_or_default();
-            words.insert(STATUS_NAME.to_owned(), status.into());
-            (0, Cow::Owned(Value::Object(words).to_string()))
-        }
-    }
-}
-
-fn delivery_in(number: u8, extra: &str) -> (Box<str>, Box<str>) {
-    if let Some(known) = Delivery::from_byte(number) {
-        return (known.name().into(), extra.into());
-    }
-    if let Some(name) = extra.strip_prefix(STATUS_PREFIX) {
-        return (name.into(), "".into());
+/// The log's number of a status and its `extra`: the position goes in there, and a name that has
+/// no number.
+fn delivery_out<'a>(of: Option<Offset>, status: &str, extra: &'a str) -> (u8, Cow<'a, str>) {
+    let known = Delivery::ALL.iter().find(|delivery| delivery.name() == status);
+    if of.is_none()
+        && let Some(known) = known
+    {
+        return (*known as u8, Cow::Borrowed(extra));
     }
     let mut words: Map<String, Value> = serde_json::from_str(extra).unwrap_or_default();
-    let name = words.remove(STATUS_NAME);
-    let name = name.as_ref().and_then(Value::as_str).unwrap_or("unknown");
+    if let Some(of) = of {
+        words.insert(OF.to_owned(), of.0.into());
+    }
+    if known.is_none() {
+        words.insert(STATUS_NAME.to_owned(), status.into());
+    }
+    let number = known.map_or(0, |known| *known as u8);
+    (number, Cow::Owned(Value::Object(words).to_string()))
+}
+
+fn delivery_in(number: u8, extra: &str) -> (Option<Offset>, Box<str>, Box<str>) {
+    let known = Delivery::from_byte(number);
+    if let Some(name) = extra.strip_prefix(STATUS_PREFIX)
+        && known.is_none()
+    {
+        return (None, name.into(), "".into());
+    }
+    if let Some(known) = known
+        && !extra.contains(OF_QUOTED)
+    {
+        return (None, known.name().into(), extra.into());
+    }
+    let mut words: Map<String, Value> = serde_json::from_str(extra).unwrap_or_default();
+    let of = words.remove(OF).and_then(|of| of.as_u64()).filter(|of| *of != 0).map(Offset);
+    let name = match known {
+        Some(known) => known.name().into(),
+        None => {
+            let name = words.remove(STATUS_NAME);
+            name.as_ref().and_then(Value::as_str).unwrap_or("unknown").into()
+        }
+    };
     let rest = if words.is_empty() { String::new() } else { Value::Object(words).to_string() };
-    (name.into(), rest.into())
+    (of, name, rest.into())
 }
 
 #[cfg(test)]
@@ -359,16 +398,30 @@ mod tests {
         check("pondered", "", 0, r#"{"status":"pondered"}"#);
         check("a\"b", r#"{"x":1}"#, 0, r#"{"status":"a\"b","x":1}"#);
         // As versions before wrote it, and as nobody writes it.
-        assert_eq!(delivery_in(0, "status:pondered"), ("pondered".into(), "".into()));
-        assert_eq!(delivery_in(0, "nonsense"), ("unknown".into(), "".into()));
-        assert_eq!(delivery_in(200, ""), ("unknown".into(), "".into()));
+        assert_eq!(delivery_in(0, "status:pondered"), (None, "pondered".into(), "".into()));
+        assert_eq!(delivery_in(0, "nonsense"), (None, "unknown".into(), "".into()));
+        assert_eq!(delivery_in(200, ""), (None, "unknown".into(), "".into()));
+    }
+
+    #[test]
+    fn statuses_keep_the_position_of_their_message() {
+        let of = Some(Offset(7));
+        for (status, extra, written) in [
+            ("accepted", "", r#"{"of":7}"#),
+            ("read", r#"{"pricing":{}}"#, r#"{"of":7,"pricing":{}}"#),
+            ("pondered", "", r#"{"of":7,"status":"pondered"}"#),
+        ] {
+            let (number, got) = delivery_out(of, status, extra);
+            assert_eq!(&*got, written);
+            assert_eq!(delivery_in(number, &got), (of, status.into(), extra.into()));
+        }
     }
 
     #[track_caller]
     fn check(status: &str, extra: &str, number: u8, written: &str) {
-        let (got_number, got) = delivery_out(status, extra);
+        let (got_number, got) = delivery_out(None, status, extra);
         assert_eq!((got_number, &*got), (number, written));
-        let (name, rest) = delivery_in(number, &got);
-        assert_eq!((&*name, &*rest), (status, extra));
+        let (of, name, rest) = delivery_in(number, &got);
+        assert_eq!((of, &*name, &*rest), (None, status, extra));
     }
 }

@@ -18,6 +18,7 @@ use crate::chat::hub::Hub;
 use crate::log::{LogState, Producer};
 use crate::metrics::Metric;
 use crate::net::{Bell, Close, Collected, Driver, EndReason, Event as NetEvent, Listener, Peer};
+use crate::outbox::Word;
 use crate::wire::http::date::imf_fixdate;
 use crate::wire::ws::encode::encode_close;
 use crossbeam_channel::Receiver;
@@ -94,6 +95,8 @@ pub struct Shard {
     /// Shards to be woken at the end of the turn.
     pub(super) mailed: Vec<bool>,
     pub(super) questions: VecDeque<Question>,
+    /// What a full outbox did not take, oldest first.
+    pub(super) outbox_words: VecDeque<Word>,
     pub(super) meter: Meter,
 
     pub(super) draining: bool,
@@ -143,6 +146,7 @@ impl Shard {
             outbox_items: 0,
             mailed: vec![false; count],
             questions: VecDeque::new(),
+            outbox_words: VecDeque::new(),
             meter: Meter::new(now.mono_us),
             draining: false,
             drain_deadline_ms: u64::MAX,
@@ -162,6 +166,7 @@ impl Shard {
                 continue;
             }
             self.take_mail();
+            self.tend_outbox();
             self.watch_log();
             self.end_turn();
             self.measure_turn();
@@ -291,6 +296,7 @@ impl Shard {
                     // Whoever asked may have been told to stop.
                     let _ = answer.try_send(how_far);
                 }
+                Mail::Outbox(event) => self.tell_hub(Event::Outbox { event }),
                 Mail::Raw(mail) => self.on_raw_mail(mail),
                 Mail::Forgotten => self.hub.forgotten(),
                 Mail::Drain => self.begin_drain(),

@@ -6,15 +6,15 @@
 
 use super::turn::Shard;
 use crate::base::hash::Map;
-use crate::base::ids::{ConnId, LogPosition};
+use crate::base::ids::{ConnId, LogPosition, Offset};
 use crate::base::limits::{TEXT_BYTES_MAX, USER_NAME_BYTES_MAX};
-use crate::base::names::PLATFORM_PREFIX;
+use crate::base::names::{PLATFORM_PREFIX, split_conversation};
 use crate::chat::event::{Event, Inbound, InboundBody, Name};
 use crate::log::record::{NameId, RAW_PART_BYTES_MAX, RawV1};
 use crate::metrics::Metric;
 use crate::shard::link::PendingRequest;
-use crate::whatsapp::signature;
 use crate::whatsapp::webhook::{self, DeliveryState, DeliveryStatus, Kind, Update};
+use crate::whatsapp::{callback, signature};
 use crate::whatsapp::{room_name, webhook::ParseError};
 use crate::wire::http::response::{Persistence, Response};
 
@@ -172,7 +172,11 @@ fn message_item(message: &webhook::Inbound<'_>) -> Option<Inbound> {
         room: message.room_name()?.into(),
         user: user(message.contact.as_str())?,
         external: external(&message.wamid)?,
-        body: InboundBody::Message { name: name.into(), text: text.into() },
+        body: InboundBody::Message {
+            name: name.into(),
+            text: text.into(),
+            at_ms: message.timestamp_s.and_then(|at_s| at_s.checked_mul(1_000)),
+        },
     })
 }
 
@@ -190,12 +194,26 @@ fn status_item(status: &DeliveryStatus<'_>) -> Option<Inbound> {
     if name.len() > EXTERNAL_BYTES_MAX {
         return None;
     }
+    let sent = status.callback_data.as_deref().and_then(callback::read);
+    let ours = |(room, _): &(&str, Offset)| {
+        split_conversation(room).is_some_and(|(number, _)| *number == *status.phone_number_id)
+    };
+    let sent = sent.filter(ours);
+    let room = match sent {
+        Some((room, _)) => Name::from(room),
+        None => room_name(&status.phone_number_id, conversation)?.into(),
+    };
     let error = status.errors.first().map_or(0, |error| error.code.clamp(0, 9_999_999) as u32);
     Some(Inbound {
-        room: room_name(&status.phone_number_id, conversation)?.into(),
+        room,
         user: user(recipient)?,
         external: external(&status.wamid)?,
-        body: InboundBody::Status { status: name.into(), error, extra: status.extra().into() },
+        body: InboundBody::Status {
+            of: sent.map(|(_, o)| o),
+            status: name.into(),
+            error,
+            extra: status.extra().into(),
+        },
     })
 }
 
@@ -242,7 +260,7 @@ mod tests {
         let bytes = body("wamid.1", &long);
         let items = items(&webhook::parse(bytes.as_bytes()).expect("JSON"));
         assert_eq!(items.len(), 1, "a status with an absurd name stays in the raw record");
-        let InboundBody::Message { name, text } = &items[0].body else {
+        let InboundBody::Message { name, text, .. } = &items[0].body else {
             panic!("{items:?}");
         };
         assert_eq!((name.len(), text.len()), (USER_NAME_BYTES_MAX, TEXT_BYTES_MAX));

@@ -6,13 +6,14 @@ use super::raw::RawMail;
 use super::sources::Sources;
 use crate::admin::{self, Reading};
 use crate::base::limits::SHARD_CONNECTIONS_MAX;
-use crate::chat::event::{Forget, Forgetting, Found, Message};
+use crate::chat::event::{Forget, Forgetting, Found, Message, OutboxEvent};
 use crate::config::Config;
 use crate::log::{LogHandle, LogState};
 use crate::metrics::Histograms;
 use crate::net::Bell;
+use crate::outbox::{Standing, Word};
 use crossbeam_channel::Sender;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
 /// The common knowledge of a node's shards.
@@ -33,6 +34,8 @@ pub struct World {
     pub sources: Sources,
     /// Questions to the archive.
     pub archive: Sender<Question>,
+    /// Messages out; `None` when no number is configured.
+    pub outbox: Option<Outlet>,
     /// What each shard has measured since the start, at most a second old.
     pub totals: Vec<Mutex<Histograms>>,
     /// The log, for its health.
@@ -41,6 +44,29 @@ pub struct World {
     pub damage: Vec<String>,
     /// Counts erasures that are done: whoever holds old files lets go of them.
     pub erasures: AtomicU64,
+    /// How often a shard that slept for too long was woken by force.
+    pub rescues: AtomicU64,
+}
+
+/// The shards' end of the outbox.
+pub struct Outlet {
+    /// What it is to know.
+    pub words: Sender<Word>,
+    /// Whether rooms may promise to send another message.
+    pub has_room: AtomicBool,
+    /// How it stands, at most a second old.
+    pub standing: Mutex<Standing>,
+}
+
+impl Outlet {
+    /// An outbox in which nothing waits.
+    pub fn new(words: Sender<Word>) -> Self {
+        Self { words, has_room: AtomicBool::new(true), standing: Mutex::default() }
+    }
+
+    fn standing(&self) -> Standing {
+        self.standing.lock().map(|standing| standing.clone()).unwrap_or_default()
+    }
 }
 
 /// An item in a shard's mailbox.
@@ -55,6 +81,8 @@ pub enum Mail {
         /// What was found.
         found: Found,
     },
+    /// From the outbox.
+    Outbox(OutboxEvent),
     /// An erasure: forget a piece, and say how far that is.
     Forget {
         /// What.
@@ -83,6 +111,7 @@ impl World {
         clock: Clock,
         mail: Vec<Sender<Mail>>,
         archive: Sender<Question>,
+        outbox: Option<Outlet>,
         log: LogHandle,
         damage: Vec<String>,
     ) -> Self {
@@ -98,10 +127,12 @@ impl World {
             heartbeats,
             connections: AtomicUsize::new(0),
             archive,
+            outbox,
             log,
             damage,
             totals,
             erasures: AtomicU64::new(0),
+            rescues: AtomicU64::new(0),
         }
     }
 
@@ -133,6 +164,9 @@ impl World {
         if !self.shards_turn() {
             remarks.push("a shard does not turn".to_owned());
         }
+        if let Some(outbox) = &self.outbox {
+            remarks.extend(outbox.standing().remarks);
+        }
         remarks.extend(self.damage.iter().map(|damage| format!("log damaged: {damage}")));
         remarks
     }
@@ -140,19 +174,36 @@ impl World {
     /// What `/metrics` says now.
     pub fn metrics_page(&self) -> String {
         let counts = self.log.counts();
+        let outbox = self.outbox.as_ref().map(Outlet::standing).unwrap_or_default().counts;
         let reading = Reading {
             is_healthy: self.is_healthy(),
             connection_count: self.connections.load(Ordering::Relaxed) as u64,
+            rescue_count: self.rescues.load(Ordering::Relaxed),
             log_takes_records: self.log.state() == LogState::Ok,
             log_record_count: counts.record_count,
             log_written_bytes: counts.written_bytes,
             log_sync_count: counts.sync_count,
             log_segment_count: counts.segment_count,
             log_segment_failure_count: counts.segment_failure_count,
+            outbox_queued: outbox.queued as u64,
+            outbox_calls: outbox.flights as u64,
+            outbox_stopped_numbers: outbox.stopped as u64,
+            outbox_platform_down: outbox.platform_down,
+            outbox_accepted: outbox.accepted,
+            outbox_failed: outbox.failed,
+            outbox_unknown: outbox.unknown,
+            outbox_retried: outbox.retried,
         };
         // A panic elsewhere ends the process: nobody meets a poisoned lock.
         let totals = self.totals.iter().filter_map(|totals| totals.lock().ok());
         admin::metrics_page(&reading, totals)
+    }
+
+    /// Wakes a shard that should have turned long ago.
+    pub fn rescue(&self, shard: usize) {
+        if let Some(bells) = self.bells.get() {
+            bells[shard].rescue();
+        }
     }
 
     /// Wakes a shard from a thread that is none.

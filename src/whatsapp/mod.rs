@@ -29,6 +29,8 @@ pub mod graph_error;
 
 pub mod lanes;
 
+pub mod callback;
+
 mod field;
 
 mod room;

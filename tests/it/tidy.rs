@@ -16,17 +16,21 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("config", &["base", "metrics"]),
     ("net", &["base", "metrics"]),
     ("egress", &["base", "metrics"]),
+    ("outbox", &["base", "metrics", "chat", "whatsapp", "egress"]),
     ("admin", &["base", "metrics"]),
     ("web", &["base", "wire"]),
     (
         "shard",
-        &["base", "metrics", "wire", "log", "chat", "whatsapp", "config", "net", "admin", "web"],
+        &[
+            "base", "metrics", "wire", "log", "chat", "whatsapp", "config", "net", "outbox",
+            "admin", "web",
+        ],
     ),
     (
         "node",
         &[
-            "base", "metrics", "wire", "log", "chat", "whatsapp", "config", "net", "shard",
-            "admin", "web",
+            "base", "metrics", "wire", "log", "chat", "whatsapp", "config", "net", "egress",
+            "outbox", "shard", "admin", "web",
         ],
     ),
     ("terminal", &["base", "wire", "config"]),

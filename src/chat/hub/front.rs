@@ -6,7 +6,7 @@ use crate::base::codes::{CloseReason, ErrorCode};
 use crate::base::ids::{Address, ConnId, Offset};
 use crate::base::limits::HELLO_TIMEOUT_MS;
 use crate::chat::event::{
-    Ask, Asker, Cid, Effect, Fact, Frame, LocalRoom, Message, Name, Record, Refusal, Status,
+    Ask, Asker, Cid, Effect, Fact, Frame, LocalRoom, Message, Name, Record, Refusal, Rich, Status,
     Wellbeing,
 };
 use crate::chat::reply;
@@ -97,9 +97,9 @@ impl Hub {
                 self.join(conn, id, room, &join, effects)
             }
             Request::Leave { member } => self.leave(conn, id, room, member, effects),
-            Request::Send { cid, text, reply } => {
+            Request::Send { cid, text, reply, rich } => {
                 self.take_send(now, conn)?;
-                let ask = send_or_command(now, cid, text, reply);
+                let ask = send_or_command(now, cid, (text, rich), reply);
                 self.forward(call, ask, effects)
             }
             Request::Edit { of, text } => {
@@ -437,8 +437,13 @@ impl Hub {
 }
 
 /// A text that begins with a slash is a command; two slashes write one.
-fn send_or_command(now: Now, cid: Cid, text: Box<str>, reply: Option<Offset>) -> Ask {
-    let send = |text| Ask::Send { cid, text, reply, mute: false, since_us: now.mono_us };
+fn send_or_command(
+    now: Now,
+    cid: Cid,
+    (text, rich): (Box<str>, Option<Box<Rich>>),
+    reply: Option<Offset>,
+) -> Ask {
+    let send = |text| Ask::Send { cid, text, reply, mute: false, rich, since_us: now.mono_us };
     match text.strip_prefix('/') {
         Some(rest) if rest.starts_with('/') => send(rest.into()),
         Some(line) => {

@@ -8,7 +8,6 @@ use crate::base::limits::{
     HISTORY_LIMIT_MAX, PING_INTERVAL_MS, PONG_TIMEOUT_MS, RESUME_BYTES_MAX, RESUME_WINDOW_MS,
     ROOMS_PER_SESSION_MAX, TEXT_BYTES_MAX, WS_MESSAGE_BYTES_MAX,
 };
-use crate::base::names::PLATFORM_PREFIX;
 use crate::chat::event::{
     Ask, Effect, Fact, Frame, JoinWish, JoinedDetail, LocalRoom, Message, Name, Record, Refusal,
     Secret,
@@ -288,9 +287,8 @@ impl Hub {
                 }
                 self.be_live(conn, local, lagging, top, effects);
                 effects.extend(replay.into_iter().map(|frame| Effect::Send { conn, frame }));
-                if room.starts_with(PLATFORM_PREFIX) {
-                    let msg = "what is written here is not sent to WhatsApp by this version";
-                    self.send(conn, reply::notice(room, "info", msg), effects);
+                if let Err(refusal) = self.check_number(room) {
+                    self.send(conn, reply::notice(room, "info", &refusal.text), effects);
                 }
             }
             Err(refusal) => {

@@ -12,6 +12,7 @@ mod front;
 mod history;
 mod homes;
 mod joining;
+mod outgoing;
 mod owner;
 mod restore;
 #[cfg(test)]
@@ -20,10 +21,11 @@ mod tests;
 use super::dedup::Externals;
 use super::epochs::Epochs;
 use super::event::{
-    Address, Asker, Class, Effect, Event, Frame, Message, Name, Record, Refusal, Replay, Secret,
-    Want,
+    Address, Asker, Class, Effect, Event, Frame, Message, Name, OutboxEvent, OutboxOrder, Record,
+    Refusal, Replay, Secret, Want,
 };
 use super::home::User;
+use super::outbox::Platform;
 use super::reply;
 use super::request::refuse;
 use super::room::Room;
@@ -70,6 +72,8 @@ pub struct HubOptions {
     pub room_sends: Rate,
     /// Sessions of one user.
     pub sessions_per_user_max: usize,
+    /// How messages leave by a platform.
+    pub platform: Platform,
 }
 
 impl HubOptions {
@@ -88,6 +92,7 @@ impl HubOptions {
             sends: Rate::UNLIMITED,
             room_sends: Rate::UNLIMITED,
             sessions_per_user_max: 10,
+            platform: Platform::default(),
         }
     }
 }
@@ -121,6 +126,11 @@ pub struct Hub {
     recalls: Map<u64, (Want, history::Recall)>,
     recall_number: u64,
 
+    /// Messages out that the log had at start without an outcome, still to be handed on.
+    unsent: Vec<(Name, Offset)>,
+    /// The outbox takes messages out.
+    outbox_has_room: bool,
+
     users: Map<Name, User>,
     forgets: erasing::Forgets,
     secret_number: u64,
@@ -147,6 +157,8 @@ enum Waiting {
     Inbound { to: ShardId, ticket: u64 },
     Join { room: Name, by: Asker, replay: Replay },
     Publish { room: Name, o: Offset, frame: Frame, skip: Option<Address>, since_us: u64 },
+    Letter { room: Name, o: Offset },
+    Call { event: OutboxEvent },
 }
 
 /// What a record costs in the log beyond its text: headers, padding, names on first use.
@@ -179,6 +191,8 @@ impl Hub {
             refused: Set::default(),
             recalls: Map::default(),
             recall_number: 0,
+            unsent: Vec::new(),
+            outbox_has_room: true,
             users: Map::default(),
             forgets: erasing::Forgets::default(),
             secret_number: 0,
@@ -233,6 +247,7 @@ impl Hub {
             Event::LogFailed => self.log_failed(effects),
             Event::Archived { ticket, found } => self.archived(now, ticket, found, effects),
             Event::Inbound { ticket, item } => self.inbound(ticket, item, effects),
+            Event::Outbox { event } => self.outbox_said(now, event, effects),
             Event::Tick => self.tick(now, effects),
         }
         while let Some(message) = self.inbox.pop_front() {
@@ -287,6 +302,12 @@ impl Hub {
             }
         }
         self.tell_changes(now, effects);
+        self.hand_on_unsent(effects);
+    }
+
+    /// Whether the outbox takes messages out. Called when that changes.
+    pub fn set_outbox_has_room(&mut self, has_room: bool) {
+        self.outbox_has_room = has_room;
     }
 
     /// Sends to another shard, or to this hub.
@@ -387,6 +408,11 @@ impl Hub {
             Waiting::Publish { room, o, frame, skip, since_us } => {
                 self.make_visible(&room, o, frame, (skip, since_us), effects);
             }
+            Waiting::Letter { room, o } => self.hand_on(&room, o, effects),
+            Waiting::Call { event: OutboxEvent::Calling { flight, .. } } => {
+                effects.push(Effect::Outbox(OutboxOrder::Go { flight }));
+            }
+            Waiting::Call { .. } => unreachable!("only calls wait"),
         }
     }
 
@@ -405,7 +431,11 @@ impl Hub {
                 Waiting::Join { room, by, .. } => {
                     self.refuse_join(room, &by, refusal.clone(), effects);
                 }
-                Waiting::Publish { .. } => self.waiting.push_back((append, what)),
+                // If it is in the log after all it is sent then, or after the next start.
+                Waiting::Publish { .. } | Waiting::Letter { .. } => {
+                    self.waiting.push_back((append, what));
+                }
+                Waiting::Call { event } => effects.push(Effect::Outbox(OutboxOrder::Later(event))),
             }
         }
     }

@@ -6,11 +6,13 @@ use crate::base::clock::Now;
 use crate::base::codes::ErrorCode;
 use crate::base::hash::place;
 use crate::base::ids::{Address, Offset};
+use crate::chat::conversation::Pending;
 use crate::chat::dedup::Seen;
 use crate::chat::event::{
-    Ask, Asker, Cid, Effect, Fact, Frame, Inbound, InboundBody, MemberAction, Message, Name,
-    Record, Refusal, Role, Source,
+    Ask, Asker, Cid, Direction, Effect, Fact, Frame, Inbound, InboundBody, MemberAction, Message,
+    Name, Record, Refusal, Rich, Role, Source,
 };
+use crate::chat::extra::Extra;
 use crate::chat::reply::{self, NewMsg};
 use crate::chat::request::refuse;
 use crate::chat::room::Marks;
@@ -18,16 +20,30 @@ use crate::chat::tail::Entry;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-/// A message on its way into a room.
-struct Post<'a> {
-    user: &'a Name,
+/// What a client wants to be said.
+struct Wish {
     cid: Cid,
     text: Box<str>,
     reply: Option<Offset>,
-    source: Source,
-    name: Box<str>,
-    external: Box<str>,
-    skip: Option<Address>,
+    mute: bool,
+    rich: Option<Box<Rich>>,
+}
+
+/// A message whose own time is so long ago came late, and the log keeps both times.
+const LATE_MS: i64 = 60_000;
+
+/// A message on its way into a room.
+pub(super) struct Post<'a> {
+    pub user: &'a Name,
+    pub cid: Cid,
+    pub text: Box<str>,
+    pub reply: Option<Offset>,
+    pub source: Source,
+    pub direction: Direction,
+    pub name: Box<str>,
+    pub external: Box<str>,
+    pub extra: Extra,
+    pub skip: Option<Address>,
 }
 
 impl Hub {
@@ -80,8 +96,8 @@ impl Hub {
             return Err(refuse(ErrorCode::Forbidden, "this room is for its members"));
         }
         match ask {
-            Ask::Send { cid, text, reply, mute, since_us } => {
-                let wish = (cid, text, reply, mute);
+            Ask::Send { cid, text, reply, mute, rich, since_us } => {
+                let wish = Wish { cid, text, reply, mute, rich };
                 self.take_message(now, &name, &by, wish, since_us, effects)
             }
             Ask::Edit { of, text } => {
@@ -96,6 +112,7 @@ impl Hub {
                     let d = json!({"user": &*by.user});
                     let frame = reply::passing("typing", &name, now.wall_ms(), d);
                     self.publish(&name, Offset(0), frame, (Some(by.from), None), effects);
+                    self.signal_typing(&name, now, effects);
                 }
                 self.grant_empty(&by, effects);
                 Ok(())
@@ -104,6 +121,7 @@ impl Hub {
                 let room = self.rooms.get_mut(&name).expect("admitted");
                 if room.mark(&by.user, Marks { recv, read }) {
                     mark_dirty(&mut self.dirty, room);
+                    self.signal_read(&name, read, effects);
                 }
                 self.grant_empty(&by, effects);
                 Ok(())
@@ -141,10 +159,11 @@ impl Hub {
         now: Now,
         name: &Name,
         by: &Asker,
-        (cid, text, reply, mute): (Cid, Box<str>, Option<Offset>, bool),
+        wish: Wish,
         since_us: u64,
         effects: &mut Vec<Effect>,
     ) -> Result<(), Refusal> {
+        let Wish { cid, text, reply, mute, rich } = wish;
         let room = self.rooms.get_mut(name).expect("admitted");
         room.cids.forget(now.mono_ms() as i64);
         if let Some(seen) = room.cids.get(&by.user, &cid) {
@@ -160,7 +179,8 @@ impl Hub {
         if reply.is_some_and(|reply| reply > room.visible) {
             return Err(refuse(ErrorCode::BadRequest, "`reply` names an offset beyond the top"));
         }
-        self.check_log(text.len())?;
+        let (text, direction, extra) = self.letter(now, name, text, reply, rich)?;
+        self.check_log(text.len() + extra.text_bytes())?;
         let room = self.rooms.get_mut(name).expect("admitted");
         room.presence.clear_typing(&by.user);
         let post = Post {
@@ -169,11 +189,17 @@ impl Hub {
             text,
             reply,
             source: Source::Ws,
+            direction,
             name: "".into(),
             external: "".into(),
+            extra,
             skip: mute.then_some(by.from),
         };
         let (o, append) = self.post(now, name, post, effects);
+        if direction == Direction::Out {
+            let room = name.clone();
+            self.when_durable(append, Waiting::Letter { room, o }, effects);
+        }
         let room = self.rooms.get_mut(name).expect("admitted");
         let ts_ms = now.wall_ms();
         let seen = Seen { o, ts_ms, at_ms: now.mono_ms() as i64, append };
@@ -204,7 +230,7 @@ impl Hub {
     }
 
     /// Gives a message its place in the room, logs it and publishes it.
-    fn post(
+    pub(super) fn post(
         &mut self,
         now: Now,
         name: &Name,
@@ -223,7 +249,9 @@ impl Hub {
             text: &post.text,
             reply: post.reply,
             source: post.source.name(),
+            direction: reply::shown_direction(name, post.direction),
             external: &post.external,
+            content: post.extra.content.as_ref().map_or("", |content| content.get()),
         });
         let entry = Entry {
             frame: frame.clone(),
@@ -234,14 +262,22 @@ impl Hub {
         };
         let skip = post.skip;
         let user = post.user.clone();
+        let extra = post.extra.text();
+        if post.direction == Direction::Out {
+            let (text, extra) = (post.text.clone(), extra.clone());
+            let waits = Pending { at_ms: now.wall_ms(), text, extra, called: false };
+            room.outside().pending.insert(o, waits);
+        }
         let fact = Fact::Message {
             o,
             cid: post.cid,
             text: post.text,
             reply: post.reply,
             source: post.source,
+            direction: post.direction,
             name: post.name,
             external: post.external,
+            extra,
         };
         let append = self.commit(now, name, user, entry, (fact, skip), effects);
         (o, append)
@@ -287,7 +323,7 @@ impl Hub {
     }
 
     /// One frame to each shard that has sessions in the room.
-    fn publish(
+    pub(super) fn publish(
         &mut self,
         name: &Name,
         o: Offset,
@@ -456,23 +492,33 @@ impl Hub {
             self.make_room(now, &name, &"".into(), effects);
         }
         let append = match item.body {
-            InboundBody::Message { name: shown, text } => {
+            InboundBody::Message { name: shown, text, at_ms } => {
+                let arrived_ms = now.wall_ms();
+                // A clock that is ahead of ours opens no window for longer.
+                let at_ms = at_ms.unwrap_or(arrived_ms).min(arrived_ms);
+                let late = arrived_ms - at_ms > LATE_MS;
+                let extra = Extra { at: late.then_some(at_ms), ..Extra::default() };
+                let external = item.external.clone();
                 let post = Post {
                     user: &item.user,
                     cid: "".into(),
                     text,
                     reply: None,
                     source: Source::WhatsApp,
+                    direction: Direction::In,
                     name: shown,
                     external: item.external,
+                    extra,
                     skip: None,
                 };
-                self.post(now, &name, post, effects).1
+                let (o, append) = self.post(now, &name, post, effects);
+                self.heard(&name, (at_ms, o), &external, effects);
+                append
             }
-            InboundBody::Status { status, error, extra } => {
-                let fact = Fact::Delivery { external: item.external, status, error, extra };
-                let (user, room) = (item.user, name);
-                self.append(Record { ts_us: now.wall_us, user, room, fact }, effects)
+            InboundBody::Status { of, status, error, extra } => {
+                let (user, external) = (item.user, item.external);
+                let fact = Fact::Delivery { of, external, status, error, extra };
+                self.told(now, &name, user, fact, effects)
             }
         };
         self.externals.insert(key, append, now.wall_ms());
@@ -483,7 +529,7 @@ impl Hub {
 impl Inbound {
     fn text_bytes(&self) -> usize {
         let body = match &self.body {
-            InboundBody::Message { name, text } => name.len() + text.len(),
+            InboundBody::Message { name, text, .. } => name.len() + text.len(),
             InboundBody::Status { status, extra, .. } => status.len() + extra.len(),
         };
         body + self.external.len() + self.room.len() + self.user.len()

@@ -6,8 +6,12 @@
 use super::Hub;
 use super::owner::external_key_of;
 use crate::base::ids::{EpochId, Offset};
+use crate::chat::conversation::{CALLING, Pending, QUEUED};
 use crate::chat::dedup::Seen;
-use crate::chat::event::{Cid, Fact, Frame, Kept, MemberAction, Name, Record, Role, RoomChange};
+use crate::chat::event::{
+    Cid, Direction, Fact, Frame, Kept, MemberAction, Name, Record, Role, RoomChange, Source,
+};
+use crate::chat::extra::Extra;
 use crate::chat::reply;
 use crate::chat::room::{Marks, Room};
 use crate::chat::tail::Entry;
@@ -18,7 +22,7 @@ pub fn external_print(record: &Record) -> Option<u128> {
         Fact::Message { external, .. } if !external.is_empty() => {
             Some(external_key_of(&record.room, external, "", ""))
         }
-        Fact::Delivery { external, status, .. } => {
+        Fact::Delivery { external, status, .. } if !external.is_empty() => {
             Some(external_key_of(&record.room, external, status, &record.user))
         }
         _ => None,
@@ -39,6 +43,11 @@ impl Hub {
             return;
         }
         self.restore_state(&record);
+        if let Fact::Delivery { of: Some(of), external, status, error, .. } = &record.fact {
+            let news = reply::Delivery { of: Some(*of), external, status, error: *error };
+            let shown = |_: &mut Entry, current: &str| reply::msg_delivery(current, &news);
+            self.restore_change(&record.room, *of, shown);
+        }
         let Some((o, frame)) = reply::frame_of(&record) else {
             return;
         };
@@ -90,8 +99,12 @@ impl Hub {
             Kept::Sent { ts_us, room, user, cid, o } => {
                 self.restore_cid(ts_us.div_euclid(1_000), (&room, user, cid), o);
             }
-            Kept::Taken { ts_us, print, .. } => {
-                self.externals.insert(print, 0, ts_us.div_euclid(1_000));
+            Kept::Taken { ts_us, room, o, print } => {
+                let ts_ms = ts_us.div_euclid(1_000);
+                self.externals.insert(print, 0, ts_ms);
+                if let Some(o) = o {
+                    self.known(&room).outside().heard(ts_ms, o, "");
+                }
             }
         }
     }
@@ -108,6 +121,7 @@ impl Hub {
             }
             return;
         }
+        self.restore_outside(record);
         match &record.fact {
             Fact::Message { o, cid, .. } if !cid.is_empty() => {
                 self.restore_cid(ts_ms, (&record.room, record.user.clone(), cid.clone()), *o);
@@ -146,6 +160,36 @@ impl Hub {
             | Fact::SessionEnd { .. }
             | Fact::Command { .. }
             | Fact::Status(_) => {}
+        }
+    }
+
+    /// When the contact last wrote, and what is on its way to it.
+    fn restore_outside(&mut self, record: &Record) {
+        let at_ms = record.ts_us.div_euclid(1_000);
+        match &record.fact {
+            Fact::Message { o, source: Source::WhatsApp, external, extra, .. } => {
+                let at_ms = Extra::read(extra).at.unwrap_or(at_ms);
+                self.known(&record.room).outside().heard(at_ms, *o, external);
+            }
+            // What was erased has no text, and is not sent.
+            Fact::Message { o, direction: Direction::Out, text, extra, .. } if !text.is_empty() => {
+                let (text, extra) = (text.clone(), extra.clone());
+                let waits = Pending { at_ms, text, extra, called: false };
+                self.known(&record.room).outside().pending.insert(*o, waits);
+            }
+            Fact::Delivery { of: Some(of), status, .. } => {
+                let pending = &mut self.known(&record.room).outside().pending;
+                match &**status {
+                    CALLING => pending.entry(*of).or_default().called = true,
+                    QUEUED => {
+                        if let Some(pending) = pending.get_mut(of) {
+                            pending.called = false;
+                        }
+                    }
+                    _ => drop(pending.remove(of)),
+                }
+            }
+            _ => {}
         }
     }
 

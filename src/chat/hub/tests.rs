@@ -1,3 +1,5 @@
+mod outgoing;
+
 use super::*;
 use crate::base::codes::CloseReason;
 use crate::chat::event::{Fact, Forget, Forgetting, Inbound, InboundBody, Outcome};
@@ -11,6 +13,8 @@ struct Stage {
     /// Rooms each connection is attached to, as the shard would keep them.
     attached: Vec<(ConnId, crate::chat::event::LocalRoom)>,
     log: Vec<String>,
+    /// What the outbox was told.
+    orders: Vec<OutboxOrder>,
 }
 
 fn conn(index: u32) -> ConnId {
@@ -32,7 +36,7 @@ impl Stage {
         let mut hub = Hub::new(options, now);
         hub.begin_epoch(EpochId(1));
         let (records, attached, log) = (Vec::new(), Vec::new(), Vec::new());
-        Self { hub, now_ms: 1_000, appends: 0, records, attached, log }
+        Self { hub, now_ms: 1_000, appends: 0, records, attached, log, orders: Vec::new() }
     }
 
     fn event(&mut self, event: Event<'_>) {
@@ -68,6 +72,7 @@ impl Stage {
                 Effect::InboundDone { ticket, accepted } => {
                     self.log.push(format!("webhook {ticket} {accepted}"));
                 }
+                Effect::Outbox(order) => self.orders.push(order),
                 Effect::ToShard { .. } | Effect::Archive { .. } => panic!("{effect:?}"),
             }
         }
@@ -311,7 +316,8 @@ fn limits_are_answered_with_a_time_to_wait() {
 fn a_webhook_is_done_when_durable_and_counted_once() {
     let mut stage = Stage::new();
     stage.enter(1, "alice", "wa:1:2");
-    let body = InboundBody::Message { name: "Ines".into(), text: "Is bay 4 free?".into() };
+    let (name, text) = ("Ines".into(), "Is bay 4 free?".into());
+    let body = InboundBody::Message { name, text, at_ms: None };
     let item =
         Inbound { room: "wa:1:2".into(), user: "wa:2".into(), external: "wamid.1".into(), body };
     stage.event(Event::Inbound { ticket: 5, item: item.clone() });

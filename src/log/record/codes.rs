@@ -159,6 +159,10 @@ codes! {
         Failed = 7, "failed";
         /// It was deleted.
         Deleted = 8, "deleted";
+        /// Is about to be given to the platform.
+        Calling = 9, "calling";
+        /// Was given to the platform, whose answer was lost.
+        Unknown = 10, "unknown";
     }
 }
 

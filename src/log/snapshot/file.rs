@@ -151,6 +151,10 @@ impl Writer {
                 let names = (self.user(user), self.room(room));
                 self.push_raw(names, record);
             }
+            Kept::Outgoing { record, room, user, .. } => {
+                let names = (self.user(user), self.room(room));
+                self.push_raw(names, record);
+            }
             Kept::Member { record, room, .. } => {
                 let names = (NameId::NONE, self.room(room));
                 self.push_raw(names, record);

@@ -206,8 +206,14 @@ fn old_state<'a>(
             let index = index_of.get(&epoch).copied().unwrap_or(0);
             return Some((run_key(room, index), Kept::Run { ts_us, room, epoch, first, last }));
         }
+        // What else such a record means has a record of its own here.
+        let message = matches!(entry.view(), Some(RecordView::Message(_) | RecordView::Status(_)));
         let mut found = None;
-        let _ = apply(&entry, horizon, print, &mut |key, kept| found = Some((key, kept)));
+        let _ = apply(&entry, horizon, print, &mut |key, kept| {
+            if !message || matches!(key.class, Class::Outgoing | Class::Called) {
+                found = Some((key, kept));
+            }
+        });
         found
     })
 }
@@ -270,6 +276,9 @@ fn write_all<'a>(
         }
         if let (Class::Created, Kept::Record { user, .. }) = (key.class, kept) {
             owner = (key.room, user);
+        }
+        if matches!(kept, Kept::Outgoing { done: true, .. }) {
+            continue;
         }
         // The end of a membership takes something back only from the room's maker.
         if matches!(kept, Kept::Member { gone: true, .. }) && (key.room, key.user) != owner {

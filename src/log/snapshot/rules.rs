@@ -2,7 +2,9 @@
 
 use crate::base::limits::{CID_WINDOW_MS, INBOUND_WINDOW_MS};
 use crate::log::reader::Entry;
-use crate::log::record::{RawRecord, RecordView, RoomAction};
+use crate::log::record::{
+    Delivery, Direction, MessageV1, RawRecord, RecordView, RoomAction, StatusV1,
+};
 
 /// Gives the print under which the domain remembers a platform's item, if the record is one.
 /// The log does not know what makes two items the same.
@@ -18,6 +20,8 @@ pub(super) enum Class {
     Mark,
     Run,
     Cid,
+    Outgoing,
+    Called,
     UserStatus,
     External,
     Erasure,
@@ -56,6 +60,8 @@ pub(super) enum Kept<'a> {
     Member { record: RawRecord<'a>, room: &'a str, gone: bool },
     /// Positions `first..=last` of a room in an epoch.
     Run { ts_us: i64, room: &'a str, epoch: u64, first: u64, last: u64 },
+    /// A message on its way out, or the word that it was called; nothing once it has an outcome.
+    Outgoing { record: RawRecord<'a>, room: &'a str, user: &'a str, done: bool },
     /// A message or status that was taken.
     Seen { ts_us: i64, room: &'a str, user: &'a str, o: u64, print: u128, cid: &'a str },
 }
@@ -88,7 +94,7 @@ fn key<'a>(section: Section, room: &'a str, class: Class) -> Key<'a> {
     Key { section, room, class, number: 0, user: "", print: 0 }
 }
 
-/// The table. Calls `keep` for everything that stays of the record, at most twice.
+/// The table. Calls `keep` for everything that stays of the record, at most three times.
 pub(super) fn apply<'a>(
     entry: &Entry<'a>,
     horizon: Horizon,
@@ -102,16 +108,13 @@ pub(super) fn apply<'a>(
     match entry.view()? {
         RecordView::Message(message) => {
             let o = message.o.to_native();
-            let (number, cid) = (o, &*message.cid);
-            if !cid.is_empty() && ts_us >= horizon.cids_us {
-                let key = Key { number, ..in_room(Class::Cid) };
-                keep(key, Kept::Seen { ts_us, room, user, o, print: 0, cid });
-            }
-            keep_external(entry, ts_us, horizon, print, keep);
+            keep_message(entry, message, ts_us, horizon, keep);
+            keep_external(entry, o, ts_us, horizon, print, keep);
             placed(o)
         }
-        RecordView::Status(_) => {
-            keep_external(entry, ts_us, horizon, print, keep);
+        RecordView::Status(status) => {
+            keep_status(entry, status, keep);
+            keep_external(entry, 0, ts_us, horizon, print, keep);
             None
         }
         RecordView::Edit(edit) => placed(edit.o.to_native()),
@@ -159,6 +162,45 @@ pub(super) fn apply<'a>(
     }
 }
 
+/// A client's id, and a message that has to leave yet.
+fn keep_message<'a>(
+    entry: &Entry<'a>,
+    message: &'a rkyv::Archived<MessageV1<'static>>,
+    ts_us: i64,
+    horizon: Horizon,
+    keep: &mut impl FnMut(Key<'a>, Kept<'a>),
+) {
+    let (room, user, record) = (entry.room(), entry.user(), entry.record);
+    let (o, cid) = (message.o.to_native(), &*message.cid);
+    let in_room = |class| Key { number: o, ..key(Section::Rooms, room, class) };
+    if !cid.is_empty() && ts_us >= horizon.cids_us {
+        let seen = Kept::Seen { ts_us, room, user, o, print: 0, cid };
+        keep(in_room(Class::Cid), seen);
+    }
+    if message.direction == Direction::Out as u8 {
+        let done = false;
+        keep(in_room(Class::Outgoing), Kept::Outgoing { record, room, user, done });
+    }
+}
+
+/// How far a message is that has to leave.
+fn keep_status<'a>(
+    entry: &Entry<'a>,
+    status: &'a rkyv::Archived<StatusV1<'static>>,
+    keep: &mut impl FnMut(Key<'a>, Kept<'a>),
+) {
+    let Some(number) = message_of(&status.extra) else {
+        return;
+    };
+    let (room, user, record) = (entry.room(), entry.user(), entry.record);
+    let in_room = |class| Key { number, ..key(Section::Rooms, room, class) };
+    let done = status.status != Delivery::Calling as u8;
+    keep(in_room(Class::Called), Kept::Outgoing { record, room, user, done });
+    if done && status.status != Delivery::Queued as u8 {
+        keep(in_room(Class::Outgoing), Kept::Outgoing { record, room, user, done });
+    }
+}
+
 /// What a change of a room is kept as, and whether with whom: an erasure takes a topic along with
 /// whoever gave it.
 fn room_class(action: u8, user: &str) -> (Class, &str) {
@@ -174,8 +216,17 @@ pub(super) fn run_key(room: &str, epoch_index: usize) -> Key<'_> {
     Key { number: epoch_index as u64, ..key(Section::Rooms, room, Class::Run) }
 }
 
+/// The position of the message that a status is about, if it was sent from here: `of` in its JSON,
+/// which has no other key of that name; within a text its quotes would be escaped.
+fn message_of(extra: &str) -> Option<u64> {
+    let (_, rest) = extra.split_once(r#""of":"#)?;
+    let end = rest.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(rest.len());
+    rest[..end].parse().ok()
+}
+
 fn keep_external<'a>(
     entry: &Entry<'a>,
+    o: u64,
     ts_us: i64,
     horizon: Horizon,
     print: Print,
@@ -185,7 +236,7 @@ fn keep_external<'a>(
         && let Some(print) = print(entry)
     {
         let (room, user) = (entry.room(), "");
-        let seen = Kept::Seen { ts_us, room, user, o: 0, print, cid: "" };
+        let seen = Kept::Seen { ts_us, room, user, o, print, cid: "" };
         keep(external_key(ts_us, print), seen);
     }
 }
@@ -202,7 +253,7 @@ fn keep_seen<'a>(
     let high = u128::from(seen.print_high.to_native());
     let print = high << 64 | u128::from(seen.print_low.to_native());
     if print != 0 && ts_us >= horizon.externals_us {
-        let kept = Kept::Seen { ts_us, room, user: "", o: 0, print, cid: "" };
+        let kept = Kept::Seen { ts_us, room, user: "", o, print, cid: "" };
         keep(external_key(ts_us, print), kept);
     }
     if !seen.cid.is_empty() && ts_us >= horizon.cids_us {

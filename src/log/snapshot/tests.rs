@@ -103,7 +103,7 @@ const FIRST: [&str; 8] = [
     "run lobby  5 1-6",
     // c5 is older than five minutes at minute ten.
     "seen lobby ann 6 c6 0",
-    "seen lobby  0  66",
+    "seen lobby  6  66",
 ];
 
 #[test]
@@ -137,9 +137,9 @@ fn the_newest_of_each_key_stays_and_old_ids_go() {
         "mark lobby ann 3",
         "run lobby  5 1-6",
         "run lobby  4 7-8",
-        "seen lobby  0  66",
-        "seen lobby  0  77",
-        "seen attic  0  66",
+        "seen lobby  6  66",
+        "seen lobby  7  77",
+        "seen attic  1  66",
     ];
     assert_eq!(told(&newest(&dir)), want);
     let bases: Vec<_> = list(&dir).unwrap().into_iter().map(|(seq, _)| seq).collect();

@@ -49,6 +49,22 @@ fn a_burst_rings_once_and_an_awake_shard_not_at_all() {
 }
 
 #[test]
+fn a_rescue_wakes_a_shard_that_nobody_rang() {
+    in_executor(async {
+        let mut driver = Driver::new(DriverOptions::default()).expect("a ring");
+        let bell = driver.bell().clone();
+        let start = Instant::now();
+        let rescuer = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(50));
+            bell.rescue();
+        });
+        driver.prepare_sleep().expect("nothing to do").wait(0).await;
+        assert!(start.elapsed() >= Duration::from_millis(50));
+        rescuer.join().expect("it rescues");
+    });
+}
+
+#[test]
 fn the_timer_ticks_once_and_the_last_setting_holds() {
     in_executor(async {
         let mut driver = Driver::new(DriverOptions::default()).expect("a ring");

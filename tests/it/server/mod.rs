@@ -15,9 +15,13 @@ pub mod erasure;
 
 mod history;
 
+mod graph;
+
 mod http;
 
 mod metrics;
+
+mod outgoing;
 
 mod protocol;
 

@@ -10,6 +10,10 @@ use std::time::Duration;
 
 const ROOM: &str = webhook::ROOM;
 
+fn in_flight(n: u32) -> Value {
+    json!({"cid": format!("in flight {n}"), "text": "in flight", "note": true})
+}
+
 /// What one client holds of a room, as a real client would keep it.
 #[derive(Default)]
 struct Held {
@@ -94,7 +98,7 @@ fn after_a_crash_users_and_whatsapp_go_on_where_they_were() {
         bob_holds.take(&bob.durable());
     }
     for n in 0..200 {
-        alice.post("send", ROOM, json!({"cid": format!("in flight {n}"), "text": "in flight"}));
+        alice.post("send", ROOM, in_flight(n));
     }
     std::thread::sleep(Duration::from_millis(3));
     server.kill9();
@@ -115,7 +119,7 @@ fn after_a_crash_users_and_whatsapp_go_on_where_they_were() {
     assert_eq!(alice_holds.texts()[..21], acked[..21]);
     // Sent again, as a client does for what it has no `ok` of: each is there once.
     for n in 0..200 {
-        alice.granted("send", ROOM, json!({"cid": format!("in flight {n}"), "text": "in flight"}));
+        alice.granted("send", ROOM, in_flight(n));
     }
     assert_eq!(webhook::post(&server, "01_text.json").status, 200);
     let last = bob.send(ROOM, "last", "last");

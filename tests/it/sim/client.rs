@@ -368,7 +368,7 @@ impl View {
                     assert!(read <= recv, "who has read has received: {mark}");
                 }
             }
-            "typing" | "cmd" => {}
+            "typing" | "cmd" | "delivery" => {}
             other => panic!("{other} is no event without an offset"),
         }
     }

@@ -171,7 +171,8 @@ impl Shard {
                 out.questions.push(Question { ticket, room, want, upto });
             }
             Effect::InboundDone { ticket, accepted } => out.done.push((ticket, accepted)),
-            Effect::Measure { .. } => {}
+            // Nothing can be sent from here, and what contacts say moves nobody.
+            Effect::Outbox(_) | Effect::Measure { .. } => {}
         }
     }
 

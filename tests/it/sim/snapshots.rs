@@ -202,11 +202,12 @@ fn compare_tails(whole: &Hub, with: &Hub, name: &str) {
 fn inbound(fact: &Record) -> Option<Inbound> {
     let (external, body) = match &fact.fact {
         Fact::Message { external, name, text, .. } if !external.is_empty() => {
-            (external, InboundBody::Message { name: name.clone(), text: text.clone() })
+            let (name, text) = (name.clone(), text.clone());
+            (external, InboundBody::Message { name, text, at_ms: None })
         }
-        Fact::Delivery { external, status, error, extra } => {
+        Fact::Delivery { of, external, status, error, extra } => {
             let (status, extra) = (status.clone(), extra.clone());
-            (external, InboundBody::Status { status, error: *error, extra })
+            (external, InboundBody::Status { of: *of, status, error: *error, extra })
         }
         _ => return None,
     };

@@ -19,9 +19,11 @@ use ringpost::base::limits::{
 };
 use ringpost::base::rate::Rate;
 use ringpost::chat::event::{
-    Event, Fact, Found, Inbound, InboundBody, Kept, Message, Name, Recalled, Record, Source, Want,
+    Direction, Event, Fact, Found, Inbound, InboundBody, Kept, Message, Name, Recalled, Record,
+    Source, Want,
 };
 use ringpost::chat::hub::{Hub, HubOptions, external_print};
+use ringpost::chat::outbox::Platform;
 use ringpost::chat::reply;
 use std::collections::VecDeque;
 
@@ -116,8 +118,10 @@ impl World {
                 text: "p".repeat(bytes).into(),
                 reply: None,
                 source: Source::Ws,
+                direction: Direction::In,
                 name: "".into(),
                 external: "".into(),
+                extra: "".into(),
             };
             let ts_us = self.now.wall_us - 3_600_000_000;
             let user = if n % 3 == 0 { "user-0" } else { "user-1" };
@@ -521,9 +525,10 @@ impl World {
                 let status = self.rng.pick(&["sent", "delivered", "read", "new-word"]);
                 let body = if self.rng.chance(30) {
                     let extra = [r#"{"pricing":{"billable":true}}"#, ""][n as usize % 2].into();
-                    InboundBody::Status { status: status.into(), error: 0, extra }
+                    InboundBody::Status { of: None, status: status.into(), error: 0, extra }
                 } else {
-                    InboundBody::Message { name: "Ines".into(), text: "hello".into() }
+                    let (name, text) = ("Ines".into(), "hello".into());
+                    InboundBody::Message { name, text, at_ms: None }
                 };
                 let item = Inbound { room: room.into(), user: "wa:2".into(), external, body };
                 self.webhooks.push(Webhook { item, with: None });
@@ -675,6 +680,7 @@ impl World {
             sends: limited(SENDS_PER_S, SENDS_BURST),
             room_sends: limited(ROOM_SENDS_PER_S, ROOM_SENDS_BURST),
             sessions_per_user_max: self.plan.sessions_per_user_max,
+            platform: Platform::default(),
         }
     }
 }
@@ -706,7 +712,11 @@ fn restore_kept(hub: &mut Hub, log: &[Logged]) {
         let Logged::Fact(record) = logged else { continue };
         let (ts_us, room, user) = (record.ts_us, record.room.clone(), record.user.clone());
         if let Some(print) = external_print(record) {
-            hub.restore_kept(Kept::Taken { ts_us, room: room.clone(), print });
+            let o = match &record.fact {
+                Fact::Message { o, .. } => Some(*o),
+                _ => None,
+            };
+            hub.restore_kept(Kept::Taken { ts_us, room: room.clone(), o, print });
         }
         match &record.fact {
             Fact::Message { o, cid, .. } if !cid.is_empty() => {

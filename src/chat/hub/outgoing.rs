@@ -1,0 +1,330 @@
+//! Owner: messages that leave by a platform, from the client's wish to the last report.
+//!
+//! A message out is in the log before the outbox knows of it, that it is about to be called is in
+//! the log before it is called, and its outcome after: at any moment the log says enough to go on
+//! after a crash without sending anything twice.
+
+use super::owner::Post;
+use super::{Hub, Waiting};
+use crate::base::clock::Now;
+use crate::base::codes::ErrorCode;
+use crate::base::ids::Offset;
+use crate::base::names::split_conversation;
+use crate::chat::conversation::{CALLING, QUEUED, contact_name};
+use crate::chat::event::{
+    Direction, Effect, Fact, Name, OutboxEvent, OutboxOrder, Record, Refusal, Rich, Sent, Source,
+};
+use crate::chat::extra::Extra;
+use crate::chat::reply;
+use crate::chat::request::{bad, refuse};
+use serde_json::value::RawValue;
+
+/// Messages of the time before the start that are handed on in one call.
+const UNSENT_PER_TICK: usize = 256;
+
+impl Hub {
+    /// Whether the number of a conversation can send; always, for a room that is none.
+    pub(super) fn check_number(&self, room: &str) -> Result<(), Refusal> {
+        let Some((number, _)) = split_conversation(room) else {
+            return Ok(());
+        };
+        if self.options.platform.numbers.iter().any(|known| **known == *number) {
+            return Ok(());
+        }
+        let text = format!(
+            "nothing is sent by number {number}, which is not in `whatsapp.numbers`; \
+             a note (`\"note\":true`) stays in this room"
+        );
+        Err(refuse(ErrorCode::CannotSend, &text))
+    }
+
+    /// Decides where a message goes and what it carries.
+    pub(super) fn letter(
+        &mut self,
+        now: Now,
+        name: &Name,
+        text: Box<str>,
+        reply: Option<Offset>,
+        rich: Option<Box<Rich>>,
+    ) -> Result<(Box<str>, Direction, Extra), Refusal> {
+        let (content, note) = rich.map_or((None, false), |rich| (rich.content, rich.note));
+        if split_conversation(name).is_none() {
+            return match (content, note) {
+                (None, false) => Ok((text, Direction::In, Extra::default())),
+                _ => Err(bad("send: `content` and `note` belong into conversations with contacts")),
+            };
+        }
+        if note {
+            return match content {
+                None => Ok((text, Direction::Internal, Extra::default())),
+                Some(_) => Err(bad("send: a note has a `text` and no `content`")),
+            };
+        }
+        self.check_number(name)?;
+        if content.is_some() && !text.is_empty() {
+            return Err(bad("send: give `text` or `content`"));
+        }
+        let letter = (self.options.platform.read)(&text, content.as_deref())
+            .map_err(|problem| bad(&format!("send: {problem}")))?;
+        if !self.outbox_has_room {
+            let text = "too many messages wait for the platform; try again in a minute";
+            let refusal = refuse(ErrorCode::Overloaded, text);
+            return Err(Refusal { after_ms: Some(60_000), ..refusal });
+        }
+        let room = self.rooms.get_mut(name).expect("admitted");
+        if letter.needs_window && room.outside().window_until_ms() <= now.wall_ms() {
+            let text = "the contact wrote nothing in the last 24 hours: only a template can be \
+                        sent, `\"content\":{\"type\":\"template\",\"name\":…,\"language\":…}`";
+            return Err(refuse(ErrorCode::WindowClosed, text));
+        }
+        let about = reply.and_then(|reply| room.tail.get(reply)).and_then(|entry| {
+            let msg = reply::read_msg(entry.latest.as_ref().unwrap_or(&entry.frame))?;
+            (!msg.ext.is_empty()).then(|| msg.ext.into())
+        });
+        let content = content.map(|json| {
+            RawValue::from_string(json.into()).expect("it was read as JSON with the request")
+        });
+        Ok((letter.text, Direction::Out, Extra { content, about, at: None }))
+    }
+
+    /// The outbox gets a message that is in the log.
+    pub(super) fn hand_on(&mut self, name: &Name, o: Offset, effects: &mut Vec<Effect>) {
+        let Some(outside) = self.rooms.get(name).and_then(|room| room.conversation.as_ref()) else {
+            return;
+        };
+        let room = name.clone();
+        // An erasure may have been quicker.
+        let Some(pending) = outside.pending.get(&o) else {
+            return;
+        };
+        let order = if pending.called {
+            OutboxOrder::Lost { room, o }
+        } else {
+            let extra = Extra::read(&pending.extra);
+            OutboxOrder::Send {
+                room,
+                o,
+                at_ms: pending.at_ms,
+                text: pending.text.clone(),
+                content: extra.content.map(|content| content.get().into()),
+                about: extra.about,
+                window_until_ms: outside.window_until_ms(),
+            }
+        };
+        effects.push(Effect::Outbox(order));
+    }
+
+    /// Hands on what the log had without an outcome at start, a piece at each call.
+    pub(super) fn hand_on_unsent(&mut self, effects: &mut Vec<Effect>) {
+        let rest = self.unsent.len().saturating_sub(UNSENT_PER_TICK);
+        for (room, o) in self.unsent.split_off(rest).into_iter().rev() {
+            self.hand_on(&room, o, effects);
+        }
+    }
+
+    /// All records have been restored: what has no outcome goes on. The oldest of each room goes
+    /// first.
+    pub fn begin_outgoing(&mut self) {
+        let rooms = self.rooms.values().filter_map(|room| {
+            let pending = &room.conversation.as_ref()?.pending;
+            Some(pending.keys().map(|o| (room.name.clone(), *o)))
+        });
+        self.unsent = rooms.flatten().collect();
+        // Taken from the end.
+        self.unsent.sort_unstable_by(|left, right| right.cmp(left));
+    }
+
+    pub(super) fn outbox_said(&mut self, now: Now, event: OutboxEvent, effects: &mut Vec<Effect>) {
+        if self.check_log(0).is_err() || !self.rooms.contains_key(event.room()) {
+            effects.push(Effect::Outbox(OutboxOrder::Later(event)));
+            return;
+        }
+        let name = event.room().clone();
+        match event {
+            OutboxEvent::Calling { o, .. } => {
+                let append = self.append_delivery(now, &name, delivery(o, "", CALLING, 0), effects);
+                self.set_called(&name, o, true);
+                self.when_durable(append, Waiting::Call { event }, effects);
+            }
+            OutboxEvent::Waits { o, .. } => {
+                self.append_delivery(now, &name, delivery(o, "", QUEUED, 0), effects);
+                self.set_called(&name, o, false);
+            }
+            OutboxEvent::Outcome { o, sent, .. } => self.take_outcome(now, &name, o, sent, effects),
+        }
+    }
+
+    fn set_called(&mut self, name: &Name, o: Offset, called: bool) {
+        let outside = self.rooms.get_mut(name).expect("checked").outside();
+        if let Some(pending) = outside.pending.get_mut(&o) {
+            pending.called = called;
+        }
+    }
+
+    fn take_outcome(
+        &mut self,
+        now: Now,
+        name: &Name,
+        o: Offset,
+        sent: Sent,
+        effects: &mut Vec<Effect>,
+    ) {
+        let (fact, words) = match sent {
+            Sent::Accepted { external } => (delivery(o, &external, "accepted", 0), None),
+            Sent::Failed { error, why } => (delivery(o, "", "failed", error), Some(why)),
+            Sent::Unknown => {
+                let words = "the connection broke before the platform had answered, so it may have \
+                             been sent or not; it is not sent again";
+                (delivery(o, "", "unknown", 0), Some(words.into()))
+            }
+        };
+        self.append_delivery(now, name, fact.clone(), effects);
+        let outside = self.rooms.get_mut(name).expect("the caller found it").outside();
+        outside.pending.remove(&o);
+        self.show_delivery(now, name, &fact, effects);
+        if let Some(words) = words {
+            self.say_failed(now, name, o, &words, effects);
+        }
+    }
+
+    /// A status came from the platform. Gives the number of its record.
+    pub(super) fn told(
+        &mut self,
+        now: Now,
+        name: &Name,
+        user: Name,
+        fact: Fact,
+        effects: &mut Vec<Effect>,
+    ) -> u64 {
+        let record = Record { ts_us: now.wall_us, user, room: name.clone(), fact: fact.clone() };
+        let append = self.append(record, effects);
+        let news = self.show_delivery(now, name, &fact, effects);
+        if let Fact::Delivery { of: Some(o), external, status, error, extra } = fact {
+            let failed = &*status == "failed";
+            if failed && news {
+                let title = title(&extra);
+                let words =
+                    if title.is_empty() { "the platform did not deliver it" } else { &title };
+                self.say_failed(now, name, o, &format!("{words} ({error})"), effects);
+            }
+            let (room, error) = (name.clone(), failed.then_some(error));
+            effects.push(Effect::Outbox(OutboxOrder::Told { room, o, external, error }));
+        }
+        append
+    }
+
+    /// Tells the room how far a message is, and keeps it with the message while that is in memory.
+    /// Gives whether it is news.
+    fn show_delivery(
+        &mut self,
+        now: Now,
+        name: &Name,
+        fact: &Fact,
+        effects: &mut Vec<Effect>,
+    ) -> bool {
+        let Fact::Delivery { of, external, status, error, .. } = fact else {
+            unreachable!("the callers have deliveries");
+        };
+        let news = reply::Delivery { of: *of, external, status, error: *error };
+        let room = self.rooms.get_mut(name).expect("the callers found it");
+        if let Some(entry) = of.and_then(|o| room.tail.get_mut(o)) {
+            match reply::msg_delivery(entry.latest.as_ref().unwrap_or(&entry.frame), &news) {
+                Some(latest) => entry.latest = Some(latest),
+                None => return false,
+            }
+        }
+        let (_, contact) = split_conversation(name).unwrap_or_default();
+        let frame = reply::delivery(name, now.wall_ms(), &contact_name(contact), &news);
+        self.publish(name, Offset(0), frame, (None, None), effects);
+        true
+    }
+
+    fn append_delivery(
+        &mut self,
+        now: Now,
+        name: &Name,
+        fact: Fact,
+        effects: &mut Vec<Effect>,
+    ) -> u64 {
+        let (_, contact) = split_conversation(name).unwrap_or_default();
+        let (user, room) = (contact_name(contact), name.clone());
+        self.append(Record { ts_us: now.wall_us, user, room, fact }, effects)
+    }
+
+    /// What somebody must know who wrote a message that does not arrive stands in the room, for
+    /// those too who are not here now.
+    fn say_failed(
+        &mut self,
+        now: Now,
+        name: &Name,
+        o: Offset,
+        why: &str,
+        effects: &mut Vec<Effect>,
+    ) {
+        let post = Post {
+            user: &"".into(),
+            cid: "".into(),
+            text: format!("Not delivered: {why}").into(),
+            reply: Some(o),
+            source: Source::System,
+            direction: Direction::Internal,
+            name: "".into(),
+            external: "".into(),
+            extra: Extra::default(),
+            skip: None,
+        };
+        self.post(now, name, post, effects);
+    }
+
+    /// The contact wrote: the window is open again.
+    pub(super) fn heard(
+        &mut self,
+        name: &Name,
+        (at_ms, o): (i64, Offset),
+        external: &str,
+        effects: &mut Vec<Effect>,
+    ) {
+        let room = self.rooms.get_mut(name).expect("the caller found it");
+        room.outside().heard(at_ms, o, external);
+        effects.push(Effect::Outbox(OutboxOrder::Heard { room: name.clone(), at_ms }));
+    }
+
+    /// Somebody has read: the contact sees it.
+    pub(super) fn signal_read(&mut self, name: &Name, read: Offset, effects: &mut Vec<Effect>) {
+        if self.check_number(name).is_err() {
+            return;
+        }
+        let outside = self.rooms.get_mut(name).and_then(|room| room.conversation.as_mut());
+        if let Some(read) = outside.and_then(|outside| outside.take_read(read)) {
+            let order = OutboxOrder::Signal { room: name.clone(), read, typing: false };
+            effects.push(Effect::Outbox(order));
+        }
+    }
+
+    /// Somebody types: the contact sees it, and that its message was read.
+    pub(super) fn signal_typing(&mut self, name: &Name, now: Now, effects: &mut Vec<Effect>) {
+        if self.check_number(name).is_err() {
+            return;
+        }
+        let Some(outside) = self.rooms.get(name).and_then(|room| room.conversation.as_ref()) else {
+            return;
+        };
+        if let Some(read) = outside.newest()
+            && outside.window_until_ms() > now.wall_ms()
+        {
+            let (room, read) = (name.clone(), read.into());
+            effects.push(Effect::Outbox(OutboxOrder::Signal { room, read, typing: true }));
+        }
+    }
+}
+
+fn delivery(o: Offset, external: &str, status: &str, error: u32) -> Fact {
+    let (external, status) = (external.into(), status.into());
+    Fact::Delivery { of: Some(o), external, status, error, extra: "".into() }
+}
+
+/// The platform's words in the `extra` of a failed delivery.
+fn title(extra: &str) -> String {
+    let extra: serde_json::Value = serde_json::from_str(extra).unwrap_or_default();
+    extra["error"]["title"].as_str().unwrap_or_default().to_owned()
+}
