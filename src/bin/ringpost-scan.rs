@@ -15,6 +15,7 @@ const PROGRESS_EVERY: Duration = Duration::from_millis(100);
 
 fn main() -> ExitCode {
     ringpost::log::heap::give_back_large_blocks();
+    ringpost::log::heap::share_heaps();
     let arguments: Vec<_> = std::env::args_os().skip(1).collect();
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let mut wait = || {
