@@ -1,7 +1,6 @@
 //! `ringpost`: the server and its companions.
 
 use ringpost::config::{self, Command, Config, ConfigError, Inputs};
-use ringpost::log::heap;
 use ringpost::{node, terminal};
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -40,8 +39,6 @@ fn run(command: Command) -> ExitCode {
 
 fn serve(config: Config) -> ExitCode {
     warn(&config);
-    // The seal thread takes tens of megabytes for each segment, and must not keep them.
-    heap::give_back_large_blocks();
     let ready = |address| {
         let mut out = std::io::stdout().lock();
         // Nobody may be listening to this line, which is no reason not to serve.

@@ -5,13 +5,13 @@
 //! heap of the thread that asked, and gives each thread a heap: what was needed for a moment is
 //! then held for good, and grows from segment to segment as the free pieces fit less and less.
 
-/// Blocks from this size on go back to the system when they are freed. A shard asks for none of
-/// that size on the way of a message, so it pays no system call for it.
+/// Blocks from this size on go back to the system when they are freed. A message is far smaller, so
+/// that a shard does not pay system calls for each.
 #[cfg(target_env = "gnu")]
 const BLOCK_BYTES: i32 = 1 << 20;
 
-/// Free memory at the end of a heap that stays with it: twice a block, as glibc would have it. The
-/// default would be an eighth of a block, so that a shard's heap would shrink and grow all the time.
+/// Free memory at the end of a heap that stays with it: twice a block, as glibc would have it. Its
+/// default is an eighth of a block, by which a shard's heap might shrink and grow all the time.
 #[cfg(target_env = "gnu")]
 const SLACK_BYTES: i32 = 2 * BLOCK_BYTES;
 

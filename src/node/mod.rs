@@ -26,6 +26,7 @@ use crate::base::rate;
 use crate::chat::hub::{Hub, HubOptions};
 use crate::config::{self, Config, Fanout};
 use crate::log::directory::log_dir;
+use crate::log::heap;
 use crate::log::record::{EpochV1, NameId};
 use crate::log::sidecar::SidecarJob;
 use crate::log::snapshot::FoldJob;
@@ -56,6 +57,8 @@ const EXECUTOR_MEMORY: usize = 64 << 10;
 pub fn serve(config: Config, ready: impl FnOnce(SocketAddr)) -> Result<(), NodeError> {
     let mut signals = Signals::new([SIGTERM, SIGINT]).map_err(NodeError::Signals)?;
     end_with_our_threads();
+    // The seal thread takes tens of megabytes for each segment, and must not keep them.
+    heap::give_back_large_blocks();
     net::raise();
     net::probe()?;
     let random = random_bytes()?;
