@@ -9,12 +9,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-/// Seconds without a turn before the process is given up. Counted by this thread's own waking, so
-/// a suspended machine or a stopped process does not look like a frozen shard.
-const STRIKES_MAX: u32 = 20;
+/// How often the shards are looked at.
+const LOOK_MS: u64 = 250;
+/// Looks without a turn before the process is given up. Counted by this thread's own waking, so a
+/// suspended machine or a stopped process does not look like a frozen shard.
+const STRIKES_MAX: u32 = 80;
 
-/// Seconds without a turn before a shard is woken by force: it turns ten times a second at least.
-const STRIKES_RESCUE: u32 = 2;
+/// Looks without a turn before a shard is woken by force: it turns ten times a second at least.
+const STRIKES_RESCUE: u32 = 4;
 
 /// Watches the heartbeats and the log. A supervisor restarts what this ends; the log has every
 /// acked message.
@@ -26,7 +28,7 @@ pub fn start(world: Arc<World>, log: LogHandle) -> Result<(), NodeError> {
         let mut said = Said::default();
         let mut seen: Vec<(u64, u32)> = vec![(0, 0); world.heartbeats.len()];
         loop {
-            std::thread::sleep(Duration::from_secs(1));
+            std::thread::sleep(Duration::from_millis(LOOK_MS));
             tell(&log);
             said.news(&log);
             // Only a restart helps, and members must not go on keeping what the log lacks.
@@ -50,7 +52,8 @@ pub fn start(world: Arc<World>, log: LogHandle) -> Result<(), NodeError> {
                 }
                 // Also while the server stops, which would wait for that shard for ever.
                 if *strikes == STRIKES_MAX {
-                    eprintln!("error: shard {index} has not turned for {STRIKES_MAX} seconds");
+                    let seconds = u64::from(STRIKES_MAX) * LOOK_MS / 1_000;
+                    eprintln!("error: shard {index} has not turned for {seconds} seconds");
                     tell_threads();
                     std::process::abort();
                 }
