@@ -1,10 +1,12 @@
-"""The tables of docs/BENCHMARKS.md, made of what `ringpost-load compare --json` said.
+"""Tables and plot of the comparison, made of what `ringpost-load compare --json` said.
 
-    tables.py show FILE.json            one test, for the terminal
-    tables.py write RESULTS DOCUMENT    all tests, between the document's markers
+    tables.py show FILE.json    one test, for the terminal
+    tables.py write RESULTS     all tests: between the markers of docs/BENCHMARKS.md and README.md,
+                                and as docs/peers.svg
 """
 
 import json
+import math
 import os
 import platform
 import sys
@@ -59,14 +61,17 @@ def median(values):
     return ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2
 
 
-def ratio(targets, name):
-    """A server of ours as a multiple of the best peer in the same turn: median, least, most."""
-    own = per_cpu_second(targets[name])
+def ratios(targets, name):
+    """A server of ours as a multiple of the best peer in the same turn, for each turn."""
+    own = per_cpu_second(targets[name]) if name in targets else []
     peers = [per_cpu_second(target) for peer, target in targets.items() if peer not in OURS]
-    ratios = [mine / max(theirs) for mine, *theirs in zip(own, *peers)] if peers else []
-    if not ratios:
-        return ""
-    return f"{median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+    return [mine / max(theirs) for mine, *theirs in zip(own, *peers)] if peers else []
+
+
+def ratio(targets, name):
+    """Median, least, most."""
+    found = ratios(targets, name)
+    return f"{median(found):.2f} ({min(found):.2f} to {max(found):.2f})" if found else ""
 
 
 def cell(target):
@@ -113,8 +118,8 @@ def cpu_table(tests, names):
         if key not in tests:
             continue
         targets = targets_of(tests[key])
-        ratios = [ratio(targets, name) if name in targets else "" for name in OURS]
-        rows.append([title, *(cell(targets.get(name)) for name in names), *ratios])
+        shares = [ratio(targets, name) for name in OURS]
+        rows.append([title, *(cell(targets.get(name)) for name in names), *shares])
     head = ["per second of server CPU", *(NAMES[name] for name in names)]
     return table([*head, "ringpost / best peer", "whole / best peer"], rows)
 
@@ -128,6 +133,63 @@ def paced_table(test):
     return table(["µs", "p50", "p99", "p99.9", "per second of server CPU"], rows)
 
 
+def short_table(tests):
+    """Ours and the best peer, for who reads on."""
+    rows = []
+    for key, targets in ((key, targets_of(tests[key])) for key in TESTS if key in tests):
+        peers = {name: per_cpu_second(targets[name]) for name in targets if name not in OURS}
+        best = max((median(values), name) for name, values in peers.items() if values)
+        ours = [per_cpu_second(targets[name]) if name in targets else [] for name in OURS]
+        shown = [amount(median(values)) if values else "" for values in ours]
+        rows.append([TESTS[key], *shown, f"{amount(best[0])} ({NAMES[best[1]]})"])
+    head = ["per second of server CPU", *(NAMES[name] for name in OURS), "the best of the others"]
+    return table(head, rows)
+
+
+def plot(tests):
+    """Bars on a logarithmic scale; the line is the best peer."""
+    left, width, step, top = 300, 520, 46, 64
+    keys = [key for key in TESTS if key in tests]
+    scale = width / math.log10(50)  # From half the best peer to 25 times.
+    place = lambda value: left + scale * math.log10(max(value, 0.5) / 0.5)
+    height = top + step * len(keys) + 24
+    text = 'font-family="sans-serif" fill="#222"'
+    out = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 900 {height}" role="img">',
+        "<title>Messages per second of server CPU, as multiples of the best peer</title>",
+        f'<rect width="900" height="{height}" fill="#fff"/>',
+        f'<text x="16" y="26" {text} font-size="16" font-weight="bold">'
+        "Messages per second of server CPU, best peer = 1</text>",
+    ]
+    for x, color, name in ((left, "#0b7285", "ringpost"), (left + 110, "#74c0cc", "ringpost, whole")):
+        out.append(f'<rect x="{x}" y="40" width="12" height="12" fill="{color}"/>')
+        out.append(f'<text x="{x + 18}" y="51" {text} font-size="13">{name}</text>')
+    for value in (0.5, 1, 2, 5, 10, 20):
+        x, line = place(value), "#c92a2a" if value == 1 else "#ddd"
+        out.append(f'<path d="M{x:.1f} {top}V{height - 22}" stroke="{line}"/>')
+        out.append(
+            f'<text x="{x:.1f}" y="{height - 6}" {text} font-size="12" text-anchor="middle">'
+            f"{value:g}</text>"
+        )
+    for index, key in enumerate(keys):
+        y, targets = top + step * index, targets_of(tests[key])
+        out.append(f'<text x="16" y="{y + 26}" {text} font-size="13">{TESTS[key]}</text>')
+        for name, color, shift in zip(OURS, ("#0b7285", "#74c0cc"), (6, 23)):
+            found = ratios(targets, name)
+            if not found:
+                continue
+            begin, end, low = place(1), place(median(found)), y + shift
+            x, bar = min(begin, end), abs(end - begin)
+            out.append(
+                f'<rect x="{x:.1f}" y="{low}" width="{bar:.1f}" height="15" fill="{color}"/>'
+            )
+            out.append(
+                f'<text x="{max(begin, end) + 5:.1f}" y="{low + 12}" {text} font-size="12">'
+                f"{median(found):.2f}</text>"
+            )
+    return "\n".join([*out, "</svg>", ""])
+
+
 def machine():
     model = "unknown"
     with open("/proc/cpuinfo", encoding="utf-8") as info:
@@ -138,7 +200,19 @@ def machine():
     return f"{os.cpu_count()} CPUs ({model}), Linux {platform.release()}"
 
 
-def write(results, document):
+def put(document, lines):
+    """Replaces what stands between the markers."""
+    with open(document, encoding="utf-8") as file:
+        text = file.read()
+    head, _, rest = text.partition(BEGIN)
+    _, _, tail = rest.partition(END)
+    if not rest or not tail:
+        sys.exit(f"{document} has no markers")
+    with open(document, "w", encoding="utf-8") as file:
+        file.write(head + "\n".join([BEGIN, "", *lines, "", END]) + tail)
+
+
+def write(results):
     tests, lines = {}, []
     for name in [*TESTS, "paced"]:
         path = os.path.join(results, name)
@@ -154,7 +228,7 @@ def write(results, document):
     found = {target["name"] for test in tests.values() for target in test["targets"]}
     names = [name for name in NAMES if name in found]
     first = next(iter(tests.values()))["targets"][0]["turns"]
-    out = [BEGIN, ""]
+    out = []
     out.append(f"Machine: {machine()}. {versions}. {len(first)} turns of {first[0]['duration_s']:.1f} s")
     out.append("each, interleaved; server on CPU 0, tester on CPU 1; 64-byte messages; the median, and half")
     out.append("of the range. A ratio is that of the same turn.")
@@ -163,15 +237,11 @@ def write(results, document):
         out.append("Latency from when a message was due to the last of 100 members, 100,000 deliveries a second:")
         out += ["", *paced_table(tests["paced"]), ""]
     out.append("Each line behind `ringpost-load compare … --cpus 1`:")
-    out += ["", *(f"- {TESTS.get(name, name)}: `{line}`" for name, line in lines), "", END]
-    with open(document, encoding="utf-8") as file:
-        text = file.read()
-    head, _, rest = text.partition(BEGIN)
-    _, _, tail = rest.partition(END)
-    if not rest or not tail:
-        sys.exit(f"{document} has no markers")
-    with open(document, "w", encoding="utf-8") as file:
-        file.write(head + "\n".join(out) + tail)
+    out += ["", *(f"- {TESTS.get(name, name)}: `{line}`" for name, line in lines)]
+    put("docs/BENCHMARKS.md", out)
+    put("README.md", short_table(tests))
+    with open("docs/peers.svg", "w", encoding="utf-8") as file:
+        file.write(plot(tests))
 
 
 def main(words):
@@ -179,8 +249,8 @@ def main(words):
         case ["show", path]:
             with open(path, encoding="utf-8") as file:
                 show(json.load(file))
-        case ["write", results, document]:
-            write(results, document)
+        case ["write", results]:
+            write(results)
         case _:
             sys.exit(__doc__)
 
