@@ -33,6 +33,7 @@ pub fn passing(room: &str, event: &Value, user: &str) -> Option<Note> {
     let text = match event["t"].as_str()? {
         "typing" if word("user") != user => format!("{} is typing", word("user")),
         "presence" => presence(d, user)?,
+        "delivery" => format!("#{} {}", d["of"].as_u64()?, word("status")),
         "cmd" if word("kind") == "error" => return Some(Note::Error(word("text").into())),
         "cmd" => return Some(Note::Info(word("text").into())),
         "notice" => return Some(Note::Info(word("msg").into())),

@@ -179,6 +179,10 @@ function listen(chat) {
     inRoom((room, d) => room.marked(d.marks)),
   );
   chat.on(
+    'delivery',
+    inRoom((room, d) => room.delivered(d)),
+  );
+  chat.on(
     'presence',
     inRoom((room, d) => room.presence(d)),
   );

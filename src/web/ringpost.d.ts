@@ -75,6 +75,14 @@ export interface Message {
   reply?: number;
   /** The platform's own message id. */
   ext?: string;
+  /** In a conversation with a contact: goes to the contact, or never does. */
+  dir?: 'out' | 'internal';
+  /** What was sent instead of a plain text. */
+  content?: { type: string; [field: string]: unknown };
+  /** How far a message to a contact is. */
+  status?: string;
+  /** Why it failed, by the platform's number. */
+  error?: number;
   v?: number;
   edited?: number;
   deleted?: boolean;
@@ -123,6 +131,10 @@ export interface EventMap {
     { user: string; by: string; action: 'join' | 'leave' | 'role'; role: string }
   >;
   room: Durable<'room', { by: string; topic?: string; access?: string }>;
+  delivery: Passing<
+    'delivery',
+    { of?: number; status: string; user: string; ext?: string; error?: number }
+  >;
   mark: Passing<'mark', { marks: { user: string; recv: number; read: number }[] }>;
   typing: Passing<'typing', { user: string }>;
   presence: Passing<
@@ -195,7 +207,14 @@ export interface Client {
   send(
     room: string,
     text: string,
-    options?: Abortable & { reply?: number; cid?: string },
+    options?: Abortable & {
+      reply?: number;
+      cid?: string;
+      /** To a WhatsApp contact, with an empty text: docs/WHATSAPP.md. */
+      content?: { type: string; [field: string]: unknown };
+      /** Stays in the room. */
+      note?: boolean;
+    },
   ): Promise<Acknowledged>;
   edit(
     room: string,

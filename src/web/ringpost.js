@@ -178,17 +178,18 @@ class Client {
   }
 
   /**
-   * Sends a text. Resolves with `{o, ts, dup}` when the server has it as safe as its policy says.
+   * Sends a text, or to a WhatsApp contact a `content` with an empty text; a `note` stays in the
+   * room. Resolves with `{o, ts, dup}` when the server has it as safe as its policy says.
    * Works offline too: the message waits in the outbox.
    */
-  send(room, text, { reply = undefined, cid = newCid(), signal = undefined } = {}) {
+  send(room, text, { cid = newCid(), signal = undefined, reply, content, note } = {}) {
     const entry = this.#rooms.get(room);
     const done = deferred();
     if (!entry || this.#state === 'closed') {
       done.reject(entry ? this.#ended() : new RingpostError({ code: 411, name: 'not_joined' }));
       return done.promise;
     }
-    const outgoing = { d: { cid, text, reply }, done, sentAt: 0 };
+    const outgoing = { d: { cid, text, reply, content, note }, done, sentAt: 0 };
     entry.outbox.push(outgoing);
     entry.typedAt = -Infinity;
     onAbort(signal, () => {

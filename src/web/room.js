@@ -113,6 +113,11 @@ export class RoomModel {
     if (item) Object.assign(item, change);
   }
 
+  /** How far a message to a contact is. */
+  delivered({ of, status, error }) {
+    if (of !== undefined) this.#patch(of, { status, error });
+  }
+
   #line(o, ts, t, d) {
     if (t === 'room' && d.topic !== undefined) this.topic = d.topic;
     const text = t === 'room' ? roomLine(d) : memberLine(d);

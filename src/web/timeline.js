@@ -218,6 +218,12 @@ function meta(item, state, readers) {
   const node = el('span.meta', {}, time);
   if (item.edited && !item.deleted)
     node.append(el('span', { title: moment(item.edited) }, 'edited'));
+  if (item.dir === 'internal' && item.src === 'ws')
+    node.append(el('span', { title: 'The contact does not see this' }, 'note'));
+  if (item.status && !item.deleted) {
+    const title = item.error ? `WhatsApp error ${item.error}` : 'On its way to the contact';
+    node.append(el('span', { title }, plain(item.status)));
+  }
   if (state) {
     const [sign, words] = RECEIPTS[state];
     const title = readers.length ? `Read by ${listed(readers)}` : item.why || words;

@@ -138,6 +138,16 @@ test('presence takes names alone or with a status', () => {
   assert.equal(model.presentCount, 500);
 });
 
+test('a message to a contact shows how far it is', () => {
+  const model = new RoomModel('wa:111:4917', 'alice', undefined);
+  model.delivered({ of: 1, status: 'accepted' });
+  model.apply(msg(1, { dir: 'out' }));
+  assert.equal(model.message(1).status, 'accepted');
+  model.delivered({ of: 1, status: 'failed', error: 131026 });
+  assert.deepEqual([model.message(1).status, model.message(1).error], ['failed', 131026]);
+  model.delivered({ status: 'read' });
+});
+
 test('a WhatsApp room bears the contact’s name once it is known', () => {
   const model = new RoomModel('wa:111:4917', 'alice', undefined);
   assert.equal(model.title, '+4917');
