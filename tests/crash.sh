@@ -2,7 +2,7 @@
 # Crash tests: power cuts on ext4 and XFS, SIGKILL, rotten bits, full and failing disks, each under
 # load with an audit of every ack, and each with a control that must lose data.
 #
-#   tests/crash.sh --smoke        20 power cuts per file system, 20 kills, 1,000 rotten bits; a minute
+#   tests/crash.sh --smoke        10 power cuts per file system, 10 kills, 500 rotten bits; two minutes
 #   tests/crash.sh --full         1,000 power cuts per file system, 1,000 kills, 10,000 rotten bits
 #   tests/crash.sh power=100 …    so many rounds of each: power, kill, flips, full, errors, erasures
 #   … --debug                     the server as `cargo test` builds it; --smoke does that anyway
@@ -17,7 +17,7 @@ profile=(--release) rounds=()
 for word in "$@"; do
     case "$word" in
     --smoke)
-        rounds=(power=20 kill=20 flips=1000 full=3 errors=3 erasures=20)
+        rounds=(power=10 kill=10 flips=500 full=2 errors=2 erasures=8)
         profile=()
         ;;
     --full) rounds=(power=1000 kill=1000 flips=10000 full=100 errors=100 erasures=200) ;;

@@ -108,11 +108,16 @@ fn forget_in(room: &mut Room, what: &Forget) {
             room.cids = Default::default();
             room.tail.update(|_, entry| forget_words(entry));
         }
-        Forget::Message { o: wanted, .. } => room.tail.update(|o, entry| {
-            if o == *wanted || edits(entry, *wanted) {
-                forget_words(entry);
+        Forget::Message { o: wanted, .. } => {
+            if let Some(outside) = &mut room.conversation {
+                outside.pending.remove(wanted);
             }
-        }),
+            room.tail.update(|o, entry| {
+                if o == *wanted || edits(entry, *wanted) {
+                    forget_words(entry);
+                }
+            });
+        }
         Forget::Aged { rules } => {
             let before_ms = before_ms(rules, &room.name).expect("the rules concern it");
             room.tail.update(|_, entry| {
@@ -140,6 +145,8 @@ fn forget_all(room: &mut Room) {
     room.cids = Default::default();
     room.topic = "".into();
     room.access = Access::Open;
+    // What has not left does not leave.
+    room.conversation = None;
 }
 
 fn forget_user(room: &mut Room, user: &Name, alias: &Name) {

@@ -126,8 +126,9 @@ pub struct Hub {
     recalls: Map<u64, (Want, history::Recall)>,
     recall_number: u64,
 
-    /// Messages out that the log had at start without an outcome, still to be handed on.
-    unsent: Vec<(Name, Offset)>,
+    /// Messages out that the log had at start without an outcome, and behind them what was written
+    /// since: still to be handed on, in this order.
+    unsent: VecDeque<(Name, Offset)>,
     /// The outbox takes messages out.
     outbox_has_room: bool,
 
@@ -191,7 +192,7 @@ impl Hub {
             refused: Set::default(),
             recalls: Map::default(),
             recall_number: 0,
-            unsent: Vec::new(),
+            unsent: VecDeque::new(),
             outbox_has_room: true,
             users: Map::default(),
             forgets: erasing::Forgets::default(),
@@ -407,6 +408,10 @@ impl Hub {
             Waiting::Join { room, by, replay } => self.begin_join(room, by, replay, effects),
             Waiting::Publish { room, o, frame, skip, since_us } => {
                 self.make_visible(&room, o, frame, (skip, since_us), effects);
+            }
+            // Nothing overtakes what waits since before the start.
+            Waiting::Letter { room, o } if !self.unsent.is_empty() => {
+                self.unsent.push_back((room, o));
             }
             Waiting::Letter { room, o } => self.hand_on(&room, o, effects),
             Waiting::Call { event: OutboxEvent::Calling { flight, .. } } => {

@@ -116,22 +116,21 @@ impl Hub {
 
     /// Hands on what the log had without an outcome at start, a piece at each call.
     pub(super) fn hand_on_unsent(&mut self, effects: &mut Vec<Effect>) {
-        let rest = self.unsent.len().saturating_sub(UNSENT_PER_TICK);
-        for (room, o) in self.unsent.split_off(rest).into_iter().rev() {
+        for _ in 0..UNSENT_PER_TICK {
+            let Some((room, o)) = self.unsent.pop_front() else {
+                return;
+            };
             self.hand_on(&room, o, effects);
         }
     }
 
-    /// All records have been restored: what has no outcome goes on. The oldest of each room goes
-    /// first.
+    /// All records have been restored: what has no outcome goes on, the oldest of each room first.
     pub fn begin_outgoing(&mut self) {
         let rooms = self.rooms.values().filter_map(|room| {
             let pending = &room.conversation.as_ref()?.pending;
             Some(pending.keys().map(|o| (room.name.clone(), *o)))
         });
         self.unsent = rooms.flatten().collect();
-        // Taken from the end.
-        self.unsent.sort_unstable_by(|left, right| right.cmp(left));
     }
 
     pub(super) fn outbox_said(&mut self, now: Now, event: OutboxEvent, effects: &mut Vec<Effect>) {

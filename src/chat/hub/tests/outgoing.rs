@@ -95,7 +95,6 @@ impl Stage {
         self.hub = hub;
         self.appends = 0;
         self.orders.clear();
-        self.event(Event::Tick);
     }
 }
 
@@ -221,17 +220,47 @@ fn a_restart_sends_what_was_not_called_and_nothing_twice() {
     stage.sync();
     stage.outcome(2, Sent::Accepted { external: "wamid.2".into() });
     stage.restarted();
+    stage.event(Event::Tick);
     stage.ordered(&["lost 3", "send 4 c None None"]);
     // It says so once more, until there is an outcome.
     stage.outcome(3, Sent::Unknown);
     stage.restarted();
+    stage.event(Event::Tick);
     stage.ordered(&["send 4 c None None"]);
     // Called in vain is not called.
     stage.calling(4, 3);
     let (room, o) = (ROOM.into(), Offset(4));
     stage.event(Event::Outbox { event: OutboxEvent::Waits { room, o } });
     stage.restarted();
+    stage.event(Event::Tick);
     stage.ordered(&["send 4 c None None"]);
+}
+
+#[test]
+fn nothing_overtakes_what_waited_before_the_start() {
+    let mut stage = stage();
+    stage.hears("wamid.in");
+    stage.sends("a", r#""text":"first""#);
+    stage.sync();
+    stage.restarted();
+    stage.attached.clear();
+    stage.enter(1, "alice", ROOM);
+    stage.sends("b", r#""text":"second""#);
+    stage.sync();
+    stage.ordered(&[]);
+    stage.event(Event::Tick);
+    stage.ordered(&["send 2 first None None", "send 3 second None None"]);
+}
+
+#[test]
+fn what_is_erased_before_it_left_does_not_leave() {
+    let mut stage = stage();
+    stage.hears("wamid.in");
+    stage.sends("a", r#""text":"secret""#);
+    let message = Forget::Message { room: ROOM.into(), o: Offset(2) };
+    assert_eq!(stage.hub.forget(&message, &mut Vec::new()), Forgetting::Done);
+    stage.sync();
+    stage.ordered(&[]);
 }
 
 #[test]
