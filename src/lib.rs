@@ -12,8 +12,17 @@ pub mod metrics;
 /// Pure codecs between bytes and protocol: HTTP/1.1 and WebSocket.
 pub mod wire;
 
+/// What operators add while the server runs: definitions of handlers, hooks and subscriptions.
+pub mod registry;
+
 /// The append-only log: its format, ring, writer thread, recovery and memory-mapped readers.
 pub mod log;
+
+/// Rules of operators: when this happens, do that.
+pub mod handlers;
+
+/// Doors through which others post into rooms.
+pub mod hooks;
 
 /// The pure domain: sessions, rooms, presence, receipts, history; events in, effects out.
 pub mod chat;
@@ -35,6 +44,9 @@ pub mod egress;
 
 /// Messages out between the rooms that own them and the Graph API.
 pub mod outbox;
+
+/// Those who are told what happens, by signed webhooks.
+pub mod subscriptions;
 
 /// Health and the other endpoints for operators.
 pub mod admin;

@@ -219,6 +219,13 @@ pub const WHATSAPP_NUMBER_PER_S_MIN: u32 = 20;
 /// The fastest number: after the platform's upgrade.
 pub const WHATSAPP_NUMBER_PER_S_MAX: u32 = 1_000;
 
+/// The JSON of one definition (handler, hook, subscription), bytes: it must fit a record.
+pub const DEFINITION_BYTES_MAX: usize = 32 * KIB;
+/// The name of a definition, bytes.
+pub const DEFINITION_NAME_BYTES_MAX: usize = 64;
+/// Definitions of one kind.
+pub const DEFINITIONS_MAX: usize = 1_000;
+
 // --- Log -----------------------------------------------------------------------------------------
 
 /// A segment file.

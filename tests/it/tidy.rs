@@ -9,28 +9,47 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("base", &[]),
     ("metrics", &["base"]),
     ("wire", &["base", "metrics"]),
+    ("registry", &["base"]),
     ("log", &["base", "metrics"]),
-    ("chat", &["base", "metrics"]),
+    ("handlers", &["base", "metrics", "registry"]),
+    ("hooks", &["base", "metrics", "registry"]),
+    ("chat", &["base", "metrics", "registry", "handlers"]),
     ("whatsapp", &["base", "metrics"]),
     ("scan", &["base", "metrics", "log"]),
     ("config", &["base", "metrics"]),
     ("net", &["base", "metrics"]),
     ("egress", &["base", "metrics"]),
     ("outbox", &["base", "metrics", "chat", "whatsapp", "egress"]),
+    ("subscriptions", &["base", "metrics", "registry", "log", "egress"]),
     ("admin", &["base", "metrics"]),
     ("web", &["base", "wire"]),
     (
         "shard",
         &[
-            "base", "metrics", "wire", "log", "chat", "whatsapp", "config", "net", "outbox",
-            "admin", "web",
+            "base", "metrics", "registry", "wire", "log", "handlers", "hooks", "chat", "whatsapp",
+            "config", "net", "egress", "outbox", "admin", "web",
         ],
     ),
     (
         "node",
         &[
-            "base", "metrics", "wire", "log", "chat", "whatsapp", "config", "net", "egress",
-            "outbox", "shard", "admin", "web",
+            "base",
+            "metrics",
+            "registry",
+            "wire",
+            "log",
+            "handlers",
+            "hooks",
+            "chat",
+            "whatsapp",
+            "config",
+            "net",
+            "egress",
+            "outbox",
+            "subscriptions",
+            "shard",
+            "admin",
+            "web",
         ],
     ),
     ("terminal", &["base", "wire", "config"]),
@@ -43,14 +62,17 @@ const PROGRAMS: &[(&str, &[&str])] = &[
 ];
 
 /// Modules that know no runtime, no clock and no socket.
-const BELOW_NET: &[&str] =
-    &["base", "metrics", "wire", "log", "chat", "whatsapp", "scan", "config"];
+const BELOW_NET: &[&str] = &[
+    "base", "metrics", "registry", "wire", "log", "handlers", "hooks", "chat", "whatsapp", "scan",
+    "config",
+];
 
 /// Threads of these wait with deadlines; what they write gets its time as an argument all the same.
 const WAITS: &[&str] = &["log"];
 
 /// Modules that besides read and write nothing: all their inputs are arguments.
-const PURE: &[&str] = &["base", "wire", "chat", "whatsapp", "config"];
+const PURE: &[&str] =
+    &["base", "registry", "wire", "handlers", "hooks", "chat", "whatsapp", "config"];
 
 const RUNTIME_WORDS: &[&str] = &[
     "glommio",

@@ -1,0 +1,1 @@
+//! Rules of operators: when this happens, do that.
