@@ -4,7 +4,7 @@
 use super::event::Name;
 use crate::base::ids::Offset;
 use crate::base::limits::CONTACT_WINDOW_MS;
-use crate::base::names::PLATFORM_PREFIX;
+use crate::base::names::{PLATFORM_PREFIX, split_conversation};
 use std::collections::BTreeMap;
 
 /// The status of a message that is about to be called. What is called and has no other status is
@@ -70,9 +70,10 @@ impl Conversation {
     }
 }
 
-/// The name of a contact as a user.
-pub fn contact_name(conversation: &str) -> Name {
-    format!("{PLATFORM_PREFIX}{conversation}").into()
+/// The user that stands for the contact of a conversation's room.
+pub fn contact_of(room: &str) -> Name {
+    let (_, contact) = split_conversation(room).unwrap_or_default();
+    format!("{PLATFORM_PREFIX}{contact}").into()
 }
 
 #[cfg(test)]

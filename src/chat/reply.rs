@@ -95,14 +95,8 @@ fn write_msg(out: &mut String, new: NewMsg<'_>) {
     quote(out, new.room);
     let _ = write!(out, r#","o":{},"ts":{},"d":{{"from":"#, new.o.0, new.ts_ms);
     quote(out, new.from);
-    let mut optional = |key: &str, value: &str| {
-        if !value.is_empty() {
-            out.push_str(key);
-            quote(out, value);
-        }
-    };
-    optional(r#","name":"#, new.name);
-    optional(r#","cid":"#, new.cid);
+    optional(out, r#","name":"#, new.name);
+    optional(out, r#","cid":"#, new.cid);
     out.push_str(r#","text":"#);
     quote(out, new.text);
     if let Some(reply) = new.reply {
@@ -110,19 +104,20 @@ fn write_msg(out: &mut String, new: NewMsg<'_>) {
     }
     out.push_str(r#","src":"#);
     quote(out, new.source);
-    let mut optional = |key: &str, value: &str| {
-        if !value.is_empty() {
-            out.push_str(key);
-            quote(out, value);
-        }
-    };
-    optional(r#","dir":"#, new.direction);
-    optional(r#","ext":"#, new.external);
+    optional(out, r#","dir":"#, new.direction);
+    optional(out, r#","ext":"#, new.external);
     if !new.content.is_empty() {
         out.push_str(r#","content":"#);
         out.push_str(new.content);
     }
     out.push_str("}}");
+}
+
+fn optional(out: &mut String, key: &str, value: &str) {
+    if !value.is_empty() {
+        out.push_str(key);
+        quote(out, value);
+    }
 }
 
 /// The position and the event of a record, as it was sent when it was new; `None` for a record

@@ -111,7 +111,7 @@ pub fn serve(config: Config, ready: impl FnOnce(SocketAddr)) -> Result<(), NodeE
     signals.forever().next();
     hurry_when_told_again(signals, &world)?;
     if let Some(outbox) = outbox {
-        outbox.stop(&world);
+        outbox.stop();
     }
     stop(shards, &world)?;
     let stopped = writer.stop();

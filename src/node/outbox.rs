@@ -85,7 +85,7 @@ pub fn start(words: Receiver<Word>, seed: u64, world: &Arc<World>) -> Result<Run
 impl Running {
     /// Calls nothing new, and waits for the answers to what has been called: rooms can still write
     /// them down.
-    pub fn stop(self, _world: &World) {
+    pub fn stop(self) {
         let Self { words, thread, egress } = self;
         let _ = words.send(Word::Stop);
         // A thread of ours that panics has ended the process.

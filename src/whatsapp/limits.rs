@@ -63,7 +63,6 @@ pub const PHONE_DIGITS: std::ops::RangeInclusive<usize> = 5..=15;
 /// Letters and digits of a business-scoped user id after its country.
 pub const USER_ID_CHARS_MAX: usize = 128;
 
-pub use crate::base::limits::CONTACT_WINDOW_MS as WINDOW_MS;
 /// To one recipient from one number: a message in so many milliseconds.
 pub const PAIR_INTERVAL_MS: u64 = 6_000;
 /// Messages to one recipient at once, borrowed from later.

@@ -10,7 +10,7 @@ use crate::base::clock::Now;
 use crate::base::codes::ErrorCode;
 use crate::base::ids::Offset;
 use crate::base::names::split_conversation;
-use crate::chat::conversation::{CALLING, QUEUED, contact_name};
+use crate::chat::conversation::{CALLING, QUEUED, contact_of};
 use crate::chat::event::{
     Direction, Effect, Fact, Name, OutboxEvent, OutboxOrder, Record, Refusal, Rich, Sent, Source,
 };
@@ -168,19 +168,20 @@ impl Hub {
         sent: Sent,
         effects: &mut Vec<Effect>,
     ) {
-        let (fact, words) = match sent {
-            Sent::Accepted { external } => (delivery(o, &external, "accepted", 0), None),
-            Sent::Failed { error, why } => (delivery(o, "", "failed", error), Some(why)),
+        let (external, status, error, words) = match sent {
+            Sent::Accepted { external } => (external, "accepted", 0, None),
+            Sent::Failed { error, why } => ("".into(), "failed", error, Some(why)),
             Sent::Unknown => {
                 let words = "the connection broke before the platform had answered, so it may have \
                              been sent or not; it is not sent again";
-                (delivery(o, "", "unknown", 0), Some(words.into()))
+                ("".into(), "unknown", 0, Some(words.into()))
             }
         };
-        self.append_delivery(now, name, fact.clone(), effects);
+        self.append_delivery(now, name, delivery(o, &external, status, error), effects);
         let outside = self.rooms.get_mut(name).expect("the caller found it").outside();
         outside.pending.remove(&o);
-        self.show_delivery(now, name, &fact, effects);
+        let news = reply::Delivery { of: Some(o), external: &external, status, error };
+        self.show_delivery(now, name, news, effects);
         if let Some(words) = words {
             self.say_failed(now, name, o, &words, effects);
         }
@@ -192,21 +193,24 @@ impl Hub {
         now: Now,
         name: &Name,
         user: Name,
-        fact: Fact,
+        (news, extra): (reply::Delivery<'_>, Box<str>),
         effects: &mut Vec<Effect>,
     ) -> u64 {
-        let record = Record { ts_us: now.wall_us, user, room: name.clone(), fact: fact.clone() };
-        let append = self.append(record, effects);
-        let news = self.show_delivery(now, name, &fact, effects);
-        if let Fact::Delivery { of: Some(o), external, status, error, extra } = fact {
-            let failed = &*status == "failed";
-            if failed && news {
-                let title = title(&extra);
+        let reply::Delivery { of, external, status, error } = news;
+        let title = title(&extra);
+        let (room, external) = (name.clone(), Box::from(external));
+        let fact = Fact::Delivery { of, external, status: status.into(), error, extra };
+        let append = self.append(Record { ts_us: now.wall_us, user, room, fact }, effects);
+        let is_new = self.show_delivery(now, name, news, effects);
+        if let Some(o) = of {
+            let failed = status == "failed";
+            if failed && is_new {
                 let words =
                     if title.is_empty() { "the platform did not deliver it" } else { &title };
                 self.say_failed(now, name, o, &format!("{words} ({error})"), effects);
             }
-            let (room, error) = (name.clone(), failed.then_some(error));
+            let (room, external) = (name.clone(), news.external.into());
+            let error = failed.then_some(error);
             effects.push(Effect::Outbox(OutboxOrder::Told { room, o, external, error }));
         }
         append
@@ -218,22 +222,17 @@ impl Hub {
         &mut self,
         now: Now,
         name: &Name,
-        fact: &Fact,
+        news: reply::Delivery<'_>,
         effects: &mut Vec<Effect>,
     ) -> bool {
-        let Fact::Delivery { of, external, status, error, .. } = fact else {
-            unreachable!("the callers have deliveries");
-        };
-        let news = reply::Delivery { of: *of, external, status, error: *error };
         let room = self.rooms.get_mut(name).expect("the callers found it");
-        if let Some(entry) = of.and_then(|o| room.tail.get_mut(o)) {
+        if let Some(entry) = news.of.and_then(|o| room.tail.get_mut(o)) {
             match reply::msg_delivery(entry.latest.as_ref().unwrap_or(&entry.frame), &news) {
                 Some(latest) => entry.latest = Some(latest),
                 None => return false,
             }
         }
-        let (_, contact) = split_conversation(name).unwrap_or_default();
-        let frame = reply::delivery(name, now.wall_ms(), &contact_name(contact), &news);
+        let frame = reply::delivery(name, now.wall_ms(), &contact_of(name), &news);
         self.publish(name, Offset(0), frame, (None, None), effects);
         true
     }
@@ -245,8 +244,7 @@ impl Hub {
         fact: Fact,
         effects: &mut Vec<Effect>,
     ) -> u64 {
-        let (_, contact) = split_conversation(name).unwrap_or_default();
-        let (user, room) = (contact_name(contact), name.clone());
+        let (user, room) = (contact_of(name), name.clone());
         self.append(Record { ts_us: now.wall_us, user, room, fact }, effects)
     }
 

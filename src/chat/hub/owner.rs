@@ -516,9 +516,9 @@ impl Hub {
                 append
             }
             InboundBody::Status { of, status, error, extra } => {
-                let (user, external) = (item.user, item.external);
-                let fact = Fact::Delivery { of, external, status, error, extra };
-                self.told(now, &name, user, fact, effects)
+                let external = &*item.external;
+                let news = reply::Delivery { of, external, status: &status, error };
+                self.told(now, &name, item.user.clone(), (news, extra), effects)
             }
         };
         self.externals.insert(key, append, now.wall_ms());

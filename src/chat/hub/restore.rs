@@ -178,15 +178,15 @@ impl Hub {
                 self.known(&record.room).outside().pending.insert(*o, waits);
             }
             Fact::Delivery { of: Some(of), status, .. } => {
-                let pending = &mut self.known(&record.room).outside().pending;
-                match &**status {
-                    CALLING => pending.entry(*of).or_default().called = true,
-                    QUEUED => {
-                        if let Some(pending) = pending.get_mut(of) {
-                            pending.called = false;
-                        }
-                    }
-                    _ => drop(pending.remove(of)),
+                let room = self.known(&record.room);
+                let Some(outside) = &mut room.conversation else {
+                    return;
+                };
+                match (&**status, outside.pending.get_mut(of)) {
+                    (CALLING, Some(pending)) => pending.called = true,
+                    (QUEUED, Some(pending)) => pending.called = false,
+                    (_, Some(_)) => drop(outside.pending.remove(of)),
+                    (_, None) => {}
                 }
             }
             _ => {}

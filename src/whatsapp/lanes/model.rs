@@ -2,7 +2,7 @@
 //! against it. Everything follows from a seed.
 
 use super::*;
-use crate::whatsapp::limits::WINDOW_MS;
+use crate::base::limits::CONTACT_WINDOW_MS;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Wall clock at the monotonic clock's zero.
@@ -152,7 +152,7 @@ impl World {
     pub(super) fn step(&mut self, input: Input) {
         let input = match input {
             Input::Heard { number, conversation, at_ms } => {
-                let until_ms = at_ms + WINDOW_MS;
+                let until_ms = at_ms + CONTACT_WINDOW_MS;
                 let key = (number.clone(), conversation.clone());
                 let known = self.windows.entry(key).or_insert(0);
                 *known = (*known).max(until_ms);

@@ -2,7 +2,7 @@
 
 use super::model::{Faults, Weather, World, at, outgoing};
 use super::*;
-use crate::whatsapp::limits::WINDOW_MS;
+use crate::base::limits::CONTACT_WINDOW_MS;
 
 const SECOND: u64 = 1_000_000;
 const HOUR: u64 = 3_600 * SECOND;
@@ -236,7 +236,7 @@ fn a_probe_notices_a_renewed_token() {
 fn free_text_needs_the_window_and_a_template_does_not() {
     let mut world = world(7, 80, 1);
     let begin = world.now_us;
-    let late = begin + WINDOW_MS as u64 * 1_000;
+    let late = begin + CONTACT_WINDOW_MS as u64 * 1_000;
     world.send_at(late, 0, "1", "0");
     let mut template = outgoing(1, "1", "0");
     (template.body, template.needs_window) = ("0 template".into(), false);
@@ -258,7 +258,7 @@ fn free_text_needs_the_window_and_a_template_does_not() {
 fn a_message_that_waits_is_looked_at_again_when_the_window_reopens() {
     let mut world = world(8, 80, 1);
     let begin = world.now_us;
-    let closing = begin + WINDOW_MS as u64 * 1_000 - 60 * SECOND;
+    let closing = begin + CONTACT_WINDOW_MS as u64 * 1_000 - 60 * SECOND;
     world.weather_at(closing - SECOND, Weather::Refusing);
     world.send_at(closing, 0, "1", "0");
     world.heard_at(closing + 10 * SECOND, "1", "0");

@@ -4,8 +4,8 @@ use super::breaker::Change;
 use super::lane::{Flight, Lane, Queued, State};
 use super::number::Number;
 use super::*;
+use crate::base::limits::CONTACT_WINDOW_MS;
 use crate::whatsapp::graph_error::Action;
-use crate::whatsapp::limits::WINDOW_MS;
 
 /// First wait before a message is tried again, and the longest.
 const RETRY_US: u64 = 1_000_000;
@@ -153,7 +153,7 @@ impl Lanes {
         }
         let Some(&lane) = number.lanes.get(conversation) else { return };
         let lane = self.lane_mut(lane);
-        lane.window_until_ms = lane.window_until_ms.max(at_ms.saturating_add(WINDOW_MS));
+        lane.window_until_ms = lane.window_until_ms.max(at_ms.saturating_add(CONTACT_WINDOW_MS));
     }
 
     pub(super) fn resume(&mut self, now: Now, number: &Arc<str>, out: &mut Vec<Output>) {
