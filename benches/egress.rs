@@ -5,10 +5,9 @@
 //! thread that says yes after a while, so its CPU is not the egress thread's.
 
 use ringpost::base::clock::Now;
-use ringpost::base::ids::ShardId;
 use ringpost::base::secret::Secret;
 use ringpost::egress::{
-    Call, Egress, EgressOptions, GraphAddress, Reply, Request, Timeouts, Tokens,
+    self, Call, Caller, Egress, EgressOptions, GraphAddress, Reply, Request, Timeouts, Tokens,
 };
 use ringpost::whatsapp::lanes::{
     Answer, FlightId, Input, Lanes, LanesOptions, MessageId, Outcome, Outgoing, Output,
@@ -92,12 +91,11 @@ fn through(count: u64) -> (Duration, f64, u64) {
         tokens,
         networks: Vec::new(),
         calls_max: 512,
-        queue_max: 512,
         timeouts: Timeouts::default(),
     };
     let reply = move |reply| sender.send(reply).expect("the bench waits for all");
-    let egress = Egress::start(options, reply).expect("a thread");
-    let calls = egress.sender();
+    let (calls, receiver) = egress::channel(512);
+    let egress = Egress::start(options, receiver, reply).expect("a thread");
     let mut lanes = Lanes::new(LanesOptions::default());
     lanes.set_number(&"1102".into(), PER_S);
     let (begin, mut sent, mut accepted) = (Instant::now(), 0, 0);
@@ -123,7 +121,7 @@ fn through(count: u64) -> (Duration, f64, u64) {
             match output {
                 Output::Call { flight, number, body, .. } => {
                     let request = Request::Message { number, body };
-                    let call = Call { shard: ShardId(0), ticket: flight.0, request };
+                    let call = Call { caller: Caller::Outbox, ticket: flight.0, request };
                     calls.try_call(call).expect("the lanes keep to what fits");
                 }
                 Output::Outcome { outcome: Outcome::Accepted { .. }, .. } => accepted += 1,

@@ -1,9 +1,9 @@
 //! The one thread that calls out: the Graph API, and addresses that operators have configured.
 //!
 //! ```text
-//! shard ─ Call ─▶ bounded channel ─▶ ringpost-egress: a tokio runtime of this thread only
-//!   ▲                                 ├─ Graph API: base URL and token of the configuration
-//!   └──────── Reply, by a callback ◀──┴─ anything else: HTTPS, to addresses that `guard` lets pass
+//! Caller ─ Call ─▶ bounded channel ─▶ ringpost-egress: a tokio runtime of this thread only
+//!   ▲                                  ├─ Graph API: base URL and token of the configuration
+//!   └──────── Reply, by a callback ◀───┴─ anything else: HTTPS, to addresses that `guard` lets pass
 //! ```
 //!
 //! A call takes a slot for as long as it runs, so both the calls under way and the replies in
@@ -55,8 +55,6 @@ pub struct EgressOptions {
     pub networks: Vec<Network>,
     /// Calls under way.
     pub calls_max: usize,
-    /// Calls that wait for a slot.
-    pub queue_max: usize,
     /// How long each phase may take.
     pub timeouts: Timeouts,
 }
@@ -85,11 +83,20 @@ impl Default for Timeouts {
     }
 }
 
+/// Who asks: the way back of a reply.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Caller {
+    /// A shard.
+    Shard(ShardId),
+    /// The thread of the outbox.
+    Outbox,
+}
+
 /// Something to ask of somebody else.
 #[derive(Debug)]
 pub struct Call {
     /// Who wants the reply.
-    pub shard: ShardId,
+    pub caller: Caller,
     /// To find the call again.
     pub ticket: u64,
     /// What.
@@ -150,7 +157,7 @@ pub enum Request {
 #[derive(Debug)]
 pub struct Reply {
     /// Of the call.
-    pub shard: ShardId,
+    pub caller: Caller,
     /// Of the call.
     pub ticket: u64,
     /// How it ended.
@@ -166,6 +173,8 @@ pub struct Got {
     pub body: Vec<u8>,
     /// Bytes of the body or file.
     pub bytes: u64,
+    /// Seconds of `Retry-After`; a date there counts as none (RFC 9110 §10.2.3).
+    pub retry_after_s: Option<u32>,
 }
 
 /// No answer. The texts are for operators and hold no token and no body.
@@ -186,14 +195,25 @@ pub enum Miss {
     File(String),
 }
 
+/// Both ends of a channel of calls: those who call have theirs before the thread runs.
+/// `queue_max` calls wait for a slot.
+pub fn channel(queue_max: usize) -> (EgressSender, Calls) {
+    assert!(queue_max > 0);
+    let (sender, calls) = mpsc::channel(queue_max);
+    (EgressSender(sender), Calls(calls))
+}
+
+/// What the thread is given.
+#[derive(Debug)]
+pub struct Calls(mpsc::Receiver<Call>);
+
 /// The running thread.
 #[derive(Debug)]
 pub struct Egress {
-    calls: mpsc::Sender<Call>,
     thread: JoinHandle<()>,
 }
 
-/// Gives calls to the thread; one for each shard.
+/// Gives calls to the thread; one for each caller.
 #[derive(Clone, Debug)]
 pub struct EgressSender(mpsc::Sender<Call>);
 
@@ -212,11 +232,11 @@ impl Egress {
     /// calls wait.
     pub fn start(
         options: EgressOptions,
+        calls: Calls,
         reply: impl Fn(Reply) + Send + Sync + 'static,
     ) -> io::Result<Self> {
-        assert!(options.calls_max > 0 && options.queue_max > 0);
+        assert!(options.calls_max > 0);
         assert!(options.timeouts.connect < options.timeouts.head);
-        let (sender, calls) = mpsc::channel(options.queue_max);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_io()
             .enable_time()
@@ -226,18 +246,12 @@ impl Egress {
             .build()?;
         let thread = std::thread::Builder::new()
             .name("ringpost-egress".to_owned())
-            .spawn(move || runtime.block_on(serve(options, calls, reply)))?;
-        Ok(Self { calls: sender, thread })
-    }
-
-    /// For those who call.
-    pub fn sender(&self) -> EgressSender {
-        EgressSender(self.calls.clone())
+            .spawn(move || runtime.block_on(serve(options, calls.0, reply)))?;
+        Ok(Self { thread })
     }
 
     /// Waits until all senders are gone and every call has its reply.
     pub fn stop(self) -> std::thread::Result<()> {
-        drop(self.calls);
         self.thread.join()
     }
 }
@@ -257,7 +271,7 @@ async fn serve(
         let (desk, reply) = (desk.clone(), reply.clone());
         tokio::spawn(async move {
             let result = desk.perform(call.request).await;
-            reply(Reply { shard: call.shard, ticket: call.ticket, result });
+            reply(Reply { caller: call.caller, ticket: call.ticket, result });
             drop(slot);
         });
     }

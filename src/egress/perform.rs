@@ -173,6 +173,7 @@ impl Desk {
     /// The body, if it is no longer than `bytes_max`.
     async fn read(&self, response: Response<Incoming>, bytes_max: usize) -> Result<Got, Miss> {
         let status = response.status().as_u16();
+        let retry_after_s = retry_after(&response);
         let mut kept = Vec::new();
         let mut body = response.into_body();
         if body.size_hint().lower() > bytes_max as u64 {
@@ -194,7 +195,7 @@ impl Desk {
             Err(_) => return Err(Miss::Lost("the answer did not end in time".to_owned())),
         }
         let bytes = kept.len() as u64;
-        Ok(Got { status, body: kept, bytes })
+        Ok(Got { status, body: kept, bytes, retry_after_s })
     }
 
     /// Writes the body into a file that gets its name when it is whole. Errors are read as text.
@@ -231,7 +232,7 @@ impl Desk {
             Err(_) => return Err(Miss::Lost("the file did not end in time".to_owned())),
         }
         part.finish(path)?;
-        Ok(Got { status, body: Vec::new(), bytes })
+        Ok(Got { status, body: Vec::new(), bytes, retry_after_s: None })
     }
 }
 
@@ -263,6 +264,10 @@ impl Drop for Part {
             let _ = fs::remove_file(path);
         }
     }
+}
+
+fn retry_after(response: &Response<Incoming>) -> Option<u32> {
+    response.headers().get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()
 }
 
 fn json() -> (HeaderName, HeaderValue) {

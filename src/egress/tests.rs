@@ -97,8 +97,11 @@ fn serve_stream(stream: TcpStream, connection: usize, seen: &Mutex<Vec<Seen>>) {
     }
 }
 
+const CALLER: Caller = Caller::Shard(ShardId(3));
+
 struct Bench {
     egress: Egress,
+    sender: EgressSender,
     replies: Receiver<Reply>,
     ticket: u64,
 }
@@ -114,7 +117,6 @@ impl Bench {
             tokens,
             networks: networks.iter().map(|text| text.parse().expect("a network")).collect(),
             calls_max: 8,
-            queue_max: 8,
             timeouts: Timeouts {
                 connect: Duration::from_millis(800),
                 head: Duration::from_millis(1_000),
@@ -129,17 +131,18 @@ impl Bench {
             // A bench that has what it wants may be gone.
             let _ = sender.lock().expect("no panic").send(reply);
         };
-        let egress = Egress::start(options, reply).expect("a thread");
-        Self { egress, replies, ticket: 0 }
+        let (calls_out, calls) = super::channel(8);
+        let egress = Egress::start(options, calls, reply).expect("a thread");
+        Self { egress, sender: calls_out, replies, ticket: 0 }
     }
 
     fn ask(&mut self, request: Request) -> Result<Got, Miss> {
         self.ticket += 1;
-        let call = Call { shard: ShardId(3), ticket: self.ticket, request };
+        let call = Call { caller: CALLER, ticket: self.ticket, request };
         assert!(!format!("{call:?}").contains("swordfish"));
-        self.egress.sender().try_call(call).expect("room");
+        self.sender.try_call(call).expect("room");
         let reply = self.replies.recv_timeout(Duration::from_secs(10)).expect("a reply");
-        assert_eq!((reply.shard, reply.ticket), (ShardId(3), self.ticket));
+        assert_eq!((reply.caller, reply.ticket), (CALLER, self.ticket));
         assert!(!format!("{reply:?}").contains("swordfish"));
         reply.result
     }
@@ -175,6 +178,7 @@ fn messages_go_to_the_graph_api_over_connections_that_are_kept() {
     assert!(matches!(bench.ask(message("1103")), Err(Miss::Refused(_))));
     assert!(matches!(bench.ask(message("../1102")), Err(Miss::Refused(_))));
     assert_eq!(server.seen().len(), 3);
+    drop(bench.sender);
     bench.egress.stop().expect("no panic");
 }
 
@@ -263,13 +267,13 @@ fn files_go_up_and_come_down_whole_or_not_at_all() {
 fn a_full_channel_gives_the_call_back() {
     let server = Server::start();
     let bench = Bench::start(&server.address, &["127.0.0.1"]);
-    let sender = bench.egress.sender();
+    let sender = bench.sender;
     let mut given_back = 0;
     for ticket in 0..40 {
         let url = format!("{}/silent", server.address).into();
         let body: Arc<[u8]> = b"{}"[..].into();
         let request = Request::Post { url, headers: Vec::new(), body, answer_bytes_max: 9 };
-        if let Err(call) = sender.try_call(Call { shard: ShardId(0), ticket, request }) {
+        if let Err(call) = sender.try_call(Call { caller: CALLER, ticket, request }) {
             assert_eq!(call.ticket, ticket);
             given_back += 1;
         }

@@ -7,6 +7,8 @@
 
 mod error;
 
+mod egress;
+
 mod keeper;
 
 mod outbox;
@@ -36,7 +38,7 @@ use crate::log::{
 use crate::net::{self, Driver, DriverOptions, ListenOptions};
 use crate::shard::archive::Question;
 use crate::shard::clock::{Clock, wall_us};
-use crate::shard::world::{Mail, World};
+use crate::shard::world::{Mail, Ways, World};
 use crate::shard::{Shard, ShardParts, archive, record};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement};
@@ -94,7 +96,9 @@ pub fn serve(config: Config, ready: impl FnOnce(SocketAddr)) -> Result<(), NodeE
     let (ask, questions) = bounded(QUESTIONS_MAX);
     let log = writer.handle();
     let (outlet, words) = outbox::channel(&config);
-    let world = Arc::new(World::new(config, clock, mail, ask, outlet, log.clone(), damage));
+    let (caller, calls) = crate::egress::channel(egress::QUEUE_MAX);
+    let ways = Ways { mail, archive: ask, outbox: outlet, egress: caller };
+    let world = Arc::new(World::new(config, clock, ways, log.clone(), damage));
     let archive = start_archive(&writer, questions, &world)?;
     let parts = hubs.into_iter().zip(producers).zip(mailboxes).zip(listeners);
     let parts = parts.enumerate().map(|(index, (((hub, producer), mailbox), listener))| {
@@ -105,6 +109,7 @@ pub fn serve(config: Config, ready: impl FnOnce(SocketAddr)) -> Result<(), NodeE
     let _ = bells.set(world.bells.get().expect("set when all shards started").clone());
     watchdog::start(Arc::clone(&world), log.clone())?;
     writer.add_job(Box::new(Keeper::new(&world, node_producer, policy(&world.config))));
+    egress::start(calls, &world)?;
     let outbox = words.map(|words| outbox::start(words, word(&random, 3), &world)).transpose()?;
     ready(address);
 

@@ -1,14 +1,13 @@
 //! The thread of the outbox, between shards and egress.
 
 use super::NodeError;
+use super::egress::CALLS_MAX;
 use crate::base::hash::place;
 use crate::base::ids::ShardId;
 use crate::chat::event::OutboxEvent;
 use crate::chat::outbox::Platform;
 use crate::config::Config;
-use crate::egress::{
-    Call, Egress, EgressOptions, EgressSender, GraphAddress, Miss, Timeouts, Tokens,
-};
+use crate::egress::{Call, Caller, EgressSender, Miss};
 use crate::outbox::{self, Deed, Outbox, Word};
 use crate::shard::world::{Mail, Outlet, World};
 use crate::whatsapp::lanes::LanesOptions;
@@ -23,8 +22,6 @@ use std::time::{Duration, Instant};
 const WORDS_MAX: usize = 8_192;
 /// Words taken in before what follows from them is done.
 const WORDS_PER_TURN: usize = 256;
-/// Calls under way at a time, and so many more that wait in egress.
-const CALLS_MAX: usize = 512;
 /// How long a full mailbox is left alone.
 const MAIL_RETRY: Duration = Duration::from_millis(1);
 /// How often it is told how things stand.
@@ -47,23 +44,16 @@ pub fn channel(config: &Config) -> (Option<Outlet>, Option<Receiver<Word>>) {
     (Some(Outlet::new(sender)), Some(words))
 }
 
-/// The running threads.
+/// The running thread.
 pub struct Running {
     words: Sender<Word>,
     thread: JoinHandle<()>,
-    egress: Egress,
 }
 
-/// Starts egress and the outbox.
+/// Starts the outbox.
 pub fn start(words: Receiver<Word>, seed: u64, world: &Arc<World>) -> Result<Running, NodeError> {
     let outlet = world.outbox.as_ref().expect("there are words");
     let sender = outlet.words.clone();
-    let replies = sender.clone();
-    let reply = move |reply: crate::egress::Reply| {
-        // An outbox that has ended wants no answer any more.
-        let _ = replies.send(Word::Reply { ticket: reply.ticket, result: reply.result });
-    };
-    let egress = Egress::start(egress_options(&world.config)?, reply).map_err(NodeError::Thread)?;
     let numbers = &world.config.whatsapp.outbound.numbers;
     let numbers = numbers.iter().map(|number| (number.number.as_str(), number.per_s));
     let options = LanesOptions { seed, flights_max: CALLS_MAX, ..LanesOptions::default() };
@@ -71,7 +61,7 @@ pub fn start(words: Receiver<Word>, seed: u64, world: &Arc<World>) -> Result<Run
     let turn = Turn {
         state,
         world: Arc::clone(world),
-        egress: egress.sender(),
+        egress: world.egress.clone(),
         deeds: Vec::new(),
         mail: VecDeque::new(),
         told: Instant::now(),
@@ -79,42 +69,17 @@ pub fn start(words: Receiver<Word>, seed: u64, world: &Arc<World>) -> Result<Run
     };
     let thread = std::thread::Builder::new().name("ringpost-outbox".to_owned());
     let thread = thread.spawn(move || turn.run(&words)).map_err(NodeError::Thread)?;
-    Ok(Running { words: sender, thread, egress })
+    Ok(Running { words: sender, thread })
 }
 
 impl Running {
     /// Calls nothing new, and waits for the answers to what has been called: rooms can still write
     /// them down.
     pub fn stop(self) {
-        let Self { words, thread, egress } = self;
-        let _ = words.send(Word::Stop);
+        let _ = self.words.send(Word::Stop);
         // A thread of ours that panics has ended the process.
-        let _ = thread.join();
-        // It ends with its last call, whose answer nobody waits for any longer.
-        drop(egress);
+        let _ = self.thread.join();
     }
-}
-
-fn egress_options(config: &Config) -> Result<EgressOptions, NodeError> {
-    let outbound = &config.whatsapp.outbound;
-    let mut tokens = Tokens::default();
-    if let Some(token) = &outbound.token {
-        tokens.set_any(token.clone());
-    }
-    for (number, token) in &outbound.tokens {
-        tokens.set(number, token.clone());
-    }
-    let graph = GraphAddress::new(&outbound.base_url, &outbound.version)
-        .map_err(|error| NodeError::Graph(error.to_string()))?;
-    Ok(EgressOptions {
-        graph: Some(graph),
-        tokens,
-        networks: outbound.networks.clone(),
-        calls_max: CALLS_MAX,
-        // Signals come on top of the lanes' calls.
-        queue_max: 2 * CALLS_MAX,
-        timeouts: Timeouts::default(),
-    })
 }
 
 struct Turn {
@@ -178,8 +143,7 @@ impl Turn {
                     self.mail.push_back((shard, event));
                 }
                 Deed::Call { ticket, request } => {
-                    // Who asks is this thread, whatever the shard.
-                    let call = Call { shard: ShardId(0), ticket, request };
+                    let call = Call { caller: Caller::Outbox, ticket, request };
                     if self.egress.try_call(call).is_err() {
                         let result = Err(Miss::NotSent("too many calls wait".to_owned()));
                         self.take(Word::Reply { ticket, result });

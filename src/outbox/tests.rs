@@ -94,7 +94,7 @@ impl Stage {
 }
 
 fn got(status: u16, body: &str) -> Result<Got, Miss> {
-    Ok(Got { status, body: body.into(), bytes: body.len() as u64 })
+    Ok(Got { status, body: body.into(), bytes: body.len() as u64, retry_after_s: None })
 }
 
 fn accepted(wamid: &str) -> Result<Got, Miss> {

@@ -297,6 +297,8 @@ impl Shard {
                     let _ = answer.try_send(how_far);
                 }
                 Mail::Outbox(event) => self.tell_hub(Event::Outbox { event }),
+                // Whoever asked did not wait for it.
+                Mail::Fetched { .. } => {}
                 Mail::Raw(mail) => self.on_raw_mail(mail),
                 Mail::Forgotten => self.hub.forgotten(),
                 Mail::Drain => self.begin_drain(),

@@ -8,6 +8,7 @@ use crate::admin::{self, Reading};
 use crate::base::limits::SHARD_CONNECTIONS_MAX;
 use crate::chat::event::{Forget, Forgetting, Found, Message, OutboxEvent};
 use crate::config::Config;
+use crate::egress::{EgressSender, Got, Miss};
 use crate::log::{LogHandle, LogState};
 use crate::metrics::Histograms;
 use crate::net::Bell;
@@ -36,6 +37,8 @@ pub struct World {
     pub archive: Sender<Question>,
     /// Messages out; `None` when no number is configured.
     pub outbox: Option<Outlet>,
+    /// Calls out.
+    pub egress: EgressSender,
     /// What each shard has measured since the start, at most a second old.
     pub totals: Vec<Mutex<Histograms>>,
     /// The log, for its health.
@@ -46,6 +49,18 @@ pub struct World {
     pub erasures: AtomicU64,
     /// How often a shard that slept for too long was woken by force.
     pub rescues: AtomicU64,
+}
+
+/// The ways out of a shard, to its peers and to the threads around them.
+pub struct Ways {
+    /// [`World::mail`].
+    pub mail: Vec<Sender<Mail>>,
+    /// [`World::archive`].
+    pub archive: Sender<Question>,
+    /// [`World::outbox`].
+    pub outbox: Option<Outlet>,
+    /// [`World::egress`].
+    pub egress: EgressSender,
 }
 
 /// The shards' end of the outbox.
@@ -83,6 +98,13 @@ pub enum Mail {
     },
     /// From the outbox.
     Outbox(OutboxEvent),
+    /// What became of a call out.
+    Fetched {
+        /// The ticket of the call.
+        ticket: u64,
+        /// How it ended.
+        result: Result<Got, Miss>,
+    },
     /// An erasure: forget a piece, and say how far that is.
     Forget {
         /// What.
@@ -109,12 +131,11 @@ impl World {
     pub fn new(
         config: Config,
         clock: Clock,
-        mail: Vec<Sender<Mail>>,
-        archive: Sender<Question>,
-        outbox: Option<Outlet>,
+        ways: Ways,
         log: LogHandle,
         damage: Vec<String>,
     ) -> Self {
+        let Ways { mail, archive, outbox, egress } = ways;
         let heartbeats = mail.iter().map(|_| AtomicU64::new(0)).collect();
         let totals = mail.iter().map(|_| Mutex::default()).collect();
         let sources = Sources::new(config.limits.connections_per_ip);
@@ -128,6 +149,7 @@ impl World {
             connections: AtomicUsize::new(0),
             archive,
             outbox,
+            egress,
             log,
             damage,
             totals,
