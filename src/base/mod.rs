@@ -22,6 +22,8 @@ pub mod letters;
 
 pub mod names;
 
+pub mod nearest;
+
 pub mod network;
 
 pub mod rate;

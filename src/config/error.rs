@@ -1,6 +1,7 @@
 //! What is wrong with a configuration, where, and what to do about it.
 
 use super::settings::SETTINGS;
+use crate::base::nearest::nearest;
 use std::fmt;
 
 /// Where a wrong value was found.
@@ -80,27 +81,5 @@ pub(super) fn nearest_key(key: &str) -> Option<&'static str> {
     let name_only =
         |known: &'static str| known.split_once('.').is_some_and(|(_, name)| name == key);
     let unqualified = SETTINGS.iter().map(|setting| setting.key).find(|known| name_only(known));
-    unqualified.or_else(|| {
-        let (distance, known) = SETTINGS
-            .iter()
-            .map(|setting| (edit_distance(key, setting.key), setting.key))
-            .min_by_key(|(distance, _)| *distance)?;
-        (distance <= known.len() / 3).then_some(known)
-    })
-}
-
-/// Levenshtein distance, one row at a time.
-fn edit_distance(left: &str, right: &str) -> usize {
-    let right: Vec<char> = right.chars().collect();
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (index, from) in left.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = index + 1;
-        for (column, to) in right.iter().enumerate() {
-            let replaced = diagonal + usize::from(from != *to);
-            diagonal = row[column + 1];
-            row[column + 1] = replaced.min(diagonal + 1).min(row[column] + 1);
-        }
-    }
-    row[right.len()]
+    unqualified.or_else(|| nearest(key, SETTINGS.iter().map(|setting| setting.key)))
 }

@@ -6,6 +6,10 @@
 //!
 //! **Never:** the meaning of a definition; a file, a socket, a clock.
 
+pub mod part;
+
+pub mod sign;
+
 use crate::base::limits::{DEFINITION_BYTES_MAX, DEFINITION_NAME_BYTES_MAX};
 use std::fmt;
 use std::sync::Arc;
