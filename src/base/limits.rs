@@ -244,6 +244,7 @@ const _: () = assert!(WS_MESSAGE_BYTES_MAX > TEXT_BYTES_MAX, "a longest text mus
 const _: () =
     assert!(TEXT_BYTES_MAX + 4 * KIB <= RECORD_BYTES_MAX, "a longest text must be logged");
 const _: () = assert!(2 * CONTENT_BYTES_MAX + 4 * KIB <= RECORD_BYTES_MAX);
+const _: () = assert!(TEXT_BYTES_MAX + CONTENT_BYTES_MAX + 4 * KIB <= RECORD_BYTES_MAX);
 const _: () = assert!(RECORD_BYTES_MAX + KIB <= BATCH_BYTES_MAX, "a record must fit a batch");
 const _: () = assert!(BATCH_BYTES_MAX * 64 <= SEGMENT_BYTES, "rotation must waste little");
 const _: () = assert!(BATCH_BYTES_MAX * 16 <= LOG_RING_BYTES, "the ring must outlast a sync");

@@ -13,6 +13,9 @@ pub const CALLING: &str = "calling";
 /// The status of a message that was called in vain and waits for another attempt.
 pub const QUEUED: &str = "queued";
 
+/// The status of a message that the platform has taken: its answer to the call.
+pub const ACCEPTED: &str = "accepted";
+
 /// A message on its way out.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Pending {

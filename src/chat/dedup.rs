@@ -76,18 +76,28 @@ impl Cids {
 /// length costs the same.
 #[derive(Debug, Default)]
 pub struct Externals {
-    seen: Map<u128, u64>,
+    seen: Map<u128, Taken>,
     order: VecDeque<(u128, i64)>,
 }
 
+/// What became of an item of a platform.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Taken {
+    /// The append that makes it durable, counted from the start of the process; 0 when it was
+    /// durable before.
+    pub append: u64,
+    /// Of a message: its position in the room, as far as it is known.
+    pub o: Option<Offset>,
+}
+
 impl Externals {
-    /// The append that makes the earlier copy durable, if there was one.
-    pub fn get(&self, key: u128) -> Option<u64> {
+    /// What is known of the earlier copy, if there was one.
+    pub fn get(&self, key: u128) -> Option<Taken> {
         self.seen.get(&key).copied()
     }
 
     /// Remembers an item seen at `now_ms` (ms since 1970).
-    pub fn insert(&mut self, key: u128, append: u64, now_ms: i64) {
+    pub fn insert(&mut self, key: u128, taken: Taken, now_ms: i64) {
         while let Some(&(oldest, at_ms)) = self.order.front() {
             let stale = at_ms < now_ms.saturating_sub(INBOUND_WINDOW_MS);
             if !stale && self.order.len() < INBOUND_IDS_MAX {
@@ -96,7 +106,7 @@ impl Externals {
             self.order.pop_front();
             self.seen.remove(&oldest);
         }
-        if self.seen.insert(key, append).is_none() {
+        if self.seen.insert(key, taken).is_none() {
             self.order.push_back((key, now_ms));
         }
     }
@@ -132,11 +142,12 @@ mod tests {
     #[test]
     fn external_ids_outlive_a_week() {
         let mut externals = Externals::default();
-        externals.insert(1, 5, 0);
-        externals.insert(2, 6, INBOUND_WINDOW_MS);
-        assert_eq!(externals.get(1), Some(5));
-        externals.insert(3, 7, INBOUND_WINDOW_MS + 1);
+        let taken = |append| Taken { append, o: Some(Offset(append)) };
+        externals.insert(1, taken(5), 0);
+        externals.insert(2, taken(6), INBOUND_WINDOW_MS);
+        assert_eq!(externals.get(1), Some(taken(5)));
+        externals.insert(3, taken(7), INBOUND_WINDOW_MS + 1);
         assert_eq!(externals.get(1), None);
-        assert_eq!(externals.get(2), Some(6));
+        assert_eq!(externals.get(2), Some(taken(6)));
     }
 }

@@ -136,10 +136,26 @@ pub struct Inbound {
     pub room: Name,
     /// The platform user, as a user of ours.
     pub user: Name,
+    /// All that the platform calls the contact of this conversation; nobody in a group.
+    pub ids: ContactIds,
     /// The platform's id of the message: the key of deduplication.
     pub external: Box<str>,
     /// What it is.
     pub body: InboundBody,
+}
+
+/// The names by which a platform knows one contact. Any of them may be absent, and each may change
+/// while the others stay.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct ContactIds {
+    /// The id that is scoped to the business.
+    pub user_id: Option<Box<str>>,
+    /// The id that is scoped to several businesses of one owner.
+    pub parent_user_id: Option<Box<str>>,
+    /// The phone number, digits.
+    pub wa_id: Option<Box<str>>,
+    /// The name that the contact chose, without a leading `@`.
+    pub username: Option<Box<str>>,
 }
 
 /// The kinds of [`Inbound`].
@@ -153,6 +169,47 @@ pub enum InboundBody {
         text: Box<str>,
         /// When it was written, by the platform's clock, ms since 1970; `None`: it did not say.
         at_ms: Option<i64>,
+        /// What it is besides its text, a JSON object with a `type`; `None` for plain text.
+        content: Option<Box<str>>,
+        /// The platform's id of the message that it answers.
+        about: Option<Box<str>>,
+    },
+    /// A message of ours that was written elsewhere, in the platform's own app: it is on its way
+    /// already.
+    Echo {
+        /// What is shown in the room.
+        text: Box<str>,
+        /// As of a message.
+        content: Option<Box<str>>,
+        /// As of a message.
+        about: Option<Box<str>>,
+    },
+    /// A new text for a message.
+    Edit {
+        /// The platform's id of the message.
+        of: Box<str>,
+        /// The new text.
+        text: Box<str>,
+        /// As of a message, for when the message is not known here.
+        content: Box<str>,
+    },
+    /// A message was taken back.
+    Revoke {
+        /// The platform's id of the message.
+        of: Box<str>,
+        /// What is shown when it is not known here,
+        text: Box<str>,
+        /// and its content.
+        content: Box<str>,
+    },
+    /// The contact is known by other names from now on: those of [`Inbound::ids`].
+    Relink {
+        /// What it was known by before, as far as the platform says.
+        previous: ContactIds,
+        /// The platform's words.
+        text: Box<str>,
+        /// As of a message.
+        content: Box<str>,
     },
     /// A delivery status of a message we sent.
     Status {

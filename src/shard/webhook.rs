@@ -9,7 +9,7 @@ use crate::base::hash::Map;
 use crate::base::ids::{ConnId, LogPosition, Offset};
 use crate::base::limits::{TEXT_BYTES_MAX, USER_NAME_BYTES_MAX};
 use crate::base::names::{PLATFORM_PREFIX, split_conversation};
-use crate::chat::event::{Event, Inbound, InboundBody, Name};
+use crate::chat::event::{ContactIds, Event, Inbound, InboundBody, Name};
 use crate::log::record::{NameId, RAW_PART_BYTES_MAX, RawV1};
 use crate::metrics::Metric;
 use crate::shard::link::PendingRequest;
@@ -171,8 +171,11 @@ fn message_item(message: &webhook::Inbound<'_>) -> Option<Inbound> {
     Some(Inbound {
         room: message.room_name()?.into(),
         user: user(message.contact.as_str())?,
+        ids: ContactIds::default(),
         external: external(&message.wamid)?,
         body: InboundBody::Message {
+            content: None,
+            about: message.reply_to.as_deref().map(Into::into),
             name: name.into(),
             text: text.into(),
             at_ms: message.timestamp_s.and_then(|at_s| at_s.checked_mul(1_000)),
@@ -207,6 +210,7 @@ fn status_item(status: &DeliveryStatus<'_>) -> Option<Inbound> {
     Some(Inbound {
         room,
         user: user(recipient)?,
+        ids: ContactIds::default(),
         external: external(&status.wamid)?,
         body: InboundBody::Status {
             of: sent.map(|(_, o)| o),

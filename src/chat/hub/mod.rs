@@ -11,6 +11,7 @@ mod erasing;
 mod front;
 mod history;
 mod homes;
+mod inbound;
 mod joining;
 mod outgoing;
 mod owner;

@@ -10,7 +10,8 @@ use crate::base::clock::Now;
 use crate::base::codes::ErrorCode;
 use crate::base::ids::Offset;
 use crate::base::names::split_conversation;
-use crate::chat::conversation::{CALLING, QUEUED, contact_of};
+use crate::chat::conversation::{ACCEPTED, CALLING, QUEUED, contact_of};
+use crate::chat::dedup::Taken;
 use crate::chat::event::{
     Direction, Effect, Fact, Name, OutboxEvent, OutboxOrder, Record, Refusal, Rich, Sent, Source,
 };
@@ -169,7 +170,7 @@ impl Hub {
         effects: &mut Vec<Effect>,
     ) {
         let (external, status, error, words) = match sent {
-            Sent::Accepted { external } => (external, "accepted", 0, None),
+            Sent::Accepted { external } => (external, ACCEPTED, 0, None),
             Sent::Failed { error, why } => ("".into(), "failed", error, Some(why)),
             Sent::Unknown => {
                 let words = "the connection broke before the platform had answered, so it may have \
@@ -177,9 +178,12 @@ impl Hub {
                 ("".into(), "unknown", 0, Some(words.into()))
             }
         };
-        self.append_delivery(now, name, delivery(o, &external, status, error), effects);
+        let append =
+            self.append_delivery(now, name, delivery(o, &external, status, error), effects);
         let outside = self.rooms.get_mut(name).expect("the caller found it").outside();
         outside.pending.remove(&o);
+        let taken = Taken { append, o: Some(o) };
+        self.note_external(name, &external, taken, now.wall_ms());
         let news = reply::Delivery { of: Some(o), external: &external, status, error };
         self.show_delivery(now, name, news, effects);
         if let Some(words) = words {

@@ -1,6 +1,7 @@
 //! Owner: what is written into a room, and what its members are told.
 
 use super::changes::Change;
+use super::inbound::external_key;
 use super::{Hub, Waiting, mark_dirty};
 use crate::base::clock::Now;
 use crate::base::codes::ErrorCode;
@@ -9,8 +10,8 @@ use crate::base::ids::{Address, Offset};
 use crate::chat::conversation::Pending;
 use crate::chat::dedup::Seen;
 use crate::chat::event::{
-    Ask, Asker, Cid, Direction, Effect, Fact, Frame, Inbound, InboundBody, MemberAction, Message,
-    Name, Record, Refusal, Rich, Role, Source,
+    Ask, Asker, Cid, Direction, Effect, Fact, Frame, Inbound, MemberAction, Message, Name, Record,
+    Refusal, Rich, Role, Source,
 };
 use crate::chat::extra::Extra;
 use crate::chat::reply::{self, NewMsg};
@@ -28,9 +29,6 @@ struct Wish {
     mute: bool,
     rich: Option<Box<Rich>>,
 }
-
-/// A message whose own time is so long ago came late, and the log keeps both times.
-const LATE_MS: i64 = 60_000;
 
 /// A message on its way into a room.
 pub(super) struct Post<'a> {
@@ -263,7 +261,8 @@ impl Hub {
         let skip = post.skip;
         let user = post.user.clone();
         let extra = post.extra.text();
-        if post.direction == Direction::Out {
+        // What came back from the platform has left already.
+        if post.direction == Direction::Out && post.source != Source::WhatsApp {
             let (text, extra) = (post.text.clone(), extra.clone());
             let waits = Pending { at_ms: now.wall_ms(), text, extra, called: false };
             room.outside().pending.insert(o, waits);
@@ -478,9 +477,9 @@ impl Hub {
         effects: &mut Vec<Effect>,
     ) {
         let key = external_key(&item);
-        if let Some(append) = self.externals.get(key) {
+        if let Some(taken) = self.externals.get(key) {
             let what = Waiting::Inbound { to: from.shard, ticket };
-            self.when_durable(append, what, effects);
+            self.when_durable(taken.append, what, effects);
             return;
         }
         if self.check_log(item.text_bytes()).is_err() {
@@ -491,58 +490,10 @@ impl Hub {
         if !self.rooms.contains_key(&name) {
             self.make_room(now, &name, &"".into(), effects);
         }
-        let append = match item.body {
-            InboundBody::Message { name: shown, text, at_ms } => {
-                let arrived_ms = now.wall_ms();
-                // A clock that is ahead of ours opens no window for longer.
-                let at_ms = at_ms.unwrap_or(arrived_ms).min(arrived_ms);
-                let late = arrived_ms - at_ms > LATE_MS;
-                let extra = Extra { at: late.then_some(at_ms), ..Extra::default() };
-                let external = item.external.clone();
-                let post = Post {
-                    user: &item.user,
-                    cid: "".into(),
-                    text,
-                    reply: None,
-                    source: Source::WhatsApp,
-                    direction: Direction::In,
-                    name: shown,
-                    external: item.external,
-                    extra,
-                    skip: None,
-                };
-                let (o, append) = self.post(now, &name, post, effects);
-                self.heard(&name, (at_ms, o), &external, effects);
-                append
-            }
-            InboundBody::Status { of, status, error, extra } => {
-                let external = &*item.external;
-                let news = reply::Delivery { of, external, status: &status, error };
-                self.told(now, &name, item.user.clone(), (news, extra), effects)
-            }
-        };
-        self.externals.insert(key, append, now.wall_ms());
-        self.when_durable(append, Waiting::Inbound { to: from.shard, ticket }, effects);
+        let taken = self.take_item(now, item, effects);
+        self.externals.insert(key, taken, now.wall_ms());
+        self.when_durable(taken.append, Waiting::Inbound { to: from.shard, ticket }, effects);
     }
-}
-
-impl Inbound {
-    fn text_bytes(&self) -> usize {
-        let body = match &self.body {
-            InboundBody::Message { name, text, .. } => name.len() + text.len(),
-            InboundBody::Status { status, extra, .. } => status.len() + extra.len(),
-        };
-        body + self.external.len() + self.room.len() + self.user.len()
-    }
-}
-
-/// What makes an item the same item: its room and id, and for a status also what it says of whom.
-pub(super) fn external_key(item: &Inbound) -> u128 {
-    let status = match &item.body {
-        InboundBody::Message { .. } => "",
-        InboundBody::Status { status, .. } => status,
-    };
-    external_key_of(&item.room, &item.external, status, &item.user)
 }
 
 pub(super) fn external_key_of(room: &str, external: &str, status: &str, user: &str) -> u128 {

@@ -6,8 +6,8 @@
 use super::Hub;
 use super::owner::external_key_of;
 use crate::base::ids::{EpochId, Offset};
-use crate::chat::conversation::{CALLING, Pending, QUEUED};
-use crate::chat::dedup::Seen;
+use crate::chat::conversation::{ACCEPTED, CALLING, Pending, QUEUED};
+use crate::chat::dedup::{Seen, Taken};
 use crate::chat::event::{
     Cid, Direction, Fact, Frame, Kept, MemberAction, Name, Record, Role, RoomChange, Source,
 };
@@ -20,6 +20,10 @@ use crate::chat::tail::Entry;
 pub fn external_print(record: &Record) -> Option<u128> {
     match &record.fact {
         Fact::Message { external, .. } if !external.is_empty() => {
+            Some(external_key_of(&record.room, external, "", ""))
+        }
+        // The platform's answer names a message of ours; it is no report that could come twice.
+        Fact::Delivery { external, status, .. } if &**status == ACCEPTED => {
             Some(external_key_of(&record.room, external, "", ""))
         }
         Fact::Delivery { external, status, .. } if !external.is_empty() => {
@@ -101,7 +105,7 @@ impl Hub {
             }
             Kept::Taken { ts_us, room, o, print } => {
                 let ts_ms = ts_us.div_euclid(1_000);
-                self.externals.insert(print, 0, ts_ms);
+                self.externals.insert(print, Taken { append: 0, o }, ts_ms);
                 if let Some(o) = o {
                     self.known(&room).outside().heard(ts_ms, o, "");
                 }
@@ -113,7 +117,14 @@ impl Hub {
     fn restore_state(&mut self, record: &Record) {
         let ts_ms = record.ts_us.div_euclid(1_000);
         if let Some(print) = external_print(record) {
-            self.externals.insert(print, 0, ts_ms);
+            let o = match &record.fact {
+                Fact::Message { o, .. } => Some(*o),
+                _ => None,
+            };
+            self.externals.insert(print, Taken { append: 0, o }, ts_ms);
+        }
+        if let Fact::Delivery { of: Some(of), external, .. } = &record.fact {
+            self.note_external(&record.room, external, Taken { append: 0, o: Some(*of) }, ts_ms);
         }
         if record.room.is_empty() {
             if let Fact::Status(status) = &record.fact {
@@ -167,10 +178,19 @@ impl Hub {
     fn restore_outside(&mut self, record: &Record) {
         let at_ms = record.ts_us.div_euclid(1_000);
         match &record.fact {
-            Fact::Message { o, source: Source::WhatsApp, external, extra, .. } => {
+            Fact::Message {
+                o,
+                source: Source::WhatsApp,
+                direction: Direction::In,
+                external,
+                extra,
+                ..
+            } => {
                 let at_ms = Extra::read(extra).at.unwrap_or(at_ms);
                 self.known(&record.room).outside().heard(at_ms, *o, external);
             }
+            // What was written in the platform's own app has left already.
+            Fact::Message { source: Source::WhatsApp, .. } => {}
             // What was erased has no text, and is not sent.
             Fact::Message { o, direction: Direction::Out, text, extra, .. } if !text.is_empty() => {
                 let (text, extra) = (text.clone(), extra.clone());

@@ -1,8 +1,9 @@
+mod inbound;
 mod outgoing;
 
 use super::*;
 use crate::base::codes::CloseReason;
-use crate::chat::event::{Fact, Forget, Forgetting, Inbound, InboundBody, Outcome};
+use crate::chat::event::{ContactIds, Fact, Forget, Forgetting, Inbound, InboundBody, Outcome};
 
 /// One hub that plays all three parts, driven like a conversation.
 struct Stage {
@@ -317,9 +318,14 @@ fn a_webhook_is_done_when_durable_and_counted_once() {
     let mut stage = Stage::new();
     stage.enter(1, "alice", "wa:1:2");
     let (name, text) = ("Ines".into(), "Is bay 4 free?".into());
-    let body = InboundBody::Message { name, text, at_ms: None };
-    let item =
-        Inbound { room: "wa:1:2".into(), user: "wa:2".into(), external: "wamid.1".into(), body };
+    let body = InboundBody::Message { name, text, at_ms: None, content: None, about: None };
+    let item = Inbound {
+        room: "wa:1:2".into(),
+        user: "wa:2".into(),
+        ids: ContactIds::default(),
+        external: "wamid.1".into(),
+        body,
+    };
     stage.event(Event::Inbound { ticket: 5, item: item.clone() });
     stage.told(&[concat!(
         r#"1 {"t":"msg","room":"wa:1:2","o":1,{}"from":"wa:2","name":"Ines","#,

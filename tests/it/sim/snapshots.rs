@@ -11,7 +11,8 @@ use ringpost::base::hash::place;
 use ringpost::base::ids::{EpochId, ShardId};
 use ringpost::base::limits::CID_WINDOW_MS;
 use ringpost::chat::event::{
-    Effect, Event, Fact, Inbound, InboundBody, MemberAction, Message, Name, Record, Role,
+    ContactIds, Effect, Event, Fact, Inbound, InboundBody, MemberAction, Message, Name, Record,
+    Role,
 };
 use ringpost::chat::hub::{Hub, HubOptions};
 use ringpost::chat::reply;
@@ -203,7 +204,7 @@ fn inbound(fact: &Record) -> Option<Inbound> {
     let (external, body) = match &fact.fact {
         Fact::Message { external, name, text, .. } if !external.is_empty() => {
             let (name, text) = (name.clone(), text.clone());
-            (external, InboundBody::Message { name, text, at_ms: None })
+            (external, InboundBody::Message { name, text, at_ms: None, content: None, about: None })
         }
         Fact::Delivery { of, external, status, error, extra } => {
             let (status, extra) = (status.clone(), extra.clone());
@@ -212,7 +213,7 @@ fn inbound(fact: &Record) -> Option<Inbound> {
         _ => return None,
     };
     let (room, user) = (fact.room.clone(), fact.user.clone());
-    Some(Inbound { room, user, external: external.clone(), body })
+    Some(Inbound { room, user, ids: ContactIds::default(), external: external.clone(), body })
 }
 
 #[test]

@@ -19,8 +19,8 @@ use ringpost::base::limits::{
 };
 use ringpost::base::rate::Rate;
 use ringpost::chat::event::{
-    Direction, Event, Fact, Found, Inbound, InboundBody, Kept, Message, Name, Recalled, Record,
-    Source, Want,
+    ContactIds, Direction, Event, Fact, Found, Inbound, InboundBody, Kept, Message, Name, Recalled,
+    Record, Source, Want,
 };
 use ringpost::chat::hub::{Hub, HubOptions, external_print};
 use ringpost::chat::outbox::Platform;
@@ -528,9 +528,15 @@ impl World {
                     InboundBody::Status { of: None, status: status.into(), error: 0, extra }
                 } else {
                     let (name, text) = ("Ines".into(), "hello".into());
-                    InboundBody::Message { name, text, at_ms: None }
+                    InboundBody::Message { name, text, at_ms: None, content: None, about: None }
                 };
-                let item = Inbound { room: room.into(), user: "wa:2".into(), external, body };
+                let item = Inbound {
+                    room: room.into(),
+                    user: "wa:2".into(),
+                    ids: ContactIds::default(),
+                    external,
+                    body,
+                };
                 self.webhooks.push(Webhook { item, with: None });
                 self.webhooks.len() - 1
             }

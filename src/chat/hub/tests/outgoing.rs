@@ -26,9 +26,16 @@ fn stage() -> Stage {
 
 impl Stage {
     fn hears(&mut self, external: &str) {
-        let body = InboundBody::Message { name: "Ines".into(), text: "hi".into(), at_ms: None };
+        let body = InboundBody::Message {
+            name: "Ines".into(),
+            text: "hi".into(),
+            at_ms: None,
+            content: None,
+            about: None,
+        };
         let (room, user) = (ROOM.into(), "wa:GB.7".into());
-        let item = Inbound { room, user, external: external.into(), body };
+        let item =
+            Inbound { room, user, ids: ContactIds::default(), external: external.into(), body };
         self.event(Event::Inbound { ticket: 1, item });
         self.sync();
         self.log.clear();
@@ -39,7 +46,8 @@ impl Stage {
         let (of, extra) = (Some(Offset(of)), "".into());
         let body = InboundBody::Status { of, status: status.into(), error, extra };
         let (room, user) = (ROOM.into(), "wa:GB.7".into());
-        let item = Inbound { room, user, external: external.into(), body };
+        let item =
+            Inbound { room, user, ids: ContactIds::default(), external: external.into(), body };
         self.event(Event::Inbound { ticket: 2, item });
         self.sync();
     }
@@ -296,4 +304,44 @@ fn the_contact_sees_what_is_read_and_that_somebody_types() {
     stage.ordered(&["signal wamid.2 false"]);
     stage.say(1, &format!(r#"{{"t":"typing","room":"{ROOM}"}}"#));
     stage.ordered(&["signal wamid.2 true"]);
+}
+
+#[test]
+fn what_the_contact_quotes_of_ours_is_named_by_its_position() {
+    let mut stage = stage();
+    stage.hears("wamid.in");
+    stage.sends("a", r#""text":"noon?""#);
+    stage.sync();
+    stage.calling(2, 1);
+    stage.sync();
+    stage.outcome(2, Sent::Accepted { external: "wamid.out".into() });
+    // The answer to this one was lost; a report tells its name.
+    stage.sends("b", r#""text":"or one?""#);
+    stage.sync();
+    stage.outcome(3, Sent::Unknown);
+    stage.is_told("delivered", "wamid.lost", 3, 0);
+    for start in 0..2 {
+        for (about, o) in [("wamid.out", 2), ("wamid.lost", 3)] {
+            stage.log.clear();
+            let body = InboundBody::Message {
+                name: "Ines".into(),
+                text: "yes".into(),
+                at_ms: None,
+                content: None,
+                about: Some(about.into()),
+            };
+            let (room, user, ids) = (ROOM.into(), "wa:GB.7".into(), ContactIds::default());
+            let external = format!("wamid.{about}.{start}").into();
+            stage.event(Event::Inbound {
+                ticket: 3,
+                item: Inbound { room, user, ids, external, body },
+            });
+            let Some(Fact::Message { reply, .. }) = stage.records.last().map(|last| &last.fact)
+            else {
+                panic!("{:?}", stage.records);
+            };
+            assert_eq!(*reply, Some(Offset(o)), "{about}");
+        }
+        stage.restarted();
+    }
 }
