@@ -219,6 +219,16 @@ pub const WHATSAPP_NUMBER_PER_S_MIN: u32 = 20;
 /// The fastest number: after the platform's upgrade.
 pub const WHATSAPP_NUMBER_PER_S_MAX: u32 = 1_000;
 
+/// Tags of one conversation.
+pub const TAGS_MAX: usize = 32;
+/// A tag, bytes.
+pub const TAG_BYTES_MAX: usize = 64;
+/// Messages of a contact that are counted as unread; then it is that many or more.
+pub const UNREAD_MAX: usize = 100;
+/// Conversations in one page of the inbox.
+pub const INBOX_LIMIT_MAX: usize = 200;
+/// Conversations that one shard looks at for one page.
+pub const INBOX_LOOKS_MAX: usize = 10_000;
 /// The JSON of one definition (handler, hook, subscription), bytes: it must fit a record.
 pub const DEFINITION_BYTES_MAX: usize = 32 * KIB;
 /// The name of a definition, bytes.

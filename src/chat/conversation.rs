@@ -1,11 +1,13 @@
-//! What a room with a contact of a platform knows about sending to it: until when the contact may
-//! be written to freely, and which messages have no outcome yet.
+//! What a room with a contact of a platform knows beside its messages: who the contact is, how far
+//! the conversation is and who is in charge of it, until when the contact may be written to freely,
+//! and which messages have no outcome yet.
 
-use super::event::Name;
+use super::event::{ContactIds, ConversationChange, ConversationState, Name};
 use crate::base::ids::Offset;
-use crate::base::limits::CONTACT_WINDOW_MS;
+use crate::base::limits::{CONTACT_WINDOW_MS, TAGS_MAX, UNREAD_MAX};
 use crate::base::names::{PLATFORM_PREFIX, split_conversation};
-use std::collections::BTreeMap;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// The status of a message that is about to be called. What is called and has no other status is
 /// not sent again.
@@ -29,9 +31,101 @@ pub struct Pending {
     pub called: bool,
 }
 
+/// Under which ids a contact is known. Any of them may be absent.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Contact {
+    /// The business-scoped user id, which stays when the phone number is hidden.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub user_id: Box<str>,
+    /// The same for several businesses of one owner.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub parent_user_id: Box<str>,
+    /// The phone number, digits.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub wa_id: Box<str>,
+    /// The name by which the platform finds them.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub username: Box<str>,
+    /// What they call themselves.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub name: Box<str>,
+}
+
+impl Contact {
+    /// What the platform says of somebody.
+    pub fn new(ids: &ContactIds, name: Box<str>) -> Self {
+        let id = |id: &Option<Box<str>>| id.clone().unwrap_or_default();
+        Self {
+            user_id: id(&ids.user_id),
+            parent_user_id: id(&ids.parent_user_id),
+            wa_id: id(&ids.wa_id),
+            username: id(&ids.username),
+            name,
+        }
+    }
+
+    /// Takes over what is known better now. Gives whether that is news.
+    pub fn learn(&mut self, newer: &Self) -> bool {
+        let mut news = false;
+        let fields = [
+            (&mut self.user_id, &newer.user_id),
+            (&mut self.parent_user_id, &newer.parent_user_id),
+            (&mut self.wa_id, &newer.wa_id),
+            (&mut self.username, &newer.username),
+            (&mut self.name, &newer.name),
+        ];
+        for (known, newer) in fields {
+            if !newer.is_empty() && known != newer {
+                known.clone_from(newer);
+                news = true;
+            }
+        }
+        news
+    }
+
+    /// As the log has it.
+    pub fn text(&self) -> Box<str> {
+        serde_json::to_string(self).expect("our own values serialise").into()
+    }
+
+    /// Reads [`Contact::text`]; what cannot be read has no fields.
+    pub fn read(text: &str) -> Self {
+        serde_json::from_str(text).unwrap_or_default()
+    }
+}
+
 /// The side of a room that looks to the platform.
 #[derive(Debug, Default)]
 pub struct Conversation {
+    /// Who the contact is.
+    pub contact: Contact,
+    /// How far it is.
+    pub state: ConversationState,
+    /// Who is in charge.
+    pub assignee: Option<Name>,
+    /// In order.
+    pub tags: BTreeSet<Box<str>>,
+    /// What a handler waits for; empty: nothing.
+    pub step: Box<str>,
+    /// The room in which this contact's conversation goes on, when it is not this one.
+    pub link: Option<Name>,
+    /// Since when the contact waits for an answer, ms since 1970.
+    pub waiting_ms: Option<i64>,
+    /// When it was opened last: how long answers take counts from there.
+    pub opened_ms: i64,
+    /// When it was first answered since.
+    pub responded_ms: Option<i64>,
+    /// When it was resolved last.
+    pub resolved_ms: Option<i64>,
+    /// When anything was said last, ms since 1970.
+    pub active_ms: i64,
+    /// Positions of the contact's newest messages.
+    heard: VecDeque<Offset>,
+    /// Where it stands in the inbox.
+    pub placed_ms: Option<i64>,
+    /// Whether it stands in the hub's list of conversations that changed.
+    pub in_dirty_list: bool,
     /// When the contact last wrote, by the platform's clock, ms since 1970; 0: never.
     heard_ms: i64,
     /// The contact's newest message: its position and the platform's id.
@@ -46,9 +140,90 @@ impl Conversation {
     /// The contact wrote.
     pub fn heard(&mut self, at_ms: i64, o: Offset, external: &str) {
         self.heard_ms = self.heard_ms.max(at_ms);
+        self.active_ms = self.active_ms.max(at_ms);
+        self.waiting_ms.get_or_insert(at_ms);
+        if self.opened_ms == 0 {
+            self.opened_ms = at_ms;
+        }
+        if self.heard.back().is_none_or(|last| *last < o) {
+            if self.heard.len() == UNREAD_MAX {
+                self.heard.pop_front();
+            }
+            self.heard.push_back(o);
+        }
         if self.newest.as_ref().is_none_or(|(newest, _)| o > *newest) && !external.is_empty() {
             self.newest = Some((o, external.into()));
         }
+    }
+
+    /// What a snapshot knows of the contact's messages: their answers it knows too.
+    pub fn recall_heard(&mut self, at_ms: i64, o: Offset) {
+        let settled = self.responded_ms.is_some() || self.state == ConversationState::Resolved;
+        let waiting_ms = self.waiting_ms;
+        self.heard(at_ms, o, "");
+        if settled {
+            self.waiting_ms = waiting_ms;
+        }
+    }
+
+    /// Whether the contact never wrote before.
+    pub fn is_new(&self) -> bool {
+        self.heard_ms == 0
+    }
+
+    /// Messages of the contact above a position, at most [`UNREAD_MAX`].
+    pub fn unread(&self, read: Offset) -> usize {
+        self.heard.len() - self.heard.partition_point(|o| *o <= read)
+    }
+
+    /// Somebody answered.
+    pub fn answered(&mut self, at_ms: i64) {
+        self.waiting_ms = None;
+        self.active_ms = self.active_ms.max(at_ms);
+        self.responded_ms.get_or_insert(at_ms);
+    }
+
+    /// Whether a change is none: it is so already, or there are too many tags.
+    pub fn is_idle(&self, change: &ConversationChange) -> bool {
+        match change {
+            ConversationChange::State(state) => self.state == *state,
+            ConversationChange::Assign(user) => self.assignee == *user,
+            ConversationChange::Tag(tag) => {
+                self.tags.contains(tag) || self.tags.len() >= TAGS_MAX || tag.is_empty()
+            }
+            ConversationChange::Untag(tag) => !self.tags.contains(tag),
+            ConversationChange::Contact(text) => Contact::read(text) == self.contact,
+            ConversationChange::Step(step) => self.step == *step,
+            ConversationChange::Link(room) => self.link.as_ref() == Some(room),
+            ConversationChange::Turn { waiting } => self.waiting_ms.is_some() == *waiting,
+        }
+    }
+
+    /// Carries out a change that was made at `at_ms`.
+    pub fn apply(&mut self, change: &ConversationChange, at_ms: i64) {
+        match change {
+            ConversationChange::State(state) => {
+                if *state == ConversationState::Resolved {
+                    self.resolved_ms = Some(at_ms);
+                    self.waiting_ms = None;
+                } else if self.state == ConversationState::Resolved {
+                    self.opened_ms = at_ms;
+                    self.responded_ms = None;
+                    self.resolved_ms = None;
+                }
+                self.state = *state;
+            }
+            ConversationChange::Assign(user) => self.assignee.clone_from(user),
+            ConversationChange::Tag(tag) if tag.is_empty() => {}
+            ConversationChange::Tag(tag) => drop(self.tags.insert(tag.clone())),
+            ConversationChange::Untag(tag) => drop(self.tags.remove(tag)),
+            ConversationChange::Contact(text) => self.contact = Contact::read(text),
+            ConversationChange::Step(step) => self.step.clone_from(step),
+            ConversationChange::Link(room) => self.link = Some(room.clone()),
+            ConversationChange::Turn { waiting: true } => drop(self.waiting_ms.insert(at_ms)),
+            ConversationChange::Turn { waiting: false } => self.answered(at_ms),
+        }
+        self.active_ms = self.active_ms.max(at_ms);
     }
 
     /// Until when anything may be sent, ms since 1970.

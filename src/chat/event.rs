@@ -1,14 +1,17 @@
 //! What goes into a [`Hub`](super::hub::Hub) and what comes out.
 
+use super::api::ApiRequest;
+use super::inbox;
 pub use super::outbox::{Letter, OutboxEvent, OutboxOrder, Sent};
 pub use super::record::{
-    Access, Cid, Direction, Fact, Kept, MemberAction, Name, Outcome, Record, Role, RoomChange,
-    Source, State, Status,
+    Access, Cid, ConversationChange, ConversationState, Direction, Fact, Kept, MemberAction, Name,
+    Outcome, Record, Role, RoomChange, Source, State, Status,
 };
 use crate::base::codes::CloseReason;
 pub use crate::base::ids::Address;
 use crate::base::ids::{ConnId, EpochId, Offset, ShardId};
 use crate::metrics::Metric;
+use crate::registry::Definition;
 use std::sync::Arc;
 
 /// A JSON text as a client reads it, encoded once and shared by every reader on every shard.
@@ -73,6 +76,15 @@ pub enum Event<'a> {
         ticket: u64,
         /// Room and message.
         item: Inbound,
+    },
+    /// A request of the HTTP API. Answered with one `ok` or `err` to the connection.
+    Api {
+        /// Whose answer it is.
+        conn: ConnId,
+        /// In whose name.
+        user: Name,
+        /// What.
+        request: ApiRequest,
     },
     /// The outbox says something.
     Outbox {
@@ -352,6 +364,8 @@ pub enum Effect {
         /// Whether it is safe; if not the platform must send it again.
         accepted: bool,
     },
+    /// A definition was put or removed, and every shard is told.
+    Defined(Arc<Definition>),
     /// Tell the outbox.
     Outbox(OutboxOrder),
     /// What was pushed before this has been waited for since then: count how long, once it is
@@ -443,6 +457,46 @@ pub enum Message {
         room: Name,
         /// Which user.
         user: Name,
+    },
+    /// Front to owners: a page of the inbox.
+    AskInbox {
+        /// Who wants to know.
+        from: ShardId,
+        /// Which question of that shard.
+        number: u64,
+        /// What.
+        query: Box<inbox::Query>,
+    },
+    /// Owner to front: its part of the page.
+    TellInbox {
+        /// Which question.
+        number: u64,
+        /// What was found.
+        page: inbox::Page,
+    },
+    /// Front to owners: whether sessions there follow the inbox.
+    Watch {
+        /// Which shard.
+        from: ShardId,
+        /// Whether any does.
+        on: bool,
+    },
+    /// Owner to front: a conversation changed.
+    InboxNews {
+        /// The event.
+        frame: Frame,
+    },
+    /// Front to shard 0, where definitions have one order: put one.
+    Define {
+        /// Who asks.
+        by: Asker,
+        /// What.
+        request: Box<ApiRequest>,
+    },
+    /// Shard 0 to all: a definition was put or removed.
+    Defined {
+        /// Which.
+        definition: Arc<Definition>,
     },
     /// Owner to front: an inbound item is safe or refused.
     InboundDone {
@@ -537,6 +591,8 @@ pub struct Asker {
     pub user: Name,
     /// The request's id.
     pub id: Option<u32>,
+    /// The HTTP API asks, which may do anything.
+    pub api: bool,
 }
 
 /// What a front asks of a room's owner.
@@ -618,6 +674,11 @@ pub enum Ask {
     CatchUp {
         /// It has everything up to here.
         after: Offset,
+    },
+    /// Change a conversation; nothing to change asks how it stands.
+    Converse {
+        /// What.
+        changes: Vec<ConversationChange>,
     },
     /// A platform's item.
     Inbound {

@@ -23,8 +23,14 @@ pub mod extra;
 /// What a hub and the outbox say to each other.
 pub mod outbox;
 
-/// What a room with a contact of a platform knows about sending to it.
+/// What a room with a contact of a platform knows beside its messages.
 pub mod conversation;
+
+/// Which conversations there are, and questions about them.
+pub mod inbox;
+
+/// What the HTTP API asks of a hub.
+pub mod api;
 
 /// Requests of clients: the envelope and the verbs.
 pub mod request;

@@ -2,6 +2,7 @@
 
 use crate::base::codes::ErrorCode;
 use crate::base::ids::{EpochId, Offset};
+use crate::registry::Kind;
 use std::sync::Arc;
 
 /// A room or user name, shared.
@@ -91,16 +92,22 @@ pub enum Source {
     WhatsApp,
     /// A command's answer.
     Command,
+    /// A rule of an operator.
+    Handler,
+    /// The HTTP API, or a door for others.
+    Api,
     /// The server itself.
     System,
 }
 
 impl Source {
     /// (value, wire name)
-    pub const ALL: [(Self, &'static str); 4] = [
+    pub const ALL: [(Self, &'static str); 6] = [
         (Self::Ws, "ws"),
         (Self::WhatsApp, "whatsapp"),
         (Self::Command, "command"),
+        (Self::Handler, "handler"),
+        (Self::Api, "api"),
         (Self::System, "system"),
     ];
 
@@ -163,6 +170,8 @@ impl Record {
                 external.len() + status.len() + extra.len()
             }
             Fact::Status(status) => status.text.len(),
+            Fact::Conversation { change, .. } => change.value().len(),
+            Fact::Definition { name, body, .. } => name.len() + body.len(),
             Fact::Delete { .. } | Fact::Room { .. } | Fact::Mark { .. } => 0,
         };
         body + self.user.len() + self.room.len()
@@ -213,6 +222,76 @@ pub enum Fact {
     Mark { recv: Offset, read: Offset },
     /// A user's status changed.
     Status(Status),
+    /// A conversation with a contact changed; without a position it has no event.
+    Conversation { o: Option<Offset>, change: ConversationChange },
+    /// A definition was put, or removed: then it has no body.
+    Definition { kind: Kind, name: Name, version: u64, body: Box<str> },
+}
+
+/// What changed in a conversation.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ConversationChange {
+    /// Its state.
+    State(ConversationState),
+    /// Who is in charge; `None`: nobody.
+    Assign(Option<Name>),
+    /// It got a tag.
+    Tag(Box<str>),
+    /// It lost a tag.
+    Untag(Box<str>),
+    /// Under which ids the contact is known: JSON of [`Contact`](super::conversation::Contact).
+    Contact(Box<str>),
+    /// What a handler waits for, in its own words; empty: nothing.
+    Step(Box<str>),
+    /// The contact of this room is the one of another room.
+    Link(Name),
+    /// Whether the contact waits for an answer.
+    Turn {
+        /// It does.
+        waiting: bool,
+    },
+}
+
+impl ConversationChange {
+    /// As the log has it, with the action left out.
+    pub fn value(&self) -> &str {
+        match self {
+            Self::State(state) => state.name(),
+            Self::Assign(user) => user.as_deref().unwrap_or_default(),
+            Self::Tag(text) | Self::Untag(text) | Self::Contact(text) | Self::Step(text) => text,
+            Self::Link(room) => room,
+            Self::Turn { waiting: true } => "waiting",
+            Self::Turn { waiting: false } => "answered",
+        }
+    }
+}
+
+/// How far a conversation is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub enum ConversationState {
+    /// Somebody should look at it.
+    #[default]
+    Open,
+    /// It waits for the contact, or for something else.
+    Pending,
+    /// It is done. A message of the contact opens it again.
+    Resolved,
+}
+
+impl ConversationState {
+    /// (value, wire name)
+    pub const ALL: [(Self, &'static str); 3] =
+        [(Self::Open, "open"), (Self::Pending, "pending"), (Self::Resolved, "resolved")];
+
+    /// The wire name.
+    pub fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(state, _)| *state == self).expect("all states are listed").1
+    }
+
+    /// Reads the wire name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(_, text)| *text == name).map(|(state, _)| *state)
+    }
 }
 
 /// What a snapshot of the log keeps, for [`Hub::restore_kept`](super::hub::Hub::restore_kept).

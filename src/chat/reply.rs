@@ -1,8 +1,8 @@
 //! Replies and events: the JSON a client reads (`docs/PROTOCOL.md`).
 
 use super::event::{
-    Access, Direction, Fact, Frame, JoinedDetail, MemberAction, Record, Refusal, Role, RoomChange,
-    Secret, Status,
+    Access, ConversationChange, Direction, Fact, Frame, JoinedDetail, MemberAction, Record,
+    Refusal, Role, RoomChange, Secret, Status,
 };
 use super::extra::Extra;
 use crate::base::codes::{Advice, CloseReason};
@@ -16,9 +16,9 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 /// All events in the order of `docs/PROTOCOL.md`.
-pub const EVENTS: [&str; 14] = [
-    "msg", "edit", "delete", "member", "room", "delivery", "mark", "typing", "presence", "cmd",
-    "gap", "notice", "ping", "bye",
+pub const EVENTS: [&str; 16] = [
+    "msg", "edit", "delete", "member", "room", "conv", "delivery", "mark", "typing", "presence",
+    "cmd", "inbox", "gap", "notice", "ping", "bye",
 ];
 
 /// The whole text of a `ping` event.
@@ -160,7 +160,12 @@ pub fn frame_of(record: &Record) -> Option<(Offset, Frame)> {
         Fact::Room { o, change: RoomChange::Access(rule) } => {
             (*o, access(room, (*o, ts_ms), user, *rule))
         }
+        Fact::Conversation { o: Some(o), change } => {
+            (*o, conversation(room, (*o, ts_ms), user, change)?)
+        }
         Fact::Room { change: RoomChange::Created, .. }
+        | Fact::Conversation { o: None, .. }
+        | Fact::Definition { .. }
         | Fact::SessionStart { .. }
         | Fact::SessionEnd { .. }
         | Fact::Command { .. }
@@ -313,8 +318,37 @@ pub fn access(room: &str, (o, ts_ms): (Offset, i64), by: &str, access: Access) -
     durable("room", room, o, ts_ms, &json!({"by": by, "access": access.name()}))
 }
 
+/// A `conv` event; `None` for a change that has none.
+pub fn conversation(
+    room: &str,
+    (o, ts_ms): (Offset, i64),
+    by: &str,
+    change: &ConversationChange,
+) -> Option<Frame> {
+    let mut d = json!({"by": by});
+    let (key, value) = match change {
+        ConversationChange::State(state) => ("state", Value::from(state.name())),
+        ConversationChange::Assign(user) => {
+            ("assign", Value::from(user.as_deref().unwrap_or_default()))
+        }
+        ConversationChange::Tag(tag) => ("tag", Value::from(&**tag)),
+        ConversationChange::Untag(tag) => ("untag", Value::from(&**tag)),
+        ConversationChange::Contact(_)
+        | ConversationChange::Step(_)
+        | ConversationChange::Link(_)
+        | ConversationChange::Turn { .. } => return None,
+    };
+    d[key] = value;
+    Some(durable("conv", room, o, ts_ms, &d))
+}
+
 fn durable(t: &str, room: &str, o: Offset, ts_ms: i64, d: &Value) -> Frame {
     text_of(&MsgEvent { t: t.to_owned(), room: room.to_owned(), o: o.0, ts: ts_ms, d })
+}
+
+/// An `inbox` event: how a conversation stands now.
+pub fn inbox(conversation: &Value) -> Frame {
+    text_of(&json!({"t": "inbox", "d": conversation}))
 }
 
 /// An event of a room that is not durable.

@@ -3,7 +3,10 @@
 //! The envelope is read first and `d` only by the verb that wants it, so that an unknown verb can
 //! still be refused with its `id`.
 
-use super::event::{Cid, Page, Refusal, Replay, Rich, State, Status};
+use super::event::{
+    Cid, ConversationChange, ConversationState, Name, Page, Refusal, Replay, Rich, State, Status,
+};
+use super::inbox;
 use crate::base::codes::ErrorCode;
 use crate::base::ids::{EpochId, Offset};
 use crate::base::limits;
@@ -14,9 +17,9 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// All verbs in the order of `docs/PROTOCOL.md`.
-pub const VERBS: [&str; 15] = [
+pub const VERBS: [&str; 17] = [
     "hello", "join", "leave", "send", "edit", "delete", "history", "typing", "mark", "who",
-    "status", "cmd", "cmds", "pong", "bye",
+    "status", "conv", "inbox", "cmd", "cmds", "pong", "bye",
 ];
 
 /// The outer object of every frame from a client.
@@ -101,6 +104,8 @@ pub enum Request {
     Who { after: Box<str>, limit: usize },
     SetStatus(Status),
     AskStatus { users: Vec<String> },
+    Converse { changes: Vec<ConversationChange> },
+    Inbox { query: Box<inbox::Query>, watch: Option<bool> },
     Command { name: Box<str>, text: Box<str> },
     Commands { prefix: Box<str> },
     Pong,
@@ -116,7 +121,7 @@ struct Leave {
 #[derive(Deserialize)]
 struct Send<'a> {
     // Without an escape these lie in the request, and are copied once they are wanted.
-    #[serde(borrow)]
+    #[serde(borrow, default)]
     cid: Cow<'a, str>,
     #[serde(borrow, default)]
     text: Cow<'a, str>,
@@ -171,6 +176,32 @@ struct StatusFields {
     users: Option<Vec<String>>,
 }
 
+/// `d` of `conv`, also the body of the API's change of a conversation.
+#[derive(Deserialize, Default, Debug)]
+#[serde(default)]
+#[expect(missing_docs, reason = "docs/PROTOCOL.md, conv")]
+pub struct Conv {
+    pub state: Option<Box<str>>,
+    pub assign: Option<Box<str>>,
+    pub tag: Vec<Box<str>>,
+    pub untag: Vec<Box<str>>,
+}
+
+/// `d` of `inbox`, also the query of the API's list of conversations.
+#[derive(Deserialize, Default, Debug)]
+#[serde(default)]
+#[expect(missing_docs, reason = "docs/PROTOCOL.md, inbox")]
+pub struct InboxFields {
+    pub state: Option<Box<str>>,
+    pub assignee: Option<Box<str>>,
+    pub tag: Option<Box<str>>,
+    pub number: Option<Box<str>>,
+    pub waiting_before: Option<i64>,
+    pub after: Option<Box<str>>,
+    pub limit: Option<usize>,
+    pub watch: Option<bool>,
+}
+
 #[derive(Deserialize)]
 struct Command {
     name: Box<str>,
@@ -207,6 +238,8 @@ impl Request {
                 Ok(Self::Who { after: fields.after, limit })
             }
             "status" => status(or_default("status", d)?),
+            "conv" => conv(or_default("conv", d)?),
+            "inbox" => inbox_query(or_default("inbox", d)?),
             "cmd" => {
                 let fields: Command = required("cmd", d)?;
                 within("text", fields.text.len(), limits::TEXT_BYTES_MAX)?;
@@ -228,6 +261,22 @@ fn send(fields: Send<'_>) -> Result<Request, Refusal> {
     if fields.cid.is_empty() {
         return Err(bad("send: `cid` must not be empty; it is your own id of this message"));
     }
+    sent(fields)
+}
+
+/// A message of the HTTP API: the `d` of `send`, whose `cid` may be absent.
+pub fn post(body: &str) -> Result<Request, Refusal> {
+    let fields = serde_json::from_str(body).map_err(|error| bad(&error.to_string()))?;
+    sent(fields)
+}
+
+/// A change of a conversation by the HTTP API: the `d` of `conv`.
+pub fn converse(body: &str) -> Result<Vec<ConversationChange>, Refusal> {
+    let fields: Conv = serde_json::from_str(body).map_err(|error| bad(&error.to_string()))?;
+    fields.changes()
+}
+
+fn sent(fields: Send<'_>) -> Result<Request, Refusal> {
     within("cid", fields.cid.len(), limits::CID_BYTES_MAX)?;
     within("text", fields.text.len(), limits::TEXT_BYTES_MAX)?;
     let content = fields.content.map(RawValue::get).filter(|content| *content != "null");
@@ -241,6 +290,61 @@ fn send(fields: Send<'_>) -> Result<Request, Refusal> {
     // Offsets begin at 1: an answer to 0 is an answer to nothing.
     let reply = fields.reply.map(offset).transpose()?.filter(|reply| *reply > Offset(0));
     Ok(Request::Send { cid: fields.cid.into(), text: fields.text.into(), reply, rich })
+}
+
+fn conv(fields: Conv) -> Result<Request, Refusal> {
+    Ok(Request::Converse { changes: fields.changes()? })
+}
+
+impl Conv {
+    /// What is to be changed.
+    pub fn changes(self) -> Result<Vec<ConversationChange>, Refusal> {
+        if self.tag.len() + self.untag.len() > 2 * limits::TAGS_MAX {
+            return Err(bad(&format!(
+                "conv: a conversation has at most {} tags",
+                limits::TAGS_MAX
+            )));
+        }
+        let mut changes = Vec::new();
+        if let Some(state) = self.state {
+            changes.push(ConversationChange::State(conversation_state("conv", &state)?));
+        }
+        if let Some(user) = self.assign {
+            let user = (!user.is_empty()).then(|| Name::from(user));
+            changes.push(ConversationChange::Assign(user));
+        }
+        changes.extend(self.untag.into_iter().map(ConversationChange::Untag));
+        changes.extend(self.tag.into_iter().map(ConversationChange::Tag));
+        Ok(changes)
+    }
+}
+
+fn conversation_state(verb: &str, name: &str) -> Result<ConversationState, Refusal> {
+    let wrong = || bad(&format!("{verb}: `state` must be open, pending or resolved"));
+    ConversationState::parse(name).ok_or_else(wrong)
+}
+
+fn inbox_query(fields: InboxFields) -> Result<Request, Refusal> {
+    let watch = fields.watch;
+    Ok(Request::Inbox { query: Box::new(fields.query()?), watch })
+}
+
+impl InboxFields {
+    /// Which page is wanted; its user is not known here.
+    pub fn query(self) -> Result<inbox::Query, Refusal> {
+        let state = self.state.map(|state| conversation_state("inbox", &state)).transpose()?;
+        let wrong = || bad("inbox: `after` is what the page before said as `after`");
+        let after = self.after.map(|text| inbox::Place::parse(&text).ok_or_else(wrong));
+        let filter = inbox::Filter {
+            state,
+            assignee: self.assignee.map(Name::from),
+            tag: self.tag,
+            number: self.number,
+            waiting_before_ms: self.waiting_before,
+        };
+        let limit = self.limit.unwrap_or(50).clamp(1, limits::INBOX_LIMIT_MAX);
+        Ok(inbox::Query { filter, after: after.transpose()?, limit, user: "".into() })
+    }
 }
 
 fn edit(fields: Edit) -> Result<Request, Refusal> {

@@ -301,6 +301,27 @@ pub const SETTINGS: &[Setting] = &[
         help: "Version of the Graph API.",
     },
     Setting {
+        key: "whatsapp.agents",
+        kind: Kind::Users,
+        preset: Preset::Nothing,
+        flag: None,
+        help: "Users who may see conversations with contacts: names, or `support-*`, or `*`.",
+    },
+    Setting {
+        key: "api.key",
+        kind: Kind::Secrets,
+        preset: Preset::Nothing,
+        flag: None,
+        help: "Keys of the HTTP API, `Authorization: Bearer …`; without one only --dev has it.",
+    },
+    Setting {
+        key: "api.definitions",
+        kind: Kind::Path,
+        preset: Preset::Nothing,
+        flag: None,
+        help: "Folder whose `handlers/*.json`, `hooks/`, `subscriptions/` are put at each start.",
+    },
+    Setting {
         key: "egress.networks",
         kind: Kind::Networks,
         preset: Preset::Nothing,

@@ -27,6 +27,8 @@ pub struct Config {
     pub limits: LimitsConfig,
     /// The WhatsApp side.
     pub whatsapp: WhatsappConfig,
+    /// The HTTP API.
+    pub api: ApiConfig,
     /// What can be used but is probably not meant, one sentence each, for standard error.
     pub warnings: Vec<String>,
 }
@@ -136,6 +138,17 @@ pub struct WhatsappConfig {
     pub verify_token: Option<Secret>,
     /// Messages out.
     pub outbound: OutboundConfig,
+    /// Who may see conversations: names, or beginnings of names followed by `*`.
+    pub agents: Vec<String>,
+}
+
+/// `api.*`.
+#[derive(Clone, Debug)]
+pub struct ApiConfig {
+    /// Any of these opens it. None: only development mode has it, and asks for none.
+    pub keys: Vec<Secret>,
+    /// A folder of definitions.
+    pub definitions: Option<PathBuf>,
 }
 
 impl Default for Config {
@@ -193,6 +206,14 @@ impl Config {
                 app_secrets: secrets(layers, "whatsapp.app_secret"),
                 verify_token: secrets(layers, "whatsapp.verify_token").pop(),
                 outbound: OutboundConfig::read(layers, read)?,
+                agents: match layers.get("whatsapp.agents") {
+                    Some(Value::Users(users)) => users.clone(),
+                    _ => Vec::new(),
+                },
+            },
+            api: ApiConfig {
+                keys: secrets(layers, "api.key"),
+                definitions: path(layers, "api.definitions").map(Path::to_path_buf),
             },
             warnings: Vec::new(),
         };

@@ -48,6 +48,8 @@ pub enum Kind {
     Numbers,
     /// Ranges of addresses, such as `10.0.0.0/8`.
     Networks,
+    /// Names of users, or their beginnings followed by `*`.
+    Users,
 }
 
 /// A value that has the form its setting wants.
@@ -73,6 +75,8 @@ pub enum Value {
     Numbers(Vec<NumberRate>),
     /// Of [`Kind::Networks`].
     Networks(Vec<Network>),
+    /// Of [`Kind::Users`].
+    Users(Vec<String>),
     /// Of [`Kind::Secret`] (exactly one) and [`Kind::Secrets`] (one or more).
     Secrets(Vec<Secret>),
 }
@@ -145,9 +149,12 @@ impl Kind {
             Self::Choice(words) => {
                 words.iter().find(|word| **word == text).map(|word| Value::Choice(word))
             }
-            Self::Origins | Self::Secrets | Self::RoomKeeps | Self::Numbers | Self::Networks => {
-                self.list(text.split(',').map(str::trim))
-            }
+            Self::Origins
+            | Self::Secrets
+            | Self::RoomKeeps
+            | Self::Numbers
+            | Self::Networks
+            | Self::Users => self.list(text.split(',').map(str::trim)),
             Self::Origin => is_origin(text).then(|| Value::Text(text.to_owned())),
             Self::Version => is_graph_version(text).then(|| Value::Text(text.to_owned())),
             Self::Secret { .. } => self.list([text].into_iter()),
@@ -176,6 +183,14 @@ impl Kind {
             }
             Self::Numbers => {
                 items.map(NumberRate::parse).collect::<Option<Vec<_>>>().map(Value::Numbers)
+            }
+            Self::Users => {
+                let names = items.map(|item| {
+                    let name = item.strip_suffix('*').unwrap_or(item);
+                    let fits = !item.is_empty() && !name.contains(['*', ' ']);
+                    fits.then(|| item.to_owned())
+                });
+                names.collect::<Option<Vec<_>>>().map(Value::Users)
             }
             Self::Networks => {
                 let networks = items.map(|item| item.parse().ok());
@@ -206,6 +221,7 @@ impl Kind {
             Self::Version => "VERSION",
             Self::Numbers => "NUMBERS",
             Self::Networks => "NETWORKS",
+            Self::Users => "USERS",
             Self::Secret { .. } | Self::Secrets => "SECRET",
         }
     }
@@ -233,6 +249,7 @@ impl fmt::Display for Kind {
                  ({WHATSAPP_NUMBER_PER_S_MIN} to {WHATSAPP_NUMBER_PER_S_MAX}), like 1102=80"
             ),
             Self::Networks => out.write_str("networks like 10.0.0.0/8"),
+            Self::Users => out.write_str("names of users, or beginnings like support-*"),
             Self::Secret { bytes_min: 1 } => out.write_str("a secret that is not empty"),
             Self::Secret { bytes_min } => write!(out, "a secret of at least {bytes_min} bytes"),
             Self::Secrets => out.write_str("one or more secrets, none empty"),
@@ -263,6 +280,7 @@ impl fmt::Display for Value {
                 let texts: Vec<_> = value.iter().map(Network::to_string).collect();
                 write!(out, "{texts:?}")
             }
+            Self::Users(value) => write!(out, "{value:?}"),
             Self::Secrets(value) if value.len() == 1 => out.write_str("(secret)"),
             Self::Secrets(value) => write!(out, "({} secrets)", value.len()),
         }

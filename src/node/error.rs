@@ -24,6 +24,8 @@ pub enum NodeError {
     LogRefused,
     /// The settings of the Graph API.
     Graph(String),
+    /// A definition in the folder `api.definitions`.
+    Definition(String),
     /// A shard ended by itself.
     ShardDied,
 }
@@ -67,6 +69,7 @@ impl fmt::Display for NodeError {
                 out,
                 "the log takes no record\nhint: is the disk of the data directory full?"
             ),
+            Self::Definition(error) => write!(out, "`api.definitions`: {error}"),
             Self::Graph(error) => write!(out, "`whatsapp.base_url`: {error}"),
             Self::ShardDied => write!(out, "a shard ended by itself; this is a fault of ringpost"),
         }

@@ -5,6 +5,8 @@
 //! stop was not clean ─▶ bind ─▶ shards ─▶ ready line ─▶ signal ─▶ drain ─▶ log stops ─▶ exit 0
 //! ```
 
+mod definitions;
+
 mod error;
 
 mod egress;
@@ -25,6 +27,7 @@ use crate::base::hash::seed_maps;
 use crate::base::ids::{EpochId, ShardId};
 use crate::base::limits::{FRAMES_BURST, MAILBOX_ITEMS_MAX, SESSIONS_PER_USER_MAX};
 use crate::base::rate;
+use crate::chat::event::{Fact, Record};
 use crate::chat::hub::{Hub, HubOptions};
 use crate::config::{self, Config, Fanout};
 use crate::log::directory::log_dir;
@@ -36,6 +39,7 @@ use crate::log::{
     AckPolicy, Archive, DataDir, LogError, LogOptions, LogState, LogWriter, Producer, Recovered,
 };
 use crate::net::{self, Driver, DriverOptions, ListenOptions};
+use crate::registry::Definition;
 use crate::shard::archive::Question;
 use crate::shard::clock::{Clock, wall_us};
 use crate::shard::world::{Mail, Ways, World};
@@ -80,6 +84,7 @@ pub fn serve(config: Config, ready: impl FnOnce(SocketAddr)) -> Result<(), NodeE
     writer.add_job(Box::new(SidecarJob));
     let mut node_producer = producers.pop().expect("one more than shards");
     begin_epoch(&mut node_producer, &recovered, &mut hubs, word(&random, 2))?;
+    put_definitions(&config, &mut node_producer, &mut hubs)?;
     for problem in &recovered.refused {
         eprintln!("ringpost: a snapshot is not used, which makes this start longer: {problem}");
     }
@@ -163,6 +168,8 @@ fn hubs(config: &Config, shard_count: u16, clock: Clock, random: &[u8; 64]) -> V
                 .connections_per_user
                 .map_or(usize::MAX, |max| max as usize),
             platform: outbox::platform(config),
+            agents: config.whatsapp.agents.iter().map(|rule| rule.as_str().into()).collect(),
+            check: definitions::check,
         };
         Hub::new(options, now)
     };
@@ -242,6 +249,31 @@ fn begin_epoch(
         hub.begin_epoch(EpochId(epoch));
     }
     Ok(())
+}
+
+/// What the folder of definitions says differently from the log goes into the log.
+fn put_definitions(
+    config: &Config,
+    producer: &mut Producer,
+    hubs: &mut [Hub],
+) -> Result<(), NodeError> {
+    let Some(folder) = &config.api.definitions else {
+        return Ok(());
+    };
+    for definition in definitions::changed(folder, hubs[0].registry(), wall_us())? {
+        let record = definition_record(&definition);
+        record::append(producer, &record).map_err(|_| NodeError::LogRefused)?;
+        hubs.iter_mut().for_each(|hub| hub.restore(record.clone()));
+    }
+    producer.wake();
+    Ok(())
+}
+
+fn definition_record(definition: &Definition) -> Record {
+    let Definition { kind, name, version, by, ts_us, body } = definition;
+    let (name, body) = (name.clone(), body.clone());
+    let fact = Fact::Definition { kind: *kind, name, version: *version, body };
+    Record { ts_us: *ts_us, user: by.clone(), room: "".into(), fact }
 }
 
 fn start_archive(

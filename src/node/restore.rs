@@ -2,7 +2,7 @@
 
 use crate::base::hash::place;
 use crate::base::ids::EpochId;
-use crate::chat::event::Fact;
+use crate::chat::event::{Fact, Kept, Record};
 use crate::chat::hub::Hub;
 use crate::log::snapshot::Snapshot;
 use crate::log::{Entry, RecordView, Recovered};
@@ -20,6 +20,10 @@ pub fn restore(recovered: &Recovered, hubs: &mut [Hub]) {
         if !begins_epoch(&entry, hubs)
             && let Some(kept) = record::kept(&entry)
         {
+            if matches!(&kept, Kept::Fact(record) if is_for_all(record)) {
+                hubs.iter_mut().for_each(|hub| hub.restore_kept(kept.clone()));
+                continue;
+            }
             hubs[owner(&entry, hubs.len())].restore_kept(kept);
         }
     }
@@ -30,6 +34,10 @@ pub fn restore(recovered: &Recovered, hubs: &mut [Hub]) {
         let Some(record) = record::read(&entry) else {
             continue;
         };
+        if is_for_all(&record) {
+            hubs.iter_mut().for_each(|hub| hub.restore(record.clone()));
+            continue;
+        }
         let hub = &mut hubs[owner(&entry, hubs.len())];
         if let (true, Fact::Message { o, .. }) =
             (record::is_erased_message(&entry.record), &record.fact)
@@ -41,6 +49,11 @@ pub fn restore(recovered: &Recovered, hubs: &mut [Hub]) {
             hub.restore(record);
         }
     }
+}
+
+/// Definitions are known to every shard.
+fn is_for_all(record: &Record) -> bool {
+    matches!(record.fact, Fact::Definition { .. })
 }
 
 fn begins_epoch(entry: &Entry<'_>, hubs: &mut [Hub]) -> bool {

@@ -11,6 +11,7 @@ pub mod part;
 pub mod sign;
 
 use crate::base::limits::{DEFINITION_BYTES_MAX, DEFINITION_NAME_BYTES_MAX};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -64,6 +65,46 @@ pub struct Definition {
     pub ts_us: i64,
     /// A JSON object; empty when the definition was removed.
     pub body: Box<str>,
+}
+
+impl Definition {
+    /// Whether the name stands for nothing now.
+    pub fn is_removed(&self) -> bool {
+        self.body.is_empty()
+    }
+}
+
+/// All definitions.
+#[derive(Clone, Debug, Default)]
+pub struct Registry(BTreeMap<(Kind, Arc<str>), Arc<Definition>>);
+
+impl Registry {
+    /// Takes in a definition, or its removal; the newest version holds. Gives whether it did.
+    pub fn put(&mut self, definition: Arc<Definition>) -> bool {
+        let key = (definition.kind, definition.name.clone());
+        let newer = self.0.get(&key).is_none_or(|known| known.version < definition.version);
+        if newer {
+            self.0.insert(key, definition);
+        }
+        newer
+    }
+
+    /// The version that a change of this name gets.
+    pub fn next_version(&self, kind: Kind, name: &str) -> u64 {
+        self.0.get(&(kind, name.into())).map_or(1, |known| known.version + 1)
+    }
+
+    /// The definition of this name.
+    pub fn get(&self, kind: Kind, name: &str) -> Option<&Arc<Definition>> {
+        self.0.get(&(kind, name.into())).filter(|definition| !definition.is_removed())
+    }
+
+    /// All of a kind, by name.
+    pub fn of_kind(&self, kind: Kind) -> impl Iterator<Item = &Arc<Definition>> {
+        let range = self.0.range((kind, "".into())..);
+        let of_kind = range.take_while(move |((known, _), _)| *known == kind);
+        of_kind.map(|(_, definition)| definition).filter(|definition| !definition.is_removed())
+    }
 }
 
 /// What is wrong with a definition, and where.

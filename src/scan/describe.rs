@@ -1,8 +1,8 @@
 //! A record in words: position, text, and the rest as `name=value`.
 
 use crate::log::record::{
-    Delivery, Direction, EraseScope, MemberAction, NameKind, Outcome, RecordView, RoomAction,
-    SessionAction, Source,
+    ConversationAction, Delivery, Direction, EraseScope, MemberAction, NameKind, Outcome,
+    RecordView, RoomAction, SessionAction, Source,
 };
 use crate::log::{Entry, Kind};
 use std::fmt::Write;
@@ -104,6 +104,12 @@ fn fill(out: &mut Description, view: &RecordView<'_>, command_name: &str) {
             out.text = room.text.to_string();
             out.say("action", code(RoomAction::from_byte(room.action).map(RoomAction::name)));
         }
+        RecordView::Conversation(change) => {
+            out.o = Some(change.o.to_native()).filter(|o| *o != 0);
+            out.text = change.value.to_string();
+            let action = ConversationAction::from_byte(change.action);
+            out.say("action", code(action.map(ConversationAction::name)));
+        }
         _ => fill_unplaced(out, view, command_name),
     }
 }
@@ -170,6 +176,12 @@ fn fill_unplaced(out: &mut Description, view: &RecordView<'_>, command_name: &st
         RecordView::Seen(seen) => {
             out.o = Some(seen.o.to_native()).filter(|o| *o != 0);
             out.say_text("cid", &seen.cid);
+        }
+        RecordView::Definition(definition) => {
+            out.text = definition.name.to_string();
+            out.say("kind", definition.kind);
+            out.say("version", definition.version);
+            out.say("bytes", definition.body.len());
         }
         _ => assert!(view.kind() == Kind::Stop),
     }

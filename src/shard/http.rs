@@ -3,6 +3,7 @@
 //! What to do is decided at the head, as a plain value; it is done at the end of the request, so a
 //! body is always read first and pipelined requests are answered in order.
 
+use super::api;
 use super::link::{ChatLink, EchoLink, HttpLink, Link, PendingRequest, Plan, Protocol, RawLink};
 use super::turn::Shard;
 use super::world::World;
@@ -111,7 +112,8 @@ impl Shard {
                 }
                 Some(Item::Body(piece)) => {
                     let request = http.request.as_mut().expect("a body follows a head");
-                    if matches!(request.plan, Plan::EchoBody | Plan::Webhook { .. }) {
+                    if matches!(request.plan, Plan::EchoBody | Plan::Webhook { .. } | Plan::Api(_))
+                    {
                         request.body.extend_from_slice(piece);
                     }
                 }
@@ -174,6 +176,7 @@ impl Shard {
             Plan::EchoBody => {
                 Response::new(200).body("application/octet-stream", request.body.as_slice())
             }
+            Plan::Api(_) => return self.begin_api(conn, request),
             Plan::Webhook { signature } => {
                 let signature = signature.as_deref();
                 match self.begin_webhook(conn, &request, signature) {
@@ -208,7 +211,7 @@ impl Shard {
         }
     }
 
-    fn set_busy(&mut self, conn: ConnId) {
+    pub(super) fn set_busy(&mut self, conn: ConnId) {
         if let Some(Link { protocol: Protocol::Http(http), .. }) = self.links.get_mut(conn) {
             http.busy = true;
         }
@@ -273,6 +276,7 @@ fn route(request: &Request<'_>, world: &World) -> (Plan, usize) {
         ("/echo", "POST") => (Plan::EchoBody, WS_ECHO_MESSAGE_BYTES_MAX),
         ("/echo", _) if is_get => (Plan::Text { status: 200, text: header_lines(request) }, 0),
         ("/echo", _) => (not_allowed("GET, HEAD, POST"), 0),
+        (path, _) if path.starts_with(api::PREFIX) => api::route(request, world),
         ("/healthz" | "/readyz", _) if is_get => (health(world), 0),
         ("/metrics", _) if !world.config.metrics.endpoint => (not_found(), 0),
         ("/metrics", _) if is_get => (Plan::Text { status: 200, text: world.metrics_page() }, 0),
@@ -303,15 +307,15 @@ fn names(tags: &[u8], etag: &str) -> bool {
         .any(|tag| tag == b"*" || tag.strip_prefix(b"W/").unwrap_or(tag) == etag.as_bytes())
 }
 
-fn error(status: u16, reason: &'static str, hint: &'static str) -> Plan {
+pub(super) fn error(status: u16, reason: &'static str, hint: &'static str) -> Plan {
     Plan::Error { status, reason, hint, allow: None }
 }
 
-fn not_found() -> Plan {
-    error(404, "not_found", "the console is at /, the chat at /ws, webhooks at /webhook/whatsapp")
+pub(super) fn not_found() -> Plan {
+    error(404, "not_found", "the console is at /, the chat at /ws, the API at /api/v1/")
 }
 
-fn not_allowed(allow: &'static str) -> Plan {
+pub(super) fn not_allowed(allow: &'static str) -> Plan {
     let hint = "this path does not take that method; see the Allow header";
     Plan::Error { status: 405, reason: "method_not_allowed", hint, allow: Some(allow) }
 }
@@ -414,7 +418,11 @@ fn echo(accepted: &Accepted) -> Protocol {
 
 /// Pages of other sites must not act with a person's network position (RFC 6455 §10.2). A request
 /// without Origin comes from a program.
-fn origin_allowed(origin: Option<&[u8]>, host: Option<&str>, allowed: &[String]) -> bool {
+pub(super) fn origin_allowed(
+    origin: Option<&[u8]>,
+    host: Option<&str>,
+    allowed: &[String],
+) -> bool {
     let Some(origin) = origin else {
         return true;
     };

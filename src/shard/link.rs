@@ -1,6 +1,7 @@
 //! One connection as the loop knows it. The socket is net's, the session the hub's; between them
 //! stands a decoder.
 
+use super::api::Route;
 use super::sources::Source;
 use crate::base::codes::CloseReason;
 use crate::chat::event::LocalRoom;
@@ -106,6 +107,8 @@ pub enum Plan {
     },
     /// Send the body back.
     EchoBody,
+    /// A request of the API.
+    Api(Box<Route>),
     /// A WhatsApp webhook with its signature header.
     Webhook {
         /// The header's value; `None` when it is missing or was sent twice.

@@ -40,6 +40,9 @@ mod socket;
 /// Raw rooms, for load generators.
 mod raw;
 
+/// The HTTP API.
+mod api;
+
 /// WhatsApp webhooks on their way to the log.
 mod webhook;
 

@@ -85,6 +85,7 @@ impl Shard {
                 self.ask_archive(Question { shard, ticket, room, want, upto });
             }
             Effect::InboundDone { ticket, accepted } => self.webhook_item_done(ticket, accepted),
+            Effect::Defined(definition) => self.on_defined(&definition),
             Effect::Outbox(order) => self.tell_outbox(Word::Order(order)),
             Effect::Measure { metric, since_us } => self.meter.note(metric, since_us),
         }
@@ -144,8 +145,10 @@ impl Shard {
 
     /// One text message to one chat connection.
     pub(super) fn send_text(&mut self, conn: ConnId, text: &str) {
-        let Some(Link { protocol: Protocol::Chat(chat), .. }) = self.links.get_mut(conn) else {
-            return;
+        let chat = match self.links.get_mut(conn) {
+            Some(Link { protocol: Protocol::Chat(chat), .. }) => chat,
+            Some(Link { protocol: Protocol::Http(_), .. }) => return self.answer_api(conn, text),
+            _ => return,
         };
         if let Some(corked) = &mut chat.corked {
             encode_text(corked, text);

@@ -6,19 +6,20 @@
 use crate::base::ids::{EpochId, LogPosition, Offset};
 use crate::base::names::PLATFORM_PREFIX;
 use crate::chat::event::{
-    Access, Direction, Fact, Kept, MemberAction, Name, Outcome, Record as ChatRecord, Role,
-    RoomChange, Source, State, Status,
+    Access, ConversationChange, ConversationState, Direction, Fact, Kept, MemberAction, Name,
+    Outcome, Record as ChatRecord, Role, RoomChange, Source, State, Status,
 };
 use crate::chat::hub;
 use crate::log::record::{
-    CommandV1, DeleteV1, Delivery, Direction as LogDirection, EditV1, MarkV1, MemberV1, MessageV1,
-    Outcome as LogOutcome, RoomAction, RoomV1, SessionAction, SessionV1, Source as LogSource,
-    StatusV1, UserStatusV1,
+    CommandV1, ConversationAction, ConversationV1, DefinitionV1, DeleteV1, Delivery,
+    Direction as LogDirection, EditV1, MarkV1, MemberV1, MessageV1, Outcome as LogOutcome,
+    RoomAction, RoomV1, SessionAction, SessionV1, Source as LogSource, StatusV1, UserStatusV1,
 };
 use crate::log::record::{
     FLAG_ERASED, Kind, MemberAction as LogMemberAction, NameId, NameKind, RawRecord, RecordView,
 };
 use crate::log::{Entry, Producer, RingFull, Told};
+use crate::registry;
 use serde_json::{Map, Value};
 use std::borrow::Cow;
 
@@ -92,7 +93,44 @@ pub fn append(producer: &mut Producer, record: &ChatRecord) -> Result<LogPositio
             let state = state_out(status.state);
             producer.append(user, room, &UserStatusV1 { ts_us, text: &status.text, state })
         }
+        Fact::Conversation { o, change } => {
+            let (o, value) = (o.map_or(0, |o| o.0), change.value());
+            let action = conversation_out(change) as u8;
+            producer.append(user, room, &ConversationV1 { o, ts_us, value, action })
+        }
+        Fact::Definition { kind, name, version, body } => {
+            let (kind, version) = (kind.number(), *version);
+            producer.append(user, room, &DefinitionV1 { ts_us, version, name, body, kind })
+        }
     }
+}
+
+fn conversation_out(change: &ConversationChange) -> ConversationAction {
+    match change {
+        ConversationChange::State(_) => ConversationAction::State,
+        ConversationChange::Assign(_) => ConversationAction::Assign,
+        ConversationChange::Tag(_) => ConversationAction::Tag,
+        ConversationChange::Untag(_) => ConversationAction::Untag,
+        ConversationChange::Contact(_) => ConversationAction::Contact,
+        ConversationChange::Step(_) => ConversationAction::Step,
+        ConversationChange::Link(_) => ConversationAction::Link,
+        ConversationChange::Turn { .. } => ConversationAction::Turn,
+    }
+}
+
+fn conversation_in(action: u8, value: &str) -> Option<ConversationChange> {
+    Some(match ConversationAction::from_byte(action)? {
+        ConversationAction::State => ConversationChange::State(ConversationState::parse(value)?),
+        ConversationAction::Assign => {
+            ConversationChange::Assign((!value.is_empty()).then(|| value.into()))
+        }
+        ConversationAction::Tag => ConversationChange::Tag(value.into()),
+        ConversationAction::Untag => ConversationChange::Untag(value.into()),
+        ConversationAction::Contact => ConversationChange::Contact(value.into()),
+        ConversationAction::Step => ConversationChange::Step(value.into()),
+        ConversationAction::Link => ConversationChange::Link(value.into()),
+        ConversationAction::Turn => ConversationChange::Turn { waiting: value == "waiting" },
+    })
 }
 
 fn append_room(
@@ -183,6 +221,16 @@ fn read_parts(
         RecordView::UserStatus(status) => {
             Fact::Status(Status { state: state_in(status.state), text: (*status.text).into() })
         }
+        RecordView::Conversation(record) => {
+            let o = Some(record.o.to_native()).filter(|o| *o != 0).map(Offset);
+            Fact::Conversation { o, change: conversation_in(record.action, &record.value)? }
+        }
+        RecordView::Definition(definition) => Fact::Definition {
+            kind: registry::Kind::from_number(definition.kind)?,
+            name: (*definition.name).into(),
+            version: definition.version.to_native(),
+            body: (*definition.body).into(),
+        },
         RecordView::Name(_)
         | RecordView::Epoch(_)
         | RecordView::Stop(_)
@@ -248,10 +296,12 @@ fn intern(producer: &mut Producer, kind: NameKind, name: &str) -> Result<NameId,
     if name.is_empty() { Ok(NameId::NONE) } else { producer.intern(kind, name) }
 }
 
-const SOURCES: [(Source, LogSource); 4] = [
+const SOURCES: [(Source, LogSource); 6] = [
     (Source::Ws, LogSource::Ws),
     (Source::WhatsApp, LogSource::Whatsapp),
     (Source::Command, LogSource::Command),
+    (Source::Handler, LogSource::Handler),
+    (Source::Api, LogSource::Api),
     (Source::System, LogSource::System),
 ];
 

@@ -1,5 +1,6 @@
 //! The loop.
 
+use super::api::Api;
 use super::archive::Question;
 use super::fan::Fans;
 use super::link::{Link, Protocol};
@@ -71,6 +72,7 @@ pub struct Shard {
     pub(super) due: Vec<(ConnId, u32)>,
     pub(super) webhooks: Webhooks,
     pub(super) raw_id: u64,
+    pub(super) api: Api,
 
     pub(super) effects: Vec<Effect>,
     pub(super) scratch: Vec<u8>,
@@ -133,6 +135,7 @@ impl Shard {
             due: Vec::new(),
             webhooks: Webhooks::default(),
             raw_id: (now.wall_us as u64) << 8 | u64::from(id.0),
+            api: Api::default(),
             effects: Vec::new(),
             scratch: Vec::new(),
             behind: Vec::new(),
@@ -257,6 +260,7 @@ impl Shard {
         self.world.connections.fetch_sub(1, Ordering::Relaxed);
         self.world.sources.leave(link.source);
         self.corked_rooms.retain(|(who, _)| *who != conn);
+        self.api.forget(conn);
         match link.protocol {
             Protocol::Chat(_) | Protocol::Closing { chat: true } => {
                 self.tell_hub(Event::Closed { conn, code: link.close_code });

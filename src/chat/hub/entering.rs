@@ -8,6 +8,7 @@ use crate::base::ids::Offset;
 use crate::base::limits::{
     HISTORY_LIMIT_MAX, LAG_EVENTS_MAX, LAG_SLICE_BYTES, RESUME_BYTES_MAX, ROOMS_PER_SHARD_MAX,
 };
+use crate::base::names::split_conversation;
 use crate::chat::event::{
     Asker, Effect, Fact, Found, Frame, JoinWish, JoinedDetail, MemberAction, Message, Name,
     Recalled, Record, Refusal, Replay, Role, RoomChange, Want,
@@ -109,6 +110,9 @@ impl Hub {
     ) -> Result<(), Refusal> {
         if wish.member {
             self.check_log(0)?;
+        }
+        if split_conversation(name).is_some() {
+            self.check_agent(by)?;
         }
         if let Some(room) = self.rooms.get(name) {
             if !room.admits(&by.user) {

@@ -8,6 +8,7 @@ use crate::base::codes::CloseReason;
 use crate::base::ids::Offset;
 use crate::base::names::{rule_fits, split_conversation};
 use crate::chat::event::{Access, Effect, Forget, Forgetting, Frame, Name};
+use crate::chat::inbox::Place;
 use crate::chat::reply;
 use crate::chat::room::Room;
 use crate::chat::tail::Entry;
@@ -44,7 +45,11 @@ impl Hub {
                 break;
             };
             if let Some(room) = self.rooms.get_mut(&name) {
+                let placed = room.conversation.as_ref().and_then(|outside| outside.placed_ms);
                 forget_in(room, what);
+                if let (Some(active_ms), None) = (placed, &room.conversation) {
+                    self.inbox.remove(&Place { active_ms, room: name });
+                }
             }
         }
         if !rooms.is_empty() {
@@ -158,6 +163,11 @@ fn forget_user(room: &mut Room, user: &Name, alias: &Name) {
     }
     room.marks_moved.remove(user);
     room.cids.forget_user(user);
+    if let Some(outside) = &mut room.conversation
+        && outside.assignee.as_ref() == Some(user)
+    {
+        outside.assignee = Some(alias.clone());
+    }
     if room.topic_by == *user {
         room.topic = "".into();
         room.topic_by = alias.clone();
@@ -173,7 +183,7 @@ fn forget_user(room: &mut Room, user: &Name, alias: &Name) {
             if actor.and_then(Value::as_str) == Some(user) {
                 empty(d);
             }
-            for who in ["from", "by", "user"] {
+            for who in ["from", "by", "user", "assign"] {
                 if d.get(who).and_then(Value::as_str) == Some(user) {
                     d.insert(who.into(), Value::from(&**alias));
                 }

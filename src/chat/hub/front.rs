@@ -9,9 +9,10 @@ use crate::chat::event::{
     Ask, Asker, Cid, Effect, Fact, Frame, LocalRoom, Message, Name, Record, Refusal, Rich, Status,
     Wellbeing,
 };
+use crate::chat::inbox::Query;
 use crate::chat::reply;
 use crate::chat::request::{Envelope, Request, bad, check_room, refuse};
-use crate::chat::session::{Phase, Query, SeatState, Session};
+use crate::chat::session::{Phase, Query as StatusQuery, SeatState, Session};
 use serde_json::{Map, Value, json};
 
 /// A room with sessions on this shard.
@@ -130,6 +131,20 @@ impl Hub {
                 self.acknowledge(conn, id, &json!({"cmds": commands::list(&prefix)}), effects);
                 Ok(())
             }
+            Request::Converse { changes } => {
+                self.take_send(now, conn)?;
+                self.forward(call, Ask::Converse { changes }, effects)
+            }
+            Request::Inbox { query, watch } => {
+                let by = self.asker(conn, id);
+                self.check_agent(&by)?;
+                if let Some(on) = watch {
+                    self.watch_inbox(conn, on, effects);
+                }
+                let query = Query { user: by.user, ..*query };
+                self.ask_inbox((by.from, by.id), &query, effects);
+                Ok(())
+            }
             Request::Pong => Ok(()),
             Request::Bye => {
                 self.acknowledge(conn, id, &json!({}), effects);
@@ -177,7 +192,7 @@ impl Hub {
     pub(super) fn asker(&self, conn: ConnId, id: Option<u32>) -> Asker {
         let session = self.sessions.get(conn).expect("the caller found it");
         let user = session.user.clone().expect("a session that asks has a user");
-        Asker { from: self.address(conn), user, id }
+        Asker { from: self.address(conn), user, id, api: false }
     }
 
     pub(super) fn address(&self, conn: ConnId) -> Address {
@@ -210,6 +225,9 @@ impl Hub {
 
     pub(super) fn closed(&mut self, now: Now, conn: ConnId, code: u16, effects: &mut Vec<Effect>) {
         self.leave_all(conn, false, effects);
+        if self.watchers.contains(&conn) {
+            self.watch_inbox(conn, false, effects);
+        }
         let Some(session) = self.sessions.remove(conn) else {
             return;
         };
@@ -309,7 +327,7 @@ impl Hub {
         pending.query_number += 1;
         let number = pending.query_number;
         let waiting = users.len();
-        pending.queries.push(Query { number, id, waiting, users: Map::new() });
+        pending.queries.push(StatusQuery { number, id, waiting, users: Map::new() });
         let from = self.address(conn);
         for user in users {
             let home = self.home_shard(&user);

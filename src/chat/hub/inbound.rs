@@ -4,6 +4,7 @@ use super::Hub;
 use super::owner::{Post, event, external_key_of};
 use crate::base::clock::Now;
 use crate::base::ids::Offset;
+use crate::chat::conversation::Contact;
 use crate::chat::dedup::Taken;
 use crate::chat::event::{ContactIds, Direction, Effect, Fact, Inbound, InboundBody, Name, Source};
 use crate::chat::extra::Extra;
@@ -28,7 +29,7 @@ impl Hub {
         item: Inbound,
         effects: &mut Vec<Effect>,
     ) -> Taken {
-        let Inbound { room, user, external, body, .. } = item;
+        let Inbound { room, user, ids, external, body } = item;
         match body {
             InboundBody::Message { name, text, at_ms, content, about } => {
                 let arrived_ms = now.wall_ms();
@@ -37,17 +38,24 @@ impl Hub {
                 let late = arrived_ms - at_ms > LATE_MS;
                 let shown = Shown { text, content, about };
                 let mut post = self.inbound_post(&room, &user, external.clone(), shown);
-                post.name = name;
+                post.name = name.clone();
                 post.extra.at = late.then_some(at_ms);
                 let taken = self.post_inbound(now, &room, post, effects);
-                self.heard(&room, (at_ms, taken.o.expect("a message")), &external, effects);
+                let at = (at_ms, taken.o.expect("a message"));
+                self.contact_wrote(now, &room, at, &external, effects);
+                if !ids.is_empty() {
+                    self.know_contact(now, &room, &Contact::new(&ids, name), effects);
+                }
                 taken
             }
             InboundBody::Echo { text, content, about } => {
                 let shown = Shown { text, content, about };
                 let mut post = self.inbound_post(&room, &user, external, shown);
                 post.direction = Direction::Out;
-                self.post_inbound(now, &room, post, effects)
+                let source = post.source;
+                let taken = self.post_inbound(now, &room, post, effects);
+                self.we_wrote(now, &room, source, Direction::Out, effects);
+                taken
             }
             InboundBody::Edit { of, text, content } => {
                 match self.take_edit(now, (&room, &user), &of, &text, effects) {

@@ -6,6 +6,8 @@
 
 mod changes;
 mod commands;
+mod conversing;
+mod defining;
 mod entering;
 mod erasing;
 mod front;
@@ -19,6 +21,7 @@ mod restore;
 #[cfg(test)]
 mod tests;
 
+use super::api::CheckDefinition;
 use super::dedup::Externals;
 use super::epochs::Epochs;
 use super::event::{
@@ -26,6 +29,7 @@ use super::event::{
     Refusal, Replay, Secret, Want,
 };
 use super::home::User;
+use super::inbox::{Asked, Inbox};
 use super::outbox::Platform;
 use super::reply;
 use super::request::refuse;
@@ -40,11 +44,13 @@ use crate::base::rate::Rate;
 use crate::base::table::Table;
 use crate::base::wheel::Wheel;
 use crate::metrics::Metric;
+use crate::registry::{Definition, Registry};
 pub use commands::COMMANDS;
 use hmac::{Hmac, KeyInit, Mac};
 pub use restore::external_print;
 use sha2::Sha256;
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 /// What a hub needs to know of the node.
 #[derive(Clone)]
@@ -75,6 +81,11 @@ pub struct HubOptions {
     pub sessions_per_user_max: usize,
     /// How messages leave by a platform.
     pub platform: Platform,
+    /// Who may see conversations with contacts: names of users, or their beginnings followed by
+    /// `*`. None: everybody in development mode, nobody otherwise.
+    pub agents: Vec<Box<str>>,
+    /// Reads definitions before they are put.
+    pub check: CheckDefinition,
 }
 
 impl HubOptions {
@@ -94,6 +105,8 @@ impl HubOptions {
             room_sends: Rate::UNLIMITED,
             sessions_per_user_max: 10,
             platform: Platform::default(),
+            agents: Vec::new(),
+            check: |_, _, _| Ok(()),
         }
     }
 }
@@ -105,7 +118,7 @@ pub struct Hub {
     log: LogAccount,
     waiting: VecDeque<(u64, Waiting)>,
     /// Messages to this very hub.
-    inbox: VecDeque<Message>,
+    own: VecDeque<Message>,
 
     sessions: Table<Session>,
     session_number: u64,
@@ -132,6 +145,22 @@ pub struct Hub {
     unsent: VecDeque<(Name, Offset)>,
     /// The outbox takes messages out.
     outbox_has_room: bool,
+
+    inbox: Inbox,
+    /// Conversations that changed since those who follow the inbox were told.
+    inbox_news: Vec<Name>,
+    /// When they may be told next, ms of the monotonic clock.
+    inbox_next_ms: u64,
+    /// Shards with sessions that follow the inbox.
+    watching: Set<ShardId>,
+    /// Sessions here that do.
+    watchers: Set<ConnId>,
+    inbox_asked: Map<u64, Asked>,
+    inbox_number: u64,
+
+    registry: Registry,
+    /// Connections that wait for an answer of the API.
+    api_conns: Set<ConnId>,
 
     users: Map<Name, User>,
     forgets: erasing::Forgets,
@@ -161,6 +190,7 @@ enum Waiting {
     Publish { room: Name, o: Offset, frame: Frame, skip: Option<Address>, since_us: u64 },
     Letter { room: Name, o: Offset },
     Call { event: OutboxEvent },
+    Define { definition: Arc<Definition> },
 }
 
 /// What a record costs in the log beyond its text: headers, padding, names on first use.
@@ -178,7 +208,7 @@ impl Hub {
             epochs: Epochs::default(),
             log: LogAccount::default(),
             waiting: VecDeque::new(),
-            inbox: VecDeque::new(),
+            own: VecDeque::new(),
             sessions: Table::default(),
             session_number: 0,
             locals: Map::default(),
@@ -195,6 +225,15 @@ impl Hub {
             recall_number: 0,
             unsent: VecDeque::new(),
             outbox_has_room: true,
+            inbox: Inbox::default(),
+            inbox_news: Vec::new(),
+            inbox_next_ms: 0,
+            watching: Set::default(),
+            watchers: Set::default(),
+            inbox_asked: Map::default(),
+            inbox_number: 0,
+            registry: Registry::default(),
+            api_conns: Set::default(),
             users: Map::default(),
             forgets: erasing::Forgets::default(),
             secret_number: 0,
@@ -250,9 +289,10 @@ impl Hub {
             Event::Archived { ticket, found } => self.archived(now, ticket, found, effects),
             Event::Inbound { ticket, item } => self.inbound(ticket, item, effects),
             Event::Outbox { event } => self.outbox_said(now, event, effects),
+            Event::Api { conn, user, request } => self.api(conn, user, request, effects),
             Event::Tick => self.tick(now, effects),
         }
-        while let Some(message) = self.inbox.pop_front() {
+        while let Some(message) = self.own.pop_front() {
             self.message(now, message, effects);
         }
     }
@@ -274,6 +314,16 @@ impl Hub {
                 self.published(&room, o, frame, skip, effects);
                 measure(Metric::Deliver, since_us, effects);
             }
+            Message::AskInbox { from, number, query } => {
+                let page = self.look_into_inbox(&query);
+                self.tell(from, Message::TellInbox { number, page }, effects);
+            }
+            Message::TellInbox { number, page } => self.inbox_told(number, page, effects),
+            Message::Watch { from, on: true } => drop(self.watching.insert(from)),
+            Message::Watch { from, on: false } => drop(self.watching.remove(&from)),
+            Message::InboxNews { frame } => self.inbox_changed(&frame, effects),
+            Message::Define { by, request } => self.define(now, &by, *request, effects),
+            Message::Defined { definition } => self.defined(definition, effects),
             Message::Evict { room, user } => self.evict(&room, &user, effects),
             Message::InboundDone { ticket, accepted } => {
                 effects.push(Effect::InboundDone { ticket, accepted });
@@ -304,6 +354,7 @@ impl Hub {
             }
         }
         self.tell_changes(now, effects);
+        self.tell_inbox(now, effects);
         self.hand_on_unsent(effects);
     }
 
@@ -316,7 +367,7 @@ impl Hub {
     fn tell(&mut self, to: ShardId, message: Message, effects: &mut Vec<Effect>) {
         assert!(to.0 < self.options.shard_count);
         if to == self.options.shard {
-            self.inbox.push_back(message);
+            self.own.push_back(message);
         } else {
             effects.push(Effect::ToShard { to, message });
         }
@@ -331,7 +382,7 @@ impl Hub {
     }
 
     fn send(&mut self, conn: ConnId, frame: Frame, effects: &mut Vec<Effect>) {
-        if self.sessions.get(conn).is_some() {
+        if self.sessions.get(conn).is_some() || self.end_api(conn) {
             effects.push(Effect::Send { conn, frame });
         }
     }
@@ -419,6 +470,7 @@ impl Hub {
                 effects.push(Effect::Outbox(OutboxOrder::Go { flight }));
             }
             Waiting::Call { .. } => unreachable!("only calls wait"),
+            Waiting::Define { definition } => self.tell_defined(&definition, effects),
         }
     }
 
@@ -438,7 +490,7 @@ impl Hub {
                     self.refuse_join(room, &by, refusal.clone(), effects);
                 }
                 // If it is in the log after all it is sent then, or after the next start.
-                Waiting::Publish { .. } | Waiting::Letter { .. } => {
+                Waiting::Publish { .. } | Waiting::Letter { .. } | Waiting::Define { .. } => {
                     self.waiting.push_back((append, what));
                 }
                 Waiting::Call { event } => effects.push(Effect::Outbox(OutboxOrder::Later(event))),

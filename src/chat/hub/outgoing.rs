@@ -125,13 +125,15 @@ impl Hub {
         }
     }
 
-    /// All records have been restored: what has no outcome goes on, the oldest of each room first.
+    /// All records have been restored: what has no outcome goes on, the oldest of each room first,
+    /// and the inbox is in order.
     pub fn begin_outgoing(&mut self) {
         let rooms = self.rooms.values().filter_map(|room| {
             let pending = &room.conversation.as_ref()?.pending;
             Some(pending.keys().map(|o| (room.name.clone(), *o)))
         });
         self.unsent = rooms.flatten().collect();
+        self.begin_inbox();
     }
 
     pub(super) fn outbox_said(&mut self, now: Now, event: OutboxEvent, effects: &mut Vec<Effect>) {

@@ -89,8 +89,11 @@ impl Hub {
         ask: Ask,
         effects: &mut Vec<Effect>,
     ) -> Result<(), Refusal> {
+        if by.api {
+            self.make_for_api(now, &name, &ask, effects)?;
+        }
         let admitted = self.rooms.get(&name).is_some_and(|room| room.admits(&by.user));
-        if !admitted {
+        if !admitted && !by.api {
             return Err(refuse(ErrorCode::Forbidden, "this room is for its members"));
         }
         match ask {
@@ -127,6 +130,10 @@ impl Hub {
             Ask::Who { after, limit } => {
                 self.tell_who(&name, &by, &after, limit, effects);
                 Ok(())
+            }
+            Ask::Converse { changes } => {
+                self.check_agent(&by)?;
+                self.converse(now, &name, &by, &changes, effects)
             }
             Ask::Command { name: command, text, since_us } => {
                 self.take_command(now, &name, &by, (&command, &text), since_us, effects)
@@ -174,6 +181,7 @@ impl Hub {
         }
         self.take_room_send(now, name, by)?;
         let room = self.rooms.get_mut(name).expect("admitted");
+        let own_cid = cid.is_empty().then(|| room.tail.top().next());
         if reply.is_some_and(|reply| reply > room.visible) {
             return Err(refuse(ErrorCode::BadRequest, "`reply` names an offset beyond the top"));
         }
@@ -181,12 +189,14 @@ impl Hub {
         self.check_log(text.len() + extra.text_bytes())?;
         let room = self.rooms.get_mut(name).expect("admitted");
         room.presence.clear_typing(&by.user);
+        let cid = own_cid.map_or(cid, |o| self.own_cid(o));
+        let source = if by.api { Source::Api } else { Source::Ws };
         let post = Post {
             user: &by.user,
             cid: cid.clone(),
             text,
             reply,
-            source: Source::Ws,
+            source,
             direction,
             name: "".into(),
             external: "".into(),
@@ -197,6 +207,7 @@ impl Hub {
         if direction == Direction::Out {
             let room = name.clone();
             self.when_durable(append, Waiting::Letter { room, o }, effects);
+            self.we_wrote(now, name, source, direction, effects);
         }
         let room = self.rooms.get_mut(name).expect("admitted");
         let ts_ms = now.wall_ms();
@@ -218,6 +229,9 @@ impl Hub {
         name: &Name,
         by: &Asker,
     ) -> Result<(), Refusal> {
+        if by.api {
+            return Ok(());
+        }
         let rate = self.options.room_sends;
         let room = self.rooms.get_mut(name).expect("admitted");
         room.presence.take_send(&by.user, rate, now.mono_ms()).map_err(|after_ms| {
@@ -463,7 +477,7 @@ impl Hub {
         let room = item.room.clone();
         let nobody = crate::base::ids::ConnId { index: 0, generation: 0 };
         let from = Address { shard: self.options.shard, conn: nobody };
-        let by = Asker { from, user: item.user.clone(), id: None };
+        let by = Asker { from, user: item.user.clone(), id: None, api: false };
         let ask = Ask::Inbound { ticket, item: Box::new(item) };
         self.tell(self.owner_of(&room), Message::Ask { room, by, ask }, effects);
     }

@@ -42,6 +42,9 @@ impl Hub {
 
     /// Takes in one record of the log. Those of other shards' rooms and users are passed over.
     pub fn restore(&mut self, record: Record) {
+        if matches!(record.fact, Fact::Definition { .. }) {
+            return self.restore_definition(record);
+        }
         let name = if record.room.is_empty() { &record.user } else { &record.room };
         if self.owner_of(name) != self.options.shard {
             return;
@@ -85,6 +88,9 @@ impl Hub {
     /// Takes in what a snapshot of the log keeps. Its epochs have begun before.
     pub fn restore_kept(&mut self, kept: Kept) {
         match kept {
+            Kept::Fact(record) if matches!(record.fact, Fact::Definition { .. }) => {
+                self.restore_definition(record);
+            }
             Kept::Fact(record) => {
                 let name = if record.room.is_empty() { &record.user } else { &record.room };
                 if self.owner_of(name) == self.options.shard {
@@ -107,7 +113,7 @@ impl Hub {
                 let ts_ms = ts_us.div_euclid(1_000);
                 self.externals.insert(print, Taken { append: 0, o }, ts_ms);
                 if let Some(o) = o {
-                    self.known(&room).outside().heard(ts_ms, o, "");
+                    self.known(&room).outside().recall_heard(ts_ms, o);
                 }
             }
         }
@@ -163,7 +169,11 @@ impl Hub {
                 let marks = Marks { recv: *recv, read: *read };
                 self.known(&record.room).marks.insert(record.user.clone(), marks);
             }
+            Fact::Conversation { change, .. } => {
+                self.known(&record.room).outside().apply(change, ts_ms);
+            }
             Fact::Message { .. }
+            | Fact::Definition { .. }
             | Fact::Edit { .. }
             | Fact::Delete { .. }
             | Fact::Delivery { .. }

@@ -1,3 +1,4 @@
+mod conversing;
 mod inbound;
 mod outgoing;
 
@@ -16,6 +17,8 @@ struct Stage {
     log: Vec<String>,
     /// What the outbox was told.
     orders: Vec<OutboxOrder>,
+    /// Definitions that hold, with their versions.
+    defined: Vec<String>,
 }
 
 fn conn(index: u32) -> ConnId {
@@ -25,6 +28,22 @@ fn conn(index: u32) -> ConnId {
 fn options() -> HubOptions {
     let room_sends = Rate { per_s: 5, burst: 20 };
     HubOptions { room_sends, ..HubOptions::unlimited(ShardId(0), 1) }
+}
+
+fn message(text: &str, content: Option<&str>, about: Option<&str>) -> InboundBody {
+    InboundBody::Message {
+        name: "Ines".into(),
+        text: text.into(),
+        at_ms: None,
+        content: content.map(Into::into),
+        about: about.map(Into::into),
+    }
+}
+
+/// An item of the contact GB.7 in its conversation with our number 1102.
+fn item(external: &str, body: InboundBody) -> Inbound {
+    let (room, user) = ("wa:1102:GB.7".into(), "wa:GB.7".into());
+    Inbound { room, user, ids: ContactIds::default(), external: external.into(), body }
 }
 
 impl Stage {
@@ -37,7 +56,8 @@ impl Stage {
         let mut hub = Hub::new(options, now);
         hub.begin_epoch(EpochId(1));
         let (records, attached, log) = (Vec::new(), Vec::new(), Vec::new());
-        Self { hub, now_ms: 1_000, appends: 0, records, attached, log, orders: Vec::new() }
+        let (orders, defined) = (Vec::new(), Vec::new());
+        Self { hub, now_ms: 1_000, appends: 0, records, attached, log, orders, defined }
     }
 
     fn event(&mut self, event: Event<'_>) {
@@ -74,6 +94,7 @@ impl Stage {
                     self.log.push(format!("webhook {ticket} {accepted}"));
                 }
                 Effect::Outbox(order) => self.orders.push(order),
+                Effect::Defined(one) => self.defined.push(format!("{} {}", one.name, one.version)),
                 Effect::ToShard { .. } | Effect::Archive { .. } => panic!("{effect:?}"),
             }
         }

@@ -386,6 +386,7 @@ fn placed(entry: &Entry<'_>) -> Option<(u64, Option<u64>)> {
         RecordView::Delete(delete) => (delete.o.to_native(), Some(delete.target.to_native())),
         RecordView::Member(member) => (member.o.to_native(), None),
         RecordView::Room(room) => (room.o.to_native(), None),
+        RecordView::Conversation(change) => (change.o.to_native(), None),
         _ => return None,
     };
     // The making of a room has no position.

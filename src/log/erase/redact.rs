@@ -4,9 +4,9 @@ use super::target::Target;
 use crate::base::hash::{Map, Set};
 use crate::log::reader::Segment;
 use crate::log::record::{
-    CommandV1, EditV1, EraseV1, MemberV1, MessageV1, NameId, NameKind, NameV1, RawRecord, RawV1,
-    Record, RecordView, RoomAction, RoomV1, SeenV1, SessionV1, StatusV1, UserStatusV1,
-    serialize_into,
+    CommandV1, ConversationAction, ConversationV1, EditV1, EraseV1, MemberV1, MessageV1, NameId,
+    NameKind, NameV1, RawRecord, RawV1, Record, RecordView, RoomAction, RoomV1, SeenV1, SessionV1,
+    StatusV1, UserStatusV1, serialize_into,
 };
 use crate::log::rewrite::{Change, Payload};
 
@@ -122,6 +122,7 @@ impl<'a> Redactor<'a> {
                     put(space, &again)
                 })
             }
+            RecordView::Conversation(change) => self.conversation(change, covered, space),
             view => self.emptied(record, view, covered, space),
         };
         match written {
@@ -130,6 +131,29 @@ impl<'a> Redactor<'a> {
             }
             _ => Change::Keep,
         }
+    }
+
+    /// A change of a conversation: names in it go, and what people wrote.
+    fn conversation(
+        &self,
+        change: &rkyv::Archived<ConversationV1<'static>>,
+        covered: bool,
+        space: &mut Payload,
+    ) -> Option<usize> {
+        let goes = covered && !self.target.is_by_age();
+        let value = match ConversationAction::from_byte(change.action) {
+            Some(ConversationAction::Assign) => {
+                self.target.renamed_user(&change.value, self.pseudonym)?
+            }
+            Some(ConversationAction::Link) => {
+                self.target.renamed_room(&change.value, self.pseudonym)?
+            }
+            Some(ConversationAction::State | ConversationAction::Turn) => return None,
+            _ if goes => String::new(),
+            _ => return None,
+        };
+        let (o, ts_us) = (change.o.to_native(), change.ts_us.to_native());
+        Some(put(space, &ConversationV1 { o, ts_us, value: &value, action: change.action }))
     }
 
     /// The record without what people wrote in it, if it is one that goes.

@@ -167,6 +167,28 @@ codes! {
 }
 
 codes! {
+    /// What changed in a conversation with a contact.
+    ConversationAction {
+        /// Its state: `open`, `pending` or `resolved`.
+        State = 1, "state";
+        /// Who is in charge of it; empty: nobody.
+        Assign = 2, "assign";
+        /// It got a tag.
+        Tag = 3, "tag";
+        /// It lost a tag.
+        Untag = 4, "untag";
+        /// Under which ids the contact is known, a JSON object.
+        Contact = 5, "contact";
+        /// What a handler waits for, a JSON object; empty: nothing.
+        Step = 6, "step";
+        /// The contact of this room is the one of another room, which goes on.
+        Link = 7, "link";
+        /// Whose turn it is: `waiting` for us, or `answered`.
+        Turn = 8, "turn";
+    }
+}
+
+codes! {
     /// What an erasure was about.
     EraseScope {
         /// All that a user said and was called.

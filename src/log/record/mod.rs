@@ -17,12 +17,13 @@ mod view;
 mod tests;
 
 pub use codes::{
-    Delivery, Direction, EraseScope, MemberAction, NameKind, Outcome, RoomAction, SessionAction,
-    Source,
+    ConversationAction, Delivery, Direction, EraseScope, MemberAction, NameKind, Outcome,
+    RoomAction, SessionAction, Source,
 };
 pub use types::{
-    CommandV1, DeleteV1, EditV1, EpochV1, EraseV1, MarkV1, MemberV1, MessageV1, MetricV1, NameV1,
-    RawV1, RoomV1, RunV1, SeenV1, SessionV1, StatusV1, StopV1, UserStatusV1,
+    CommandV1, ConversationV1, DefinitionV1, DeleteV1, EditV1, EpochV1, EraseV1, MarkV1, MemberV1,
+    MessageV1, MetricV1, NameV1, RawV1, RoomV1, RunV1, SeenV1, SessionV1, StatusV1, StopV1,
+    UserStatusV1,
 };
 pub use view::{Kind, Record, RecordView, serialize_into};
 

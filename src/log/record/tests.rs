@@ -96,6 +96,26 @@ fn members_and_rooms() {
 }
 
 #[test]
+fn conversations_and_definitions() {
+    let change =
+        ConversationV1 { o: 2, ts_us: 3, value: "vip", action: ConversationAction::Tag as u8 };
+    let golden =
+        "7669700000000000 0200000000000000 0300000000000000 e8ffffff03000000 0300000000000000";
+    check(&change, golden, |view| {
+        let RecordView::Conversation(change) = view else { panic!() };
+        assert_eq!((change.o.to_native(), &*change.value, change.action), (2, "vip", 3));
+    });
+    let definition = DefinitionV1 { ts_us: 3, version: 4, name: "away", body: "{}", kind: 1 };
+    let golden = "617761797b7d0000 0300000000000000 0400000000000000 e8ffffff04000000
+        e4ffffff02000000 0100000000000000";
+    check(&definition, golden, |view| {
+        let RecordView::Definition(definition) = view else { panic!() };
+        assert_eq!((&*definition.name, &*definition.body), ("away", "{}"));
+        assert_eq!((definition.version.to_native(), definition.kind), (4, 1));
+    });
+}
+
+#[test]
 fn sessions_and_commands() {
     let session = SessionV1 { ts_us: 3, sid: "s", device: "d", client: "c", code: 4101, action: 2 };
     let golden = "7364630000000000 0300000000000000 f0ffffff01000000 e9ffffff01000000
@@ -187,6 +207,8 @@ fn layouts_are_pinned() {
         (16, (56, 8, Some(0))),
         (17, (32, 8, Some(0))),
         (18, (40, 8, Some(0))),
+        (19, (32, 8, Some(8))),
+        (20, (40, 8, Some(0))),
     ];
     assert_eq!(layouts, want);
 }

@@ -268,6 +268,38 @@ pub struct EraseV1<'a> {
     pub scope: u8,
 }
 
+/// The header's user changed something about a conversation, the header's room. An empty user is
+/// the server.
+#[derive(Archive, Serialize, Clone, Copy, PartialEq, Debug)]
+pub struct ConversationV1<'a> {
+    /// Position in the room; 0: it has no event.
+    pub o: u64,
+    /// When.
+    pub ts_us: i64,
+    /// The new value; what it means depends on the action.
+    #[rkyv(with = InlineAsBox)]
+    pub value: &'a str,
+    /// A [`ConversationAction`](super::ConversationAction).
+    pub action: u8,
+}
+
+/// The header's user put or removed a definition.
+#[derive(Archive, Serialize, Clone, Copy, PartialEq, Debug)]
+pub struct DefinitionV1<'a> {
+    /// When.
+    pub ts_us: i64,
+    /// Counts up with every change of the name.
+    pub version: u64,
+    /// Its name among those of its kind.
+    #[rkyv(with = InlineAsBox)]
+    pub name: &'a str,
+    /// A JSON object; empty when it was removed.
+    #[rkyv(with = InlineAsBox)]
+    pub body: &'a str,
+    /// The registry's number for the kind.
+    pub kind: u8,
+}
+
 /// The header's room had the positions `first..=last` in an epoch. Stands in snapshots only.
 #[derive(Archive, Serialize, Clone, Copy, PartialEq, Debug)]
 pub struct RunV1 {

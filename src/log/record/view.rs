@@ -153,6 +153,10 @@ kinds! {
     17 Run "run", RunV1, RunV1, timed;
     /// Something that was taken already, in snapshots.
     18 Seen "seen", SeenV1<'_>, SeenV1<'static>, timed;
+    /// A changed conversation with a contact.
+    19 Conversation "conversation", ConversationV1<'_>, ConversationV1<'static>, timed;
+    /// A definition that was put or removed.
+    20 Definition "definition", DefinitionV1<'_>, DefinitionV1<'static>, timed;
 }
 
 const _: () = assert!(Kind::ALL.len() < 32, "a batch keeps its types in a 32-bit mask");

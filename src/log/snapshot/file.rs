@@ -151,7 +151,8 @@ impl Writer {
                 let names = (self.user(user), self.room(room));
                 self.push_raw(names, record);
             }
-            Kept::Outgoing { record, room, user, .. } => {
+            Kept::Outgoing { record, room, user, .. }
+            | Kept::Setting { record, room, user, .. } => {
                 let names = (self.user(user), self.room(room));
                 self.push_raw(names, record);
             }

@@ -277,7 +277,7 @@ fn write_all<'a>(
         if let (Class::Created, Kept::Record { user, .. }) = (key.class, kept) {
             owner = (key.room, user);
         }
-        if matches!(kept, Kept::Outgoing { done: true, .. }) {
+        if matches!(kept, Kept::Outgoing { done: true, .. } | Kept::Setting { gone: true, .. }) {
             continue;
         }
         // The end of a membership takes something back only from the room's maker.

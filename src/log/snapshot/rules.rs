@@ -3,7 +3,8 @@
 use crate::base::limits::{CID_WINDOW_MS, INBOUND_WINDOW_MS};
 use crate::log::reader::Entry;
 use crate::log::record::{
-    Delivery, Direction, MessageV1, RawRecord, RecordView, RoomAction, StatusV1,
+    ConversationAction, ConversationV1, Delivery, Direction, MessageV1, RawRecord, RecordView,
+    RoomAction, StatusV1,
 };
 
 /// Gives the print under which the domain remembers a platform's item, if the record is one.
@@ -22,9 +23,17 @@ pub(super) enum Class {
     Cid,
     Outgoing,
     Called,
+    State,
+    Assignee,
+    Tag,
+    Contact,
+    Step,
+    Link,
+    Turn,
     UserStatus,
     External,
     Erasure,
+    Definition,
 }
 
 /// Parts of the file. Epochs stand before all of them.
@@ -34,6 +43,7 @@ pub(super) enum Section {
     Users,
     Externals,
     Erasures,
+    Definitions,
 }
 
 /// Of two records with one key only the newer matters. Ordered as the file is.
@@ -56,6 +66,8 @@ pub(super) struct Key<'a> {
 pub(super) enum Kept<'a> {
     /// The record itself, its room, and its user where restoring needs it.
     Record { record: RawRecord<'a>, room: &'a str, user: &'a str },
+    /// Something of a room that was set and can be taken away, or was.
+    Setting { record: RawRecord<'a>, room: &'a str, user: &'a str, gone: bool },
     /// A membership, which ends or goes on.
     Member { record: RawRecord<'a>, room: &'a str, gone: bool },
     /// Positions `first..=last` of a room in an epoch.
@@ -146,6 +158,18 @@ pub(super) fn apply<'a>(
             keep(key, Kept::Record { record, room, user: "" });
             None
         }
+        RecordView::Conversation(change) => {
+            keep_conversation(entry, change, keep);
+            placed(change.o.to_native())
+        }
+        RecordView::Definition(definition) => {
+            let number = u64::from(definition.kind);
+            let key = key(Section::Definitions, "", Class::Definition);
+            let gone = definition.body.is_empty();
+            let kept = Kept::Setting { record, room: "", user, gone };
+            keep(Key { number, user: &definition.name, ..key }, kept);
+            None
+        }
         RecordView::Seen(seen) => {
             keep_seen(entry, ts_us, seen, horizon, keep);
             None
@@ -199,6 +223,35 @@ fn keep_status<'a>(
     if done && status.status != Delivery::Queued as u8 {
         keep(in_room(Class::Outgoing), Kept::Outgoing { record, room, user, done });
     }
+}
+
+/// What holds of a conversation.
+fn keep_conversation<'a>(
+    entry: &Entry<'a>,
+    change: &'a rkyv::Archived<ConversationV1<'static>>,
+    keep: &mut impl FnMut(Key<'a>, Kept<'a>),
+) {
+    let (room, user, record) = (entry.room(), entry.user(), entry.record);
+    let Some(action) = ConversationAction::from_byte(change.action) else {
+        return;
+    };
+    let tag = if matches!(action, ConversationAction::Tag | ConversationAction::Untag) {
+        &*change.value
+    } else {
+        ""
+    };
+    let class = match action {
+        ConversationAction::State => Class::State,
+        ConversationAction::Assign => Class::Assignee,
+        ConversationAction::Tag | ConversationAction::Untag => Class::Tag,
+        ConversationAction::Contact => Class::Contact,
+        ConversationAction::Step => Class::Step,
+        ConversationAction::Link => Class::Link,
+        ConversationAction::Turn => Class::Turn,
+    };
+    let gone = action == ConversationAction::Untag || change.value.is_empty();
+    let key = Key { user: tag, ..key(Section::Rooms, room, class) };
+    keep(key, Kept::Setting { record, room, user, gone });
 }
 
 /// What a change of a room is kept as, and whether with whom: an erasure takes a topic along with

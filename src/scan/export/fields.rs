@@ -189,6 +189,8 @@ pub(super) const TABLES: &[Table] = &[
             Kind::UserStatus,
             Kind::Erasure,
             Kind::Name,
+            Kind::Conversation,
+            Kind::Definition,
         ],
         fields: &[
             Field::Seq,

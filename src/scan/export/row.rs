@@ -3,8 +3,8 @@
 use super::fields::{Field, UNKNOWN_CODE};
 use crate::log::Entry;
 use crate::log::record::{
-    Delivery, Direction, EraseScope, FLAG_ERASED, MemberAction, Outcome, RecordView, RoomAction,
-    SessionAction, Source,
+    ConversationAction, Delivery, Direction, EraseScope, FLAG_ERASED, MemberAction, Outcome,
+    RecordView, RoomAction, SessionAction, Source,
 };
 
 /// One value. Which variant a column has follows from its type.
@@ -109,6 +109,12 @@ impl<'a> Row<'a> {
                 let action = RoomAction::from_byte(room.action).map(RoomAction::name);
                 self.set_code(Field::Action, action);
             }
+            RecordView::Conversation(change) => {
+                self.set_some(Field::O, change.o.to_native());
+                self.set_text(Field::Text, &change.value);
+                let action = ConversationAction::from_byte(change.action);
+                self.set_code(Field::Action, action.map(ConversationAction::name));
+            }
             _ => self.fill_unplaced(view, entry),
         }
     }
@@ -191,6 +197,11 @@ impl<'a> Row<'a> {
             RecordView::Name(name) => {
                 self.set(Field::Id, Value::Count(u64::from(name.id.to_native())));
                 self.set_text(Field::Text, &name.text);
+            }
+            // Its body may hold secrets.
+            RecordView::Definition(definition) => {
+                self.set_text(Field::Text, &definition.name);
+                self.set(Field::Id, Value::Count(u64::from(definition.kind)));
             }
             RecordView::Run(run) => {
                 self.set(Field::Epoch, Value::Count(run.epoch.to_native()));

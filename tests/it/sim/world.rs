@@ -674,10 +674,6 @@ impl World {
         let mut key = [0; 32];
         key[..8].copy_from_slice(&(self.starts << 32 | 0x5eed).to_le_bytes());
         HubOptions {
-            shard: ShardId(shard),
-            shard_count: self.plan.shard_count,
-            dev: true,
-            token_secret: Vec::new(),
             key,
             boot_s: 1_795_000_000 + self.starts,
             ack: self.plan.ack(),
@@ -686,7 +682,7 @@ impl World {
             sends: limited(SENDS_PER_S, SENDS_BURST),
             room_sends: limited(ROOM_SENDS_PER_S, ROOM_SENDS_BURST),
             sessions_per_user_max: self.plan.sessions_per_user_max,
-            platform: Platform::default(),
+            ..HubOptions::unlimited(ShardId(shard), self.plan.shard_count)
         }
     }
 }

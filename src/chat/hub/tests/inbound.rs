@@ -12,16 +12,6 @@ fn stage() -> Stage {
     stage
 }
 
-fn message(text: &str, content: Option<&str>, about: Option<&str>) -> InboundBody {
-    InboundBody::Message {
-        name: "Ines".into(),
-        text: text.into(),
-        at_ms: None,
-        content: content.map(Into::into),
-        about: about.map(Into::into),
-    }
-}
-
 fn edit(of: &str, text: &str) -> InboundBody {
     InboundBody::Edit { of: of.into(), text: text.into(), content: r#"{"type":"edit"}"#.into() }
 }

@@ -26,16 +26,7 @@ fn stage() -> Stage {
 
 impl Stage {
     fn hears(&mut self, external: &str) {
-        let body = InboundBody::Message {
-            name: "Ines".into(),
-            text: "hi".into(),
-            at_ms: None,
-            content: None,
-            about: None,
-        };
-        let (room, user) = (ROOM.into(), "wa:GB.7".into());
-        let item =
-            Inbound { room, user, ids: ContactIds::default(), external: external.into(), body };
+        let item = item(external, message("hi", None, None));
         self.event(Event::Inbound { ticket: 1, item });
         self.sync();
         self.log.clear();
@@ -323,21 +314,12 @@ fn what_the_contact_quotes_of_ours_is_named_by_its_position() {
     for start in 0..2 {
         for (about, o) in [("wamid.out", 2), ("wamid.lost", 3)] {
             stage.log.clear();
-            let body = InboundBody::Message {
-                name: "Ines".into(),
-                text: "yes".into(),
-                at_ms: None,
-                content: None,
-                about: Some(about.into()),
-            };
-            let (room, user, ids) = (ROOM.into(), "wa:GB.7".into(), ContactIds::default());
-            let external = format!("wamid.{about}.{start}").into();
-            stage.event(Event::Inbound {
-                ticket: 3,
-                item: Inbound { room, user, ids, external, body },
-            });
-            let Some(Fact::Message { reply, .. }) = stage.records.last().map(|last| &last.fact)
-            else {
+            let external = format!("wamid.{about}.{start}");
+            let item = item(&external, message("yes", None, Some(about)));
+            stage.event(Event::Inbound { ticket: 3, item });
+            let mut facts = stage.records.iter().rev().map(|record| &record.fact);
+            let said = facts.find(|fact| matches!(fact, Fact::Message { .. }));
+            let Some(Fact::Message { reply, .. }) = said else {
                 panic!("{:?}", stage.records);
             };
             assert_eq!(*reply, Some(Offset(o)), "{about}");

@@ -1,0 +1,40 @@
+//! What the HTTP API asks of a hub. Whoever holds a key of the API may do anything, as anybody.
+
+use super::event::{Ask, Name};
+use super::inbox;
+use crate::registry::{Fault, Kind};
+
+/// A request.
+#[derive(Debug)]
+pub enum ApiRequest {
+    /// Something that a member of a room could ask too. A room that does not exist is made.
+    Room {
+        /// Which.
+        room: Name,
+        /// What.
+        ask: Ask,
+    },
+    /// A page of the inbox.
+    Inbox(Box<inbox::Query>),
+    /// Put a definition, or remove it.
+    Define {
+        /// Of which kind.
+        kind: Kind,
+        /// Its name.
+        name: Name,
+        /// A JSON object; empty removes.
+        body: Box<str>,
+        /// Only say whether it could be put.
+        dry_run: bool,
+    },
+    /// One definition, or all of a kind.
+    Definitions {
+        /// Of which kind.
+        kind: Kind,
+        /// Its name.
+        name: Option<Name>,
+    },
+}
+
+/// Reads a definition only to say what is wrong with it.
+pub type CheckDefinition = fn(kind: Kind, name: &str, body: &str) -> Result<(), Fault>;

@@ -1,0 +1,216 @@
+//! Requests of the HTTP API, and the definitions that are put by it.
+//!
+//! Shard 0 gives definitions their order: it checks one, writes it to the log, and when it is
+//! durable tells every shard, so that all hold the same.
+
+use super::{Hub, Waiting};
+use crate::base::clock::Now;
+use crate::base::codes::ErrorCode;
+use crate::base::ids::{ConnId, Offset, ShardId};
+use crate::base::limits::{DEFINITIONS_MAX, ROOMS_PER_SHARD_MAX};
+use crate::chat::api::ApiRequest;
+use crate::chat::event::{Ask, Asker, Effect, Fact, Message, Name, Record, Refusal};
+use crate::chat::request::{check_room, refuse};
+use crate::registry::{Definition, Fault, Kind, check_name, check_size};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// The shard that orders definitions.
+const ORDERLY: ShardId = ShardId(0);
+/// The request id of a connection of the API, which asks one thing at a time.
+const API_ID: u32 = 0;
+
+impl Hub {
+    /// Front: a request of the API. Answered with one `ok` or `err` to its connection.
+    pub(super) fn api(
+        &mut self,
+        conn: ConnId,
+        user: Name,
+        request: ApiRequest,
+        effects: &mut Vec<Effect>,
+    ) {
+        self.api_conns.insert(conn);
+        let by = Asker { from: self.address(conn), user, id: Some(API_ID), api: true };
+        match request {
+            ApiRequest::Room { room, ask } => {
+                if let Err(refusal) = check_room(&room) {
+                    return self.refuse(by.from, by.id, &refusal, effects);
+                }
+                self.tell(self.owner_of(&room), Message::Ask { room, by, ask }, effects);
+            }
+            ApiRequest::Inbox(query) => self.ask_inbox((by.from, by.id), &query, effects),
+            request @ ApiRequest::Define { .. } => {
+                let request = Box::new(request);
+                self.tell(ORDERLY, Message::Define { by, request }, effects);
+            }
+            ApiRequest::Definitions { kind, name } => {
+                match self.definitions_value(kind, name.as_ref()) {
+                    Some(d) => self.grant_value(&by, &d, effects),
+                    None => {
+                        let refusal = refuse(ErrorCode::NoSuchRoom, "there is none of this name");
+                        self.refuse(by.from, by.id, &refusal, effects);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether the connection waits for an answer of the API, which ends with it.
+    pub(super) fn end_api(&mut self, conn: ConnId) -> bool {
+        self.api_conns.remove(&conn)
+    }
+
+    /// Makes the room of a request of the API, unless asking for it is enough to know that it is
+    /// not there.
+    pub(super) fn make_for_api(
+        &mut self,
+        now: Now,
+        name: &Name,
+        ask: &Ask,
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), Refusal> {
+        if self.rooms.contains_key(name) {
+            return Ok(());
+        }
+        if !matches!(ask, Ask::Send { .. }) {
+            return Err(refuse(ErrorCode::NoSuchRoom, "there is no such room"));
+        }
+        if self.rooms.len() >= ROOMS_PER_SHARD_MAX {
+            return Err(refuse(ErrorCode::TooLarge, "the server has as many rooms as it may"));
+        }
+        self.check_log(0)?;
+        self.make_room(now, name, &"".into(), effects);
+        Ok(())
+    }
+
+    fn definitions_value(&self, kind: Kind, name: Option<&Name>) -> Option<Value> {
+        match name {
+            Some(name) => self.registry.get(kind, name).map(|one| value(one, true)),
+            None => {
+                let all = self.registry.of_kind(kind).map(|one| value(one, false));
+                Some(json!({"definitions": all.collect::<Vec<_>>()}))
+            }
+        }
+    }
+
+    /// Shard 0: puts or removes a definition.
+    pub(super) fn define(
+        &mut self,
+        now: Now,
+        by: &Asker,
+        request: ApiRequest,
+        effects: &mut Vec<Effect>,
+    ) {
+        assert!(self.options.shard == ORDERLY);
+        if let Err(refusal) = self.try_define(now, by, request, effects) {
+            self.refuse(by.from, by.id, &refusal, effects);
+        }
+    }
+
+    fn try_define(
+        &mut self,
+        now: Now,
+        by: &Asker,
+        request: ApiRequest,
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), Refusal> {
+        let ApiRequest::Define { kind, name, body, dry_run } = request else {
+            unreachable!("nothing else is sent here");
+        };
+        let known = self.registry.get(kind, &name).is_some();
+        if body.is_empty() && !known {
+            return Err(refuse(ErrorCode::NoSuchRoom, "there is none of this name"));
+        }
+        if !body.is_empty() {
+            let wrong = |fault: Fault| refuse(ErrorCode::BadRequest, &fault.to_string());
+            check_name(&name).and_then(|()| check_size(&body)).map_err(wrong)?;
+            (self.options.check)(kind, &name, &body).map_err(wrong)?;
+            if !known && self.registry.of_kind(kind).count() >= DEFINITIONS_MAX {
+                let text = format!("there are {DEFINITIONS_MAX} {}s already", kind.name());
+                return Err(refuse(ErrorCode::TooLarge, &text));
+            }
+        }
+        let version = self.registry.next_version(kind, &name);
+        let d = json!({"name": &*name, "version": version});
+        if dry_run {
+            self.grant_value(by, &d, effects);
+            return Ok(());
+        }
+        self.check_log(body.len())?;
+        let (user, ts_us) = (by.user.clone(), now.wall_us);
+        let fact = Fact::Definition { kind, name: name.clone(), version, body: body.clone() };
+        let append = self.append(Record { ts_us, user, room: "".into(), fact }, effects);
+        let definition = Definition { kind, name, version, by: by.user.clone(), ts_us, body };
+        let definition = Arc::new(definition);
+        // Its version is taken, though nobody acts on it yet.
+        self.registry.put(Arc::clone(&definition));
+        self.when_durable(append, Waiting::Define { definition }, effects);
+        self.confirm(by, append, &d, effects);
+        Ok(())
+    }
+
+    /// Shard 0: a definition is in the log.
+    pub(super) fn tell_defined(&mut self, definition: &Arc<Definition>, effects: &mut Vec<Effect>) {
+        for shard in 0..self.options.shard_count {
+            let definition = Arc::clone(definition);
+            self.tell(ShardId(shard), Message::Defined { definition }, effects);
+        }
+    }
+
+    /// A definition holds from now on.
+    pub(super) fn defined(&mut self, definition: Arc<Definition>, effects: &mut Vec<Effect>) {
+        self.registry.put(Arc::clone(&definition));
+        effects.push(Effect::Defined(definition));
+    }
+
+    /// All definitions, for whoever acts on them from the start on.
+    pub fn registry(&self) -> &crate::registry::Registry {
+        &self.registry
+    }
+
+    /// Takes in a definition of the log.
+    pub(super) fn restore_definition(&mut self, record: Record) {
+        if let Fact::Definition { kind, name, version, body } = record.fact {
+            let Record { ts_us, user: by, .. } = record;
+            self.registry.put(Arc::new(Definition { kind, name, version, by, ts_us, body }));
+        }
+    }
+
+    /// A `cid` for a message of the API that has none.
+    pub(super) fn own_cid(&self, o: Offset) -> crate::chat::event::Cid {
+        format!("api-{}-{}", self.epochs.current(), o.0).into()
+    }
+}
+
+/// A definition as the API shows it. Lists leave the bodies out; secrets are never shown.
+fn value(definition: &Definition, whole: bool) -> Value {
+    let mut value = json!({
+        "name": &*definition.name,
+        "version": definition.version,
+        "by": &*definition.by,
+        "at": definition.ts_us.div_euclid(1_000),
+    });
+    if whole {
+        let mut body = serde_json::from_str(&definition.body).unwrap_or(Value::Null);
+        hide_secrets(&mut body);
+        value["definition"] = body;
+    }
+    value
+}
+
+/// Whoever wrote a secret knows it; whoever reads definitions need not.
+fn hide_secrets(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            for (key, field) in fields {
+                if key.contains("secret") && field.is_string() {
+                    *field = "…".into();
+                } else {
+                    hide_secrets(field);
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(hide_secrets),
+        _ => {}
+    }
+}

@@ -1,0 +1,350 @@
+//! The HTTP API: everything that the protocol can ask of rooms and conversations, for programs that
+//! hold a key, and the definitions that operators put.
+//!
+//! A request becomes a question to the hub like that of a client; its `ok` or `err` becomes the
+//! response. So both say the same, and neither knows more than the other.
+
+use super::http::{error, not_allowed, not_found, origin_allowed};
+use super::link::{PendingRequest, Plan};
+use super::turn::Shard;
+use super::world::World;
+use crate::base::hash::Map;
+use crate::base::ids::{ConnId, Offset};
+use crate::base::limits::{
+    DEFINITION_BYTES_MAX, HISTORY_LIMIT_DEFAULT, HISTORY_LIMIT_MAX, INBOX_LIMIT_MAX,
+    WS_MESSAGE_BYTES_MAX,
+};
+use crate::chat::api::ApiRequest;
+use crate::chat::event::{Ask, Event, Name, Page, Refusal};
+use crate::chat::request::{self, InboxFields, Request as Verb, check_user};
+use crate::registry::{Definition, Kind};
+use crate::wire::http::Request;
+use crate::wire::http::query;
+use crate::wire::http::response::{Persistence, Response};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+/// Begins every path of the API.
+pub const PREFIX: &str = "/api/";
+/// Begins every path of this version of it.
+const VERSION: &str = "/api/v1/";
+/// Names the user in whose name something is done.
+const USER_HEADER: &str = "x-ringpost-user";
+/// That user, when none is named.
+const USER: &str = "api";
+
+/// Requests that wait for the hub.
+#[derive(Debug, Default)]
+pub struct Api {
+    pending: Map<ConnId, (Persistence, bool)>,
+}
+
+impl Api {
+    /// The connection is gone.
+    pub fn forget(&mut self, conn: ConnId) {
+        if !self.pending.is_empty() {
+            self.pending.remove(&conn);
+        }
+    }
+}
+
+/// A request whose body is still to come.
+#[derive(Debug)]
+pub struct Route {
+    user: Name,
+    what: What,
+}
+
+/// What a path asks for.
+#[derive(Debug)]
+enum What {
+    Post { room: Name },
+    History { room: Name, page: Page, limit: u32 },
+    Conversation { room: Name },
+    Converse { room: Name },
+    Inbox(Box<InboxFields>),
+    Definitions { kind: Kind, name: Option<Name> },
+    Define { kind: Kind, name: Name, dry_run: bool },
+    Remove { kind: Kind, name: Name },
+}
+
+/// What a head under [`PREFIX`] leads to, and how long its body may be.
+pub fn route(request: &Request<'_>, world: &World) -> (Plan, usize) {
+    match decide(request, world) {
+        Ok((route, body_bytes_max)) => (Plan::Api(Box::new(route)), body_bytes_max),
+        Err(plan) => (plan, 0),
+    }
+}
+
+fn decide(request: &Request<'_>, world: &World) -> Result<(Route, usize), Plan> {
+    admit(request, world)?;
+    let user = user(request)?;
+    let path = request.path.strip_prefix(VERSION).ok_or_else(not_found)?;
+    let segments = path.trim_end_matches('/').split('/').map(segment);
+    let segments = segments.collect::<Result<Vec<_>, _>>()?;
+    let parts: Vec<&str> = segments.iter().map(String::as_str).collect();
+    let (what, body_bytes_max) = match (parts.as_slice(), request.method) {
+        (["rooms", room, "messages"], "POST") => {
+            (What::Post { room: (*room).into() }, WS_MESSAGE_BYTES_MAX)
+        }
+        (["rooms", room, "messages"], "GET") => (history(request, room)?, 0),
+        (["rooms", _, "messages"], _) => return Err(not_allowed("GET, POST")),
+        (["conversations"], "GET") => (inbox(request)?, 0),
+        (["conversations"], _) => return Err(not_allowed("GET")),
+        (["conversations", room], "GET") => (What::Conversation { room: (*room).into() }, 0),
+        (["conversations", room], "PATCH") => {
+            (What::Converse { room: (*room).into() }, WS_MESSAGE_BYTES_MAX)
+        }
+        (["conversations", _], _) => return Err(not_allowed("GET, PATCH")),
+        ([kind, name @ ..], method) if name.len() <= 1 => {
+            let kind = kind_of(kind).ok_or_else(not_found)?;
+            definitions(request, method, kind, name.first().copied())?
+        }
+        _ => return Err(not_found()),
+    };
+    Ok((Route { user, what }, body_bytes_max))
+}
+
+/// Whether the request holds a key, or needs none.
+fn admit(request: &Request<'_>, world: &World) -> Result<(), Plan> {
+    let keys = &world.config.api.keys;
+    let given = request.header("authorization").unwrap_or_default();
+    let bearer =
+        given.split_at_checked(7).filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"bearer "));
+    if let Some((_, key)) = bearer
+        && keys.iter().any(|known| known.matches(key.trim_ascii()))
+    {
+        return Ok(());
+    }
+    if !keys.is_empty() {
+        let hint = "the API wants Authorization: Bearer and one of the keys in api.key";
+        return Err(error(401, "unauthorized", hint));
+    }
+    if !world.config.server.dev {
+        let hint = "the API has no key yet; see the setting api.key";
+        return Err(error(403, "no_key", hint));
+    }
+    // Without a key, no page of another site may be what asks, under whatever name it came here.
+    let is_local = request.host.is_some_and(|host| {
+        let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+        name == "localhost"
+            || name.starts_with('[')
+            || name.bytes().all(|b| b"0123456789.".contains(&b))
+    });
+    let origins = &world.config.server.origins;
+    if is_local && origin_allowed(request.header("origin"), request.host, origins) {
+        return Ok(());
+    }
+    Err(error(403, "origin_refused", "without a key the API is for this machine's programs only"))
+}
+
+fn user(request: &Request<'_>) -> Result<Name, Plan> {
+    let Some(name) = request.header(USER_HEADER) else {
+        return Ok(USER.into());
+    };
+    let name = std::str::from_utf8(name).ok().map(str::trim);
+    match name.filter(|name| check_user(name).is_ok()) {
+        Some(name) => Ok(name.into()),
+        None => Err(error(400, "bad_user", "X-Ringpost-User is no user name")),
+    }
+}
+
+/// A part of the path, decoded.
+fn segment(text: &str) -> Result<String, Plan> {
+    let bad = |_| error(400, "bad_path", "the path has a percent escape that is none");
+    // In a path a plus is a plus.
+    query::decode(&text.replace('+', "%2B")).map(|text| text.into_owned()).map_err(bad)
+}
+
+fn kind_of(plural: &str) -> Option<Kind> {
+    let name = plural.strip_suffix('s')?;
+    Kind::ALL.iter().find(|(_, known, _)| *known == name).map(|(kind, ..)| *kind)
+}
+
+fn definitions(
+    request: &Request<'_>,
+    method: &str,
+    kind: Kind,
+    name: Option<&str>,
+) -> Result<(What, usize), Plan> {
+    let dry_run = parameter(request, "dry_run")?.is_some_and(|value| value != "0");
+    match (method, name.map(Name::from)) {
+        ("GET", name) => Ok((What::Definitions { kind, name }, 0)),
+        ("PUT", Some(name)) => Ok((What::Define { kind, name, dry_run }, DEFINITION_BYTES_MAX)),
+        ("DELETE", Some(name)) => Ok((What::Remove { kind, name }, 0)),
+        (_, Some(_)) => Err(not_allowed("GET, PUT, DELETE")),
+        (_, None) => Err(not_allowed("GET")),
+    }
+}
+
+fn parameter(request: &Request<'_>, name: &str) -> Result<Option<String>, Plan> {
+    let bad = |_| error(400, "bad_query", "the query has a percent escape that is none");
+    let found = request.query.and_then(|text| query::get(text, name));
+    found.transpose().map(|value| value.map(|value| value.into_owned())).map_err(bad)
+}
+
+/// A parameter that is a number.
+fn number<T: std::str::FromStr>(request: &Request<'_>, name: &str) -> Result<Option<T>, Plan> {
+    let bad = || error(400, "bad_query", "a number in the query is none");
+    parameter(request, name)?.map(|text| text.parse().map_err(|_| bad())).transpose()
+}
+
+fn history(request: &Request<'_>, room: &str) -> Result<What, Plan> {
+    let offset = |name| Ok(number::<u64>(request, name)?.map(|o| Offset(o.min(Offset::MAX.0))));
+    let given = (offset("before")?, offset("after")?, offset("around")?);
+    let page = match (given, number(request, "since_ts")?) {
+        ((None, None, None), None) => Page::Newest,
+        ((Some(o), None, None), None) => Page::Before(o),
+        ((None, Some(o), None), None) => Page::After(o),
+        ((None, None, Some(o)), None) => Page::Around(o),
+        ((None, None, None), Some(ts_ms)) => Page::Since(ts_ms),
+        _ => {
+            let hint = "give one of before, after, around, since_ts";
+            return Err(error(400, "bad_query", hint));
+        }
+    };
+    let limit = number(request, "limit")?.unwrap_or(HISTORY_LIMIT_DEFAULT);
+    Ok(What::History { room: room.into(), page, limit: limit.clamp(1, HISTORY_LIMIT_MAX) })
+}
+
+fn inbox(request: &Request<'_>) -> Result<What, Plan> {
+    let text = |name| Ok(parameter(request, name)?.map(String::into_boxed_str));
+    Ok(What::Inbox(Box::new(InboxFields {
+        state: text("state")?,
+        assignee: text("assignee")?,
+        tag: text("tag")?,
+        number: text("number")?,
+        waiting_before: number(request, "waiting_before")?,
+        after: text("after")?,
+        limit: number::<usize>(request, "limit")?.map(|limit| limit.min(INBOX_LIMIT_MAX)),
+        watch: None,
+    })))
+}
+
+impl Route {
+    /// The question to the hub, now that the body is there.
+    fn request(self, body: &[u8], now_us: u64) -> Result<(Name, ApiRequest), Refusal> {
+        let text = std::str::from_utf8(body);
+        let text = || text.map_err(|_| request::bad("the body is not UTF-8"));
+        let request = match self.what {
+            What::Post { room } => {
+                let Verb::Send { cid, text, reply, rich } = request::post(text()?)? else {
+                    unreachable!("a message was read");
+                };
+                let (mute, since_us) = (false, now_us);
+                ApiRequest::Room { room, ask: Ask::Send { cid, text, reply, mute, rich, since_us } }
+            }
+            What::History { room, page, limit } => {
+                ApiRequest::Room { room, ask: Ask::History { page, limit } }
+            }
+            What::Conversation { room } => {
+                ApiRequest::Room { room, ask: Ask::Converse { changes: Vec::new() } }
+            }
+            What::Converse { room } => {
+                let changes = request::converse(text()?)?;
+                ApiRequest::Room { room, ask: Ask::Converse { changes } }
+            }
+            What::Inbox(fields) => {
+                let query = fields.query()?;
+                ApiRequest::Inbox(Box::new(crate::chat::inbox::Query {
+                    user: self.user.clone(),
+                    ..query
+                }))
+            }
+            What::Definitions { kind, name } => ApiRequest::Definitions { kind, name },
+            What::Define { kind, name, dry_run } => {
+                let body = text()?.trim();
+                if body.is_empty() {
+                    return Err(request::bad("the body is empty; a definition is a JSON object"));
+                }
+                ApiRequest::Define { kind, name, body: body.into(), dry_run }
+            }
+            What::Remove { kind, name } => {
+                ApiRequest::Define { kind, name, body: "".into(), dry_run: false }
+            }
+        };
+        Ok((self.user, request))
+    }
+}
+
+impl Shard {
+    /// Asks the hub; the answer comes with its reply.
+    pub(super) fn begin_api(&mut self, conn: ConnId, request: PendingRequest) {
+        let PendingRequest { plan, persistence, head_only, body } = request;
+        let Plan::Api(route) = plan else {
+            unreachable!("the caller looked");
+        };
+        self.api.pending.insert(conn, (persistence, head_only));
+        self.set_busy(conn);
+        match route.request(&body, self.now.mono_us) {
+            Ok((user, request)) => self.tell_hub(Event::Api { conn, user, request }),
+            Err(refusal) => {
+                let d = crate::chat::reply::refusal_value(&refusal);
+                self.finish_api(conn, refused(&d));
+            }
+        }
+    }
+
+    /// The hub's reply to a connection of the API.
+    pub(super) fn answer_api(&mut self, conn: ConnId, frame: &str) {
+        #[derive(Deserialize)]
+        struct Reply<'a> {
+            t: &'a str,
+            #[serde(borrow)]
+            d: &'a RawValue,
+        }
+        let Ok(reply) = serde_json::from_str::<Reply<'_>>(frame) else {
+            return;
+        };
+        match reply.t {
+            "ok" => self.finish_api(conn, Response::json(200, reply.d.get().to_owned())),
+            "err" => {
+                let d = serde_json::from_str(reply.d.get()).unwrap_or_default();
+                self.finish_api(conn, refused(&d));
+            }
+            // Events of a command, for its caller: the API is told that it ran.
+            _ => {}
+        }
+    }
+
+    fn finish_api(&mut self, conn: ConnId, response: Response<'static>) {
+        if let Some(delivery) = self.api.pending.remove(&conn) {
+            self.respond(conn, response, delivery);
+            self.end_busy(conn);
+        }
+    }
+
+    /// A definition holds from now on.
+    pub(super) fn on_defined(&mut self, definition: &Definition) {
+        let _ = definition;
+    }
+}
+
+/// A refusal of the protocol as a response: the same words, and the nearest status.
+fn refused(d: &Value) -> Response<'static> {
+    let code = d["code"].as_u64().unwrap_or(500);
+    let status = match code {
+        402 => 401,
+        405 | 409 | 411 | 470 | 471 => 409,
+        424 => 502,
+        425 => 504,
+        451 => 403,
+        code @ 400..600 => code as u16,
+        _ => 500,
+    };
+    let mut error = json!({
+        "status": status,
+        "reason": d["name"],
+        "hint": d["msg"],
+        "code": code,
+    });
+    if let Some(after_ms) = d["after_ms"].as_u64() {
+        error["after_ms"] = after_ms.into();
+    }
+    let response = Response::json(status, json!({"error": error}).to_string());
+    match d["after_ms"].as_u64() {
+        Some(after_ms) => response.header("Retry-After", after_ms.div_ceil(1_000).to_string()),
+        None => response,
+    }
+}
