@@ -172,7 +172,7 @@ impl Shard {
             }
             Effect::InboundDone { ticket, accepted } => out.done.push((ticket, accepted)),
             // Nothing can be sent from here, and what contacts say moves nobody.
-            Effect::Outbox(_) | Effect::Measure { .. } => {}
+            Effect::Outbox(_) | Effect::Measure { .. } | Effect::Defined(_) => {}
         }
     }
 

@@ -23,7 +23,6 @@ use ringpost::chat::event::{
     Record, Source, Want,
 };
 use ringpost::chat::hub::{Hub, HubOptions, external_print};
-use ringpost::chat::outbox::Platform;
 use ringpost::chat::reply;
 use std::collections::VecDeque;
 
