@@ -236,6 +236,53 @@ pub const DEFINITION_NAME_BYTES_MAX: usize = 64;
 /// Definitions of one kind.
 pub const DEFINITIONS_MAX: usize = 1_000;
 
+// --- Handlers ------------------------------------------------------------------------------------
+
+/// `all`, `any` and `not` within each other.
+pub const HANDLER_CONDITION_DEPTH_MAX: usize = 8;
+/// Conditions, words and patterns of one handler, counted together.
+pub const HANDLER_CONDITIONS_MAX: usize = 512;
+/// Actions of one handler, counted through all `then` and `else`.
+pub const HANDLER_ACTIONS_MAX: usize = 64;
+/// `then` and `else` within each other.
+pub const HANDLER_ACTION_DEPTH_MAX: usize = 8;
+/// How much of a text is looked at: twice what WhatsApp takes when every letter has two bytes.
+pub const HANDLER_TEXT_BYTES_MAX: usize = 8 * KIB;
+/// A regular expression, bytes.
+pub const HANDLER_REGEX_BYTES_MAX: usize = 1_024;
+/// A compiled regular expression, bytes: time grows with this times the text.
+pub const HANDLER_REGEX_COMPILED_MAX: usize = 64 * KIB;
+/// Bytes that all regular expressions together look at for one event. Beyond, handlers whose turn
+/// has not come do not match, which their counters tell.
+pub const HANDLER_SEARCH_BYTES_MAX: usize = 128 * KIB;
+/// Handlers that fire for one event.
+pub const HANDLER_FIRED_MAX: usize = 16;
+/// Handlers that fire for what handlers did, one after another.
+pub const HANDLER_CHAIN_MAX: u8 = 4;
+/// Firings of a handler in one room within [`HANDLER_WINDOW_S`] unless its `limits` say otherwise.
+pub const HANDLER_FIRINGS_DEFAULT: u32 = 20;
+/// See [`HANDLER_FIRINGS_DEFAULT`].
+pub const HANDLER_WINDOW_S: u32 = 60;
+/// Pairs of handler and room (or sender) whose firings a shard remembers. Beyond, those that fired
+/// longest ago are forgotten.
+pub const HANDLER_GUARDS_MAX: usize = 1 << 16;
+/// A value that is kept for a later action, bytes as JSON. Longer ones are cut.
+pub const HANDLER_VALUE_BYTES_MAX: usize = KIB;
+/// Values that one question or call keeps for what follows.
+pub const HANDLER_VALUES_MAX: usize = 16;
+/// How long a call may take unless it says otherwise.
+pub const HANDLER_CALL_TIMEOUT_S: i64 = 5;
+/// The longest that it may say.
+pub const HANDLER_CALL_TIMEOUT_S_MAX: i64 = 30;
+/// What is read of the answer to a call, bytes.
+pub const HANDLER_CALL_REPLY_BYTES_MAX: usize = 64 * KIB;
+/// How long a question waits for its answer unless it says otherwise.
+pub const HANDLER_ASK_TIMEOUT_MIN: i64 = 60;
+/// The longest that it may say: a week.
+pub const HANDLER_ASK_TIMEOUT_MIN_MAX: i64 = 7 * 24 * 60;
+/// The longest wait of `unanswered_min` and `cooldown_min`: 30 days.
+pub const HANDLER_WAIT_MIN_MAX: i64 = 30 * 24 * 60;
+
 // --- Log -----------------------------------------------------------------------------------------
 
 /// A segment file.
@@ -255,6 +302,10 @@ const _: () =
     assert!(TEXT_BYTES_MAX + 4 * KIB <= RECORD_BYTES_MAX, "a longest text must be logged");
 const _: () = assert!(2 * CONTENT_BYTES_MAX + 4 * KIB <= RECORD_BYTES_MAX);
 const _: () = assert!(TEXT_BYTES_MAX + CONTENT_BYTES_MAX + 4 * KIB <= RECORD_BYTES_MAX);
+const _: () = assert!(
+    HANDLER_VALUES_MAX * (HANDLER_VALUE_BYTES_MAX + 256) + 4 * KIB <= RECORD_BYTES_MAX,
+    "what a question keeps must be logged"
+);
 const _: () = assert!(RECORD_BYTES_MAX + KIB <= BATCH_BYTES_MAX, "a record must fit a batch");
 const _: () = assert!(BATCH_BYTES_MAX * 64 <= SEGMENT_BYTES, "rotation must waste little");
 const _: () = assert!(BATCH_BYTES_MAX * 16 <= LOG_RING_BYTES, "the ring must outlast a sync");
