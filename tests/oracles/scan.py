@@ -28,6 +28,9 @@ TYPES = {
     "bool": ("bool", polars.Boolean, "BOOLEAN"), "bytes": ("binary", polars.Binary, "BLOB"),
 }
 
+# Rows of a million that are compared at a time: as Python's objects, all of them take 17 GB.
+SLICE_ROWS = 20_000
+
 
 def columns():
     """Names and types of all columns, as the manual lists them."""
@@ -41,7 +44,9 @@ def exports():
     paths = {to: os.path.join(SCRATCH, f"rows.{to}") for to in ("parquet", "arrow", "jsonl", "csv")}
     for to, path in paths.items():
         scan("export", "--to", to, "--out", path)
-    rows = [json.loads(line) for line in open(paths["jsonl"], encoding="utf-8")]
+    # A million rows have the same names of columns: one text for all of them.
+    once = lambda pairs: {sys.intern(name): value for name, value in pairs}
+    rows = [json.loads(line, object_pairs_hook=once) for line in open(paths["jsonl"], encoding="utf-8")]
     table, frame = pyarrow.parquet.read_table(paths["parquet"]), polars.read_parquet(paths["parquet"])
     arrow = pyarrow.ipc.open_file(paths["arrow"]).read_all()
     ipc = polars.read_ipc(paths["arrow"])
@@ -64,22 +69,12 @@ def exports():
     plain = arrow.cast(pyarrow.schema([
         field if not pyarrow.types.is_dictionary(field.type) else field.with_type(pyarrow.string())
         for field in arrow.schema]))
-    times = table["ts"].cast(pyarrow.int64()).to_pylist()
-    listed = table.drop_columns(["ts"]).to_pylist()
-    if plain.drop_columns(["ts"]).to_pylist() != listed:
-        fault("arrow and parquet differ")
-    if plain["ts"].cast(pyarrow.int64()).to_pylist() != times:
-        fault("arrow and parquet differ in ts")
     if (frame.height, ipc.height, len(rows)) != (table.num_rows,) * 3:
         fault(f"rows: parquet {table.num_rows}, jsonl {len(rows)}, Polars {frame.height} and {ipc.height}")
     if not frame.equals(ipc.with_columns(polars.selectors.categorical().cast(polars.String))):
         fault("Polars reads other rows from arrow")
-    for row, other, us in zip(rows, listed, times):
-        other["ts"] = us if us is None else moment(us)
-        other = {key: value.hex() if isinstance(value, bytes) else value for key, value in other.items()}
-        if row != {key: value for key, value in other.items() if value is not None and value is not False}:
-            fault(f"jsonl and parquet differ: {row} {other}")
-            break
+    for begin in range(0, len(rows), SLICE_ROWS):
+        alike(rows[begin:begin + SLICE_ROWS], table.slice(begin, SLICE_ROWS), plain.slice(begin, SLICE_ROWS))
     lines = ENGINE.execute(f"select count(*) from read_csv('{paths['csv']}', header=true, all_varchar=true, "
                        "max_line_size=10000000)").fetchone()[0] if rows else 0
     if lines != len(rows):
@@ -92,36 +87,60 @@ def exports():
     return paths["parquet"], rows
 
 
+def alike(rows, table, arrow):
+    """Some rows of jsonl, of the Parquet and of the Arrow file."""
+    times = table["ts"].cast(pyarrow.int64()).to_pylist()
+    if arrow["ts"].cast(pyarrow.int64()).to_pylist() != times:
+        fault("arrow and parquet differ in ts")
+    listed = table.drop_columns(["ts"]).to_pylist()
+    if arrow.drop_columns(["ts"]).to_pylist() != listed:
+        fault("arrow and parquet differ")
+    for row, other, us in zip(rows, listed, times):
+        other["ts"] = us if us is None else moment(us)
+        other = {key: value.hex() if isinstance(value, bytes) else value for key, value in other.items()}
+        if row != {key: value for key, value in other.items() if value is not None and value is not False}:
+            fault(f"jsonl and parquet differ: {row} {other}")
+            break
+
+
 def reader(rows):
     """read_log.py must give the same records; the number of all, names included."""
     program = [sys.executable, os.path.join(HERE, "read_log.py"), os.path.join(DATA, "log")]
-    read = [json.loads(line) for line in subprocess.run(
-        program, capture_output=True, text=True, check=True).stdout.splitlines()]
-    seqs, count = [row["seq"] for row in read], len(read)
-    if seqs != sorted(set(seqs)):
-        fault("read_log.py: numbers do not ascend")
-    names = [(row["seq"], row["text"], row["id"]) for row in read if row["kind"] == "name"]
+    count, last, is_same, names, records = 0, -1, True, [], iter(rows)
+    with subprocess.Popen(program, stdout=subprocess.PIPE, text=True) as process:
+        for one in map(json.loads, process.stdout):
+            if one["seq"] <= last:
+                fault(f"read_log.py: {one['seq']} comes after {last}")
+            count, last = count + 1, one["seq"]
+            if one["kind"] == "name":
+                names.append((one["seq"], one["text"], one["id"]))
+            else:
+                is_same = is_same and same_record(one, next(records, {}))
+    if process.returncode != 0:
+        fault(f"read_log.py: exit {process.returncode}")
+    if count - len(names) != len(rows):
+        fault(f"read_log.py gives {count - len(names)} records, the export {len(rows)}")
     if names != [(row["seq"], row.get("text", ""), row["id"])
                  for row in map(json.loads, scan("export", "--kind", "name")[1].splitlines())]:
         fault("read_log.py: other names than export --kind name")
-    read = [row for row in read if row["kind"] != "name"]
-    if len(read) != len(rows):
-        fault(f"read_log.py gives {len(read)} records, the export {len(rows)}")
-        return count
-    for one, row in zip(read, rows):
-        for name, value in one.items():
-            words = CODES.get(one["kind"] if name == "action" else name)
-            if words and isinstance(value, int):
-                value = (["unknown"] + words.split() + ["unknown"] * 256)[value]
-            elif name == "ts":
-                value = moment(value)
-            elif name == "bytes" and "text" in row:
-                name, value = "text", bytes.fromhex(value).decode()
-            absent = value in (None, "", 0, False)
-            if not (absent and name not in row) and row.get(name) != value:
-                fault(f"read_log.py: {name} of {one['seq']} is {value!r}, {row.get(name)!r} exported")
-                return count
     return count
+
+
+def same_record(one, row):
+    """A record as read_log.py says it, and as it was exported."""
+    for name, value in one.items():
+        words = CODES.get(one["kind"] if name == "action" else name)
+        if words and isinstance(value, int):
+            value = (["unknown"] + words.split() + ["unknown"] * 256)[value]
+        elif name == "ts":
+            value = moment(value)
+        elif name == "bytes" and "text" in row:
+            name, value = "text", bytes.fromhex(value).decode()
+        absent = value in (None, "", 0, False)
+        if not (absent and name not in row) and row.get(name) != value:
+            fault(f"read_log.py: {name} of {one['seq']} is {value!r}, {row.get(name)!r} exported")
+            return False
+    return True
 
 
 def looks(rows):
