@@ -5,7 +5,7 @@
 # knows nothing but docs/LOG_FORMAT.md.
 #
 #   tests/oracles/scan.sh [--smoke]   logs of some thousand messages
-#   tests/oracles/scan.sh --full      and one of a million
+#   tests/oracles/scan.sh --full      and one of a million: 10 GiB of memory, most of an hour
 #
 # The logs are empty, of one record, and of everything at once: clocks that go back, times decades
 # ahead, names that break naive programs, three starts of the server, many segments; one from which
