@@ -108,8 +108,6 @@ pub struct Conversation {
     pub tags: BTreeSet<Box<str>>,
     /// What a handler waits for; empty: nothing.
     pub step: Box<str>,
-    /// The room in which this contact's conversation goes on, when it is not this one.
-    pub link: Option<Name>,
     /// Since when the contact waits for an answer, ms since 1970.
     pub waiting_ms: Option<i64>,
     /// When it was opened last: how long answers take counts from there.
@@ -194,7 +192,8 @@ impl Conversation {
             ConversationChange::Untag(tag) => !self.tags.contains(tag),
             ConversationChange::Contact(text) => Contact::read(text) == self.contact,
             ConversationChange::Step(step) => self.step == *step,
-            ConversationChange::Link(room) => self.link.as_ref() == Some(room),
+            // Of a name, and not of a conversation.
+            ConversationChange::Link(_) => true,
             ConversationChange::Turn { waiting } => self.waiting_ms.is_some() == *waiting,
         }
     }
@@ -219,11 +218,18 @@ impl Conversation {
             ConversationChange::Untag(tag) => drop(self.tags.remove(tag)),
             ConversationChange::Contact(text) => self.contact = Contact::read(text),
             ConversationChange::Step(step) => self.step.clone_from(step),
-            ConversationChange::Link(room) => self.link = Some(room.clone()),
+            ConversationChange::Link(_) => {}
             ConversationChange::Turn { waiting: true } => drop(self.waiting_ms.insert(at_ms)),
             ConversationChange::Turn { waiting: false } => self.answered(at_ms),
         }
         self.active_ms = self.active_ms.max(at_ms);
+    }
+
+    /// To which id a message goes, the conversation being named by another perhaps: the phone number
+    /// takes all kinds of messages.
+    pub fn address(&self) -> Option<&str> {
+        let ids = [&*self.contact.wa_id, &*self.contact.user_id];
+        ids.into_iter().find(|id| !id.is_empty())
     }
 
     /// Until when anything may be sent, ms since 1970.

@@ -486,6 +486,31 @@ pub enum Message {
         /// The event.
         frame: Frame,
     },
+    /// Owner to owner: is a contact's conversation there?
+    Seek {
+        /// In this room, or wherever its name leads.
+        room: Name,
+        /// For what was to go into this one.
+        wanted: Name,
+        /// Who asks.
+        from: ShardId,
+    },
+    /// Owner to owner: it is there, or is not.
+    Found {
+        /// What was to go into this room
+        wanted: Name,
+        /// goes into that one.
+        at: Option<Name>,
+    },
+    /// Owner to owner: a name leads to a room from now on.
+    Alias {
+        /// The name.
+        name: Name,
+        /// The room.
+        target: Name,
+        /// The contact's id that does not go to anybody else, as far as it is known.
+        user_id: Box<str>,
+    },
     /// Front to shard 0, where definitions have one order: put one.
     Define {
         /// Who asks.

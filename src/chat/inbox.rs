@@ -148,8 +148,7 @@ impl Filter {
     pub fn fits(&self, room: &str, conversation: &Conversation) -> bool {
         let assignee = conversation.assignee.as_deref().unwrap_or_default();
         let number = split_conversation(room).unwrap_or_default().0;
-        conversation.link.is_none()
-            && self.state.is_none_or(|state| state == conversation.state)
+        self.state.is_none_or(|state| state == conversation.state)
             && self.assignee.as_ref().is_none_or(|wanted| **wanted == *assignee)
             && self.tag.as_ref().is_none_or(|tag| conversation.tags.contains(tag))
             && self.number.as_ref().is_none_or(|wanted| **wanted == *number)

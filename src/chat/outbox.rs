@@ -49,6 +49,8 @@ pub enum OutboxOrder {
         room: Name,
         /// The message.
         o: Offset,
+        /// To which id of the contact, if not to the one that names the conversation.
+        to: Option<Box<str>>,
         /// When it was written, ms since 1970.
         at_ms: i64,
         /// A plain text,

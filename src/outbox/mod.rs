@@ -182,9 +182,10 @@ impl Outbox {
 
     fn take_order(&mut self, now: Now, order: OutboxOrder, deeds: &mut Vec<Deed>) {
         match order {
-            OutboxOrder::Send { room, o, at_ms, text, content, about, window_until_ms } => {
+            OutboxOrder::Send { room, o, to, at_ms, text, content, about, window_until_ms } => {
                 let message = self.letters.name(&room, o);
-                match outgoing(message, &room, o, (&text, content.as_deref()), about) {
+                let said = (&*text, content.as_deref(), about);
+                match outgoing(message, (&room, o), to.as_deref(), said) {
                     Ok(outgoing) => {
                         let expires_ms = at_ms.saturating_add(EXPIRES_MS);
                         let outgoing = Outgoing { window_until_ms, expires_ms, ..outgoing };
@@ -358,14 +359,15 @@ fn parse(text: &str, content: Option<&str>) -> Result<Content, Box<str>> {
 /// A message for the lanes; its times are the caller's.
 fn outgoing(
     message: MessageId,
-    room: &Name,
-    o: Offset,
-    (text, content): (&str, Option<&str>),
-    about: Option<Box<str>>,
+    (room, o): (&Name, Offset),
+    to: Option<&str>,
+    (text, content, about): (&str, Option<&str>, Option<Box<str>>),
 ) -> Result<Outgoing, Box<str>> {
     let (number, conversation) =
         split_conversation(room).ok_or("this room is no conversation with a contact")?;
-    let to = Recipient::parse(conversation)
+    let to = to
+        .and_then(Recipient::parse)
+        .or_else(|| Recipient::parse(conversation))
         .ok_or_else(|| format!("{conversation:?} is no contact of WhatsApp"))?;
     let content = parse(text, content)?;
     let needs_window = content.needs_window();

@@ -39,6 +39,7 @@ impl Stage {
         self.order(OutboxOrder::Send {
             room,
             o,
+            to: None,
             at_ms,
             text,
             content,
@@ -172,7 +173,8 @@ fn what_the_platform_or_we_refuse_is_told_in_words() {
     let room = "wa:1199:447700900123".into();
     let (o, text, window_until_ms) = (Offset(1), "x".into(), i64::MAX);
     let (content, about, at_ms) = (None, None, stage.now.wall_ms());
-    stage.order(OutboxOrder::Send { room, o, at_ms, text, content, about, window_until_ms });
+    let to = None;
+    stage.order(OutboxOrder::Send { room, o, to, at_ms, text, content, about, window_until_ms });
     stage.does(&["failed 1 0: its number is no longer in `whatsapp.numbers`"]);
 }
 
@@ -230,7 +232,8 @@ fn a_stop_calls_nothing_new_and_waits_for_what_was_called() {
     let other: Name = "wa:1102:447700900999".into();
     let (o, text, window_until_ms) = (Offset(1), "x".into(), i64::MAX);
     let (content, about, at_ms) = (None, None, stage.now.wall_ms());
-    stage.order(OutboxOrder::Send { room: other, o, at_ms, text, content, about, window_until_ms });
+    let (room, to) = (other, None);
+    stage.order(OutboxOrder::Send { room, o, to, at_ms, text, content, about, window_until_ms });
     stage.does(&[]);
     assert!(!stage.outbox.is_at_rest());
     stage.go(flight);

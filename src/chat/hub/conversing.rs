@@ -136,6 +136,7 @@ impl Hub {
         if contact.learn(newer) {
             let change = ConversationChange::Contact(contact.text());
             self.change_conversation(now, name, &SERVER.into(), change, effects);
+            self.link_ids(name, &contact, effects);
         }
     }
 
@@ -219,7 +220,7 @@ impl Hub {
             }
             let found = self.rooms.get(&place.room).and_then(|room| room.conversation.as_deref());
             let fits = |outside| query.filter.fits(&place.room, outside);
-            if found.is_some_and(fits) {
+            if found.is_some_and(fits) && self.goes_on_in(&place.room).is_none() {
                 let value = self.conversation_value(&place.room, Some(&query.user));
                 page.found.push((place.clone(), value));
             }

@@ -114,6 +114,10 @@ impl Hub {
         if split_conversation(name).is_some() {
             self.check_agent(by)?;
         }
+        if let Some(target) = self.goes_on_in(name) {
+            let text = format!("this contact's conversation is {target}");
+            return Err(refuse(ErrorCode::Gone, &text));
+        }
         if let Some(room) = self.rooms.get(name) {
             if !room.admits(&by.user) {
                 let text = "this room is for its members; ask one of them for an invitation";

@@ -56,7 +56,8 @@ impl Hub {
             self.forgets.rooms = Some(rooms);
             return Forgetting::Rooms;
         }
-        if let Forget::User { user, .. } = what {
+        if let Forget::User { user, contact, .. } = what {
+            contact.iter().for_each(|contact| self.forget_links(contact));
             self.users.remove(user);
         }
         Forgetting::Done

@@ -79,6 +79,7 @@ impl Hub {
                 }
             }
             InboundBody::Relink { text, content, .. } => {
+                self.relinked(now, &room, &ids, effects);
                 let shown = Shown { text, content: Some(content), about: None };
                 let mut post = self.inbound_post(&room, &user, external, shown);
                 (post.source, post.direction) = (Source::System, Direction::Internal);

@@ -13,6 +13,7 @@ mod erasing;
 mod front;
 mod history;
 mod homes;
+mod identity;
 mod inbound;
 mod joining;
 mod outgoing;
@@ -158,6 +159,11 @@ pub struct Hub {
     inbox_asked: Map<u64, Asked>,
     inbox_number: u64,
 
+    /// Names of conversations that go on in other rooms.
+    links: Map<Name, Name>,
+    /// Items that wait until it is known where their contact's conversation is.
+    seeking: Map<Name, Vec<identity::Item>>,
+
     registry: Registry,
     /// Connections that wait for an answer of the API.
     api_conns: Set<ConnId>,
@@ -232,6 +238,8 @@ impl Hub {
             watchers: Set::default(),
             inbox_asked: Map::default(),
             inbox_number: 0,
+            links: Map::default(),
+            seeking: Map::default(),
             registry: Registry::default(),
             api_conns: Set::default(),
             users: Map::default(),
@@ -267,7 +275,12 @@ impl Hub {
         let seats = self.locals.is_empty() && self.local_free.len() == self.local.len();
         let owed = self.refused.is_empty() && self.recalls.is_empty() && self.waiting.is_empty();
         let users = self.users.values().all(|user| !user.is_online());
-        self.sessions.is_empty() && seats && owed && users && self.leaving.is_empty()
+        self.sessions.is_empty()
+            && seats
+            && owed
+            && users
+            && self.leaving.is_empty()
+            && self.seeking.is_empty()
     }
 
     /// A room of this shard, for tests and tools.
@@ -322,6 +335,13 @@ impl Hub {
             Message::Watch { from, on: true } => drop(self.watching.insert(from)),
             Message::Watch { from, on: false } => drop(self.watching.remove(&from)),
             Message::InboxNews { frame } => self.inbox_changed(&frame, effects),
+            Message::Seek { room, wanted, from } => self.sought(&room, (wanted, from), effects),
+            Message::Found { wanted, at } => self.found(now, &wanted, at, effects),
+            Message::Alias { name, target, user_id } => {
+                if self.is_free(&name, &user_id) {
+                    self.link(now, &name, &target, effects);
+                }
+            }
             Message::Define { by, request } => self.define(now, &by, *request, effects),
             Message::Defined { definition } => self.defined(definition, effects),
             Message::Evict { room, user } => self.evict(&room, &user, effects),

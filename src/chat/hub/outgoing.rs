@@ -105,6 +105,7 @@ impl Hub {
             OutboxOrder::Send {
                 room,
                 o,
+                to: outside.address().map(Into::into),
                 at_ms: pending.at_ms,
                 text: pending.text.clone(),
                 content: extra.content.map(|content| content.get().into()),

@@ -490,6 +490,20 @@ impl Hub {
         item: Inbound,
         effects: &mut Vec<Effect>,
     ) {
+        if let Some(item) = self.leads_elsewhere(from, ticket, item, effects) {
+            self.take_inbound_here(now, from, ticket, item, effects);
+        }
+    }
+
+    /// Takes in an item of whose room it is known that this shard owns it.
+    pub(super) fn take_inbound_here(
+        &mut self,
+        now: Now,
+        from: Address,
+        ticket: u64,
+        item: Inbound,
+        effects: &mut Vec<Effect>,
+    ) {
         let key = external_key(&item);
         if let Some(taken) = self.externals.get(key) {
             let what = Waiting::Inbound { to: from.shard, ticket };

@@ -9,7 +9,8 @@ use crate::base::ids::{EpochId, Offset};
 use crate::chat::conversation::{ACCEPTED, CALLING, Pending, QUEUED};
 use crate::chat::dedup::{Seen, Taken};
 use crate::chat::event::{
-    Cid, Direction, Fact, Frame, Kept, MemberAction, Name, Record, Role, RoomChange, Source,
+    Cid, ConversationChange, Direction, Fact, Frame, Kept, MemberAction, Name, Record, Role,
+    RoomChange, Source,
 };
 use crate::chat::extra::Extra;
 use crate::chat::reply;
@@ -168,6 +169,9 @@ impl Hub {
             Fact::Mark { recv, read } => {
                 let marks = Marks { recv: *recv, read: *read };
                 self.known(&record.room).marks.insert(record.user.clone(), marks);
+            }
+            Fact::Conversation { change: ConversationChange::Link(target), .. } => {
+                self.links.insert(record.room.clone(), target.clone());
             }
             Fact::Conversation { change, .. } => {
                 self.known(&record.room).outside().apply(change, ts_ms);

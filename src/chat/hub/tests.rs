@@ -1,4 +1,5 @@
 mod conversing;
+mod identity;
 mod inbound;
 mod outgoing;
 

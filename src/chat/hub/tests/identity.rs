@@ -1,0 +1,224 @@
+//! One contact, one conversation: whatever ids the platform gives.
+
+use super::*;
+use crate::base::hash::place;
+
+/// Shards that exchange mail at once, in order.
+struct Node {
+    hubs: Vec<Hub>,
+    appends: Vec<u64>,
+    records: Vec<Record>,
+    done: usize,
+    ticks: i64,
+}
+
+impl Node {
+    fn new(shard_count: u16) -> Self {
+        let now = Now { wall_us: 1_000_000, mono_us: 0 };
+        let hub = |shard| {
+            let options = HubOptions::unlimited(ShardId(shard), shard_count);
+            let mut hub = Hub::new(options, now);
+            hub.begin_epoch(EpochId(1));
+            hub
+        };
+        let hubs = (0..shard_count).map(hub).collect();
+        let appends = vec![0; usize::from(shard_count)];
+        Self { hubs, appends, records: Vec::new(), done: 0, ticks: 0 }
+    }
+
+    fn handle(&mut self, shard: usize, event: Event<'_>) {
+        self.ticks += 1;
+        let now = Now { wall_us: 1_795_000_000_000_000 + self.ticks, mono_us: self.ticks as u64 };
+        let mut effects = Vec::new();
+        self.hubs[shard].grant(1 << 20);
+        self.hubs[shard].handle(now, event, &mut effects);
+        let mut mail = Vec::new();
+        for effect in effects {
+            match effect {
+                Effect::ToShard { to, message } => mail.push((to, message)),
+                Effect::Append(record) => {
+                    self.appends[shard] += 1;
+                    self.records.push(record);
+                }
+                Effect::InboundDone { accepted: true, .. } => self.done += 1,
+                _ => {}
+            }
+        }
+        for (to, message) in mail {
+            self.handle(usize::from(to.0), Event::Peer { message });
+        }
+    }
+
+    /// A message by a contact that the platform knows by these ids.
+    fn writes(&mut self, user_id: &str, wa_id: &str, text: &str) {
+        let key = if user_id.is_empty() { wa_id } else { user_id };
+        let body = message(text, None, None);
+        self.comes(key, (user_id, wa_id), text, body);
+    }
+
+    fn comes(&mut self, key: &str, (user_id, wa_id): (&str, &str), id: &str, body: InboundBody) {
+        let some = |id: &str| (!id.is_empty()).then(|| Box::from(id));
+        let ids =
+            ContactIds { user_id: some(user_id), wa_id: some(wa_id), ..ContactIds::default() };
+        let (room, user) = (format!("wa:1:{key}").into(), format!("wa:{key}").into());
+        let item = Inbound { room, user, ids, external: format!("wamid.{id}").into(), body };
+        let before = self.done;
+        self.handle(0, Event::Inbound { ticket: 1, item });
+        for shard in 0..self.hubs.len() {
+            let appends = self.appends[shard];
+            self.handle(shard, Event::Durable { appends });
+        }
+        assert_eq!(self.done, before + 1, "{id}");
+    }
+
+    fn changes(&mut self, key: &str, previous: (&str, &str), ids: (&str, &str)) {
+        let some = |id: &str| (!id.is_empty()).then(|| Box::from(id));
+        let previous = ContactIds {
+            user_id: some(previous.0),
+            wa_id: some(previous.1),
+            ..ContactIds::default()
+        };
+        let (text, content) = ("changed".into(), r#"{"type":"system"}"#.into());
+        let body = InboundBody::Relink { previous, text, content };
+        self.comes(key, ids, &format!("relink {key} {}", ids.1), body);
+    }
+
+    /// What stands in each room, by the room's contact.
+    fn rooms(&self) -> Vec<String> {
+        let mut rooms: Vec<String> = Vec::new();
+        for record in &self.records {
+            if let Fact::Message { text, .. } = &record.fact {
+                let name = record.room.strip_prefix("wa:1:").expect("a conversation");
+                let line = format!("{name} <{}> {text}", &record.user[3..]);
+                rooms.push(line);
+            }
+        }
+        rooms
+    }
+
+    fn restarted(&self) -> Self {
+        let mut node = Self::new(self.hubs.len() as u16);
+        for record in &self.records {
+            node.hubs.iter_mut().for_each(|hub| hub.restore(record.clone()));
+        }
+        node.hubs.iter_mut().for_each(Hub::begin_outgoing);
+        node.ticks = self.ticks;
+        node
+    }
+}
+
+#[track_caller]
+fn check(play: impl Fn(&mut Node), want: &[&str]) {
+    for shard_count in [1, 2, 3] {
+        let mut node = Node::new(shard_count);
+        play(&mut node);
+        assert_eq!(node.rooms(), want, "{shard_count} shards");
+    }
+}
+
+#[test]
+fn an_id_that_comes_later_leads_to_the_room_of_the_phone_number() {
+    check(
+        |node| {
+            node.writes("", "4477", "a");
+            node.writes("GB.7", "4477", "b");
+            node.writes("GB.7", "", "c");
+            node.writes("", "4477", "d");
+        },
+        &["4477 <4477> a", "4477 <4477> b", "4477 <4477> c", "4477 <4477> d"],
+    );
+}
+
+#[test]
+fn a_phone_number_leads_to_the_room_of_the_id_it_came_with() {
+    check(
+        |node| {
+            node.writes("GB.7", "4477", "a");
+            node.writes("", "4477", "b");
+            node.writes("GB.7", "4477", "c");
+        },
+        &["GB.7 <GB.7> a", "GB.7 <GB.7> b", "GB.7 <GB.7> c"],
+    );
+}
+
+#[test]
+fn people_who_hide_their_number_have_one_room() {
+    check(
+        |node| (node.writes("GB.7", "", "a"), node.writes("GB.7", "", "b")).1,
+        &["GB.7 <GB.7> a", "GB.7 <GB.7> b"],
+    );
+}
+
+/// Complaint 12: an id that is given anew must not open a new conversation.
+#[test]
+fn a_contact_with_a_new_id_or_number_stays_in_its_conversation() {
+    check(
+        |node| {
+            node.writes("GB.7", "4477", "a");
+            node.changes("GB.7", ("GB.7", ""), ("GB.8", ""));
+            node.writes("GB.8", "4477", "b");
+            node.changes("4477", ("", "4477"), ("GB.8", "4488"));
+            node.writes("GB.8", "4488", "c");
+            node.writes("", "4488", "d");
+        },
+        &[
+            "GB.7 <GB.7> a",
+            "GB.7 <GB.7> changed",
+            "GB.7 <GB.7> b",
+            "GB.7 <GB.7> changed",
+            "GB.7 <GB.7> c",
+            "GB.7 <GB.7> d",
+        ],
+    );
+}
+
+#[test]
+fn a_number_that_somebody_else_got_has_another_conversation() {
+    check(
+        |node| {
+            node.writes("", "4477", "a");
+            node.writes("GB.7", "4477", "b");
+            node.changes("GB.7", ("", "4477"), ("GB.7", "4488"));
+            node.writes("GB.9", "4477", "c");
+            node.writes("GB.7", "4488", "d");
+            node.writes("GB.9", "4477", "e");
+        },
+        &[
+            "4477 <4477> a",
+            "4477 <4477> b",
+            "4477 <4477> changed",
+            "GB.9 <GB.9> c",
+            "4477 <4477> d",
+            "GB.9 <GB.9> e",
+        ],
+    );
+}
+
+#[test]
+fn links_are_known_after_a_start() {
+    for shard_count in [1, 2, 3] {
+        let mut node = Node::new(shard_count);
+        node.writes("", "4477", "a");
+        node.writes("GB.7", "4477", "b");
+        let mut node = node.restarted();
+        node.writes("GB.7", "", "c");
+        node.writes("", "4477", "d");
+        // What was taken before the start is not taken again.
+        node.writes("GB.7", "4477", "b");
+        assert_eq!(node.rooms(), ["4477 <4477> c", "4477 <4477> d"], "{shard_count} shards");
+    }
+}
+
+#[test]
+fn whoever_asks_for_the_room_of_another_id_is_told_where_it_is() {
+    let mut stage = Stage::new();
+    let ids = ContactIds { wa_id: Some("4477".into()), ..ContactIds::default() };
+    let item = Inbound { ids, ..item("w1", message("hi", None, None)) };
+    stage.event(Event::Inbound { ticket: 1, item });
+    stage.open(1);
+    stage.say(1, r#"{"t":"hello","id":1,"d":{"user":"alice"}}"#);
+    stage.log.clear();
+    stage.say(1, r#"{"t":"join","id":2,"room":"wa:1102:4477"}"#);
+    stage.told(&[r#"1 {"d":{"code":410,{}wa:1102:GB.7{}"#]);
+    assert_eq!(place("wa:1102:4477", 1), ShardId(0));
+}
