@@ -276,6 +276,8 @@ pub const HANDLER_CALL_TIMEOUT_S: i64 = 5;
 pub const HANDLER_CALL_TIMEOUT_S_MAX: i64 = 30;
 /// What is read of the answer to a call, bytes.
 pub const HANDLER_CALL_REPLY_BYTES_MAX: usize = 64 * KIB;
+/// Calls of handlers that are under way on one shard.
+pub const HANDLER_CALLS_MAX: usize = 1_024;
 /// How long a question waits for its answer unless it says otherwise.
 pub const HANDLER_ASK_TIMEOUT_MIN: i64 = 60;
 /// The longest that it may say: a week.

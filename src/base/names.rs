@@ -4,6 +4,9 @@
 /// them (`wa:<our number>:<contact>`).
 pub const PLATFORM_PREFIX: &str = "wa:";
 
+/// Begins the names under which handlers write (`handler:<name>`).
+pub const HANDLER_PREFIX: &str = "handler:";
+
 /// Our number and the contact of a conversation's room; `None` for any other room.
 pub fn split_conversation(room: &str) -> Option<(&str, &str)> {
     room.strip_prefix(PLATFORM_PREFIX)?.split_once(':')

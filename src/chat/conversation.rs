@@ -106,10 +106,11 @@ pub struct Conversation {
     pub assignee: Option<Name>,
     /// In order.
     pub tags: BTreeSet<Box<str>>,
-    /// What a handler waits for; empty: nothing.
-    pub step: Box<str>,
     /// Since when the contact waits for an answer, ms since 1970.
     pub waiting_ms: Option<i64>,
+    /// For the wait that began then, ms since 1970: how long it was when handlers considered it
+    /// last, ms.
+    pub considered: Option<(i64, i64)>,
     /// When it was opened last: how long answers take counts from there.
     pub opened_ms: i64,
     /// When it was first answered since.
@@ -191,9 +192,8 @@ impl Conversation {
             }
             ConversationChange::Untag(tag) => !self.tags.contains(tag),
             ConversationChange::Contact(text) => Contact::read(text) == self.contact,
-            ConversationChange::Step(step) => self.step == *step,
-            // Of a name, and not of a conversation.
-            ConversationChange::Link(_) => true,
+            // Of a room and of a name, and not of a conversation.
+            ConversationChange::Step(_) | ConversationChange::Link(_) => true,
             ConversationChange::Turn { waiting } => self.waiting_ms.is_some() == *waiting,
         }
     }
@@ -217,16 +217,20 @@ impl Conversation {
             ConversationChange::Tag(tag) => drop(self.tags.insert(tag.clone())),
             ConversationChange::Untag(tag) => drop(self.tags.remove(tag)),
             ConversationChange::Contact(text) => self.contact = Contact::read(text),
-            ConversationChange::Step(step) => self.step.clone_from(step),
-            ConversationChange::Link(_) => {}
+            ConversationChange::Step(_) | ConversationChange::Link(_) => {}
             ConversationChange::Turn { waiting: true } => drop(self.waiting_ms.insert(at_ms)),
             ConversationChange::Turn { waiting: false } => self.answered(at_ms),
         }
         self.active_ms = self.active_ms.max(at_ms);
     }
 
-    /// To which id a message goes, the conversation being named by another perhaps: the phone number
-    /// takes all kinds of messages.
+    /// How long the wait that began at `since_ms` was when handlers considered it last, ms.
+    pub fn considered_ms(&self, since_ms: i64) -> i64 {
+        self.considered.filter(|(wait, _)| *wait == since_ms).map_or(0, |(_, for_ms)| for_ms)
+    }
+
+    /// To which id a message goes, the conversation being named by another perhaps: the phone
+    /// number takes all kinds of messages.
     pub fn address(&self) -> Option<&str> {
         let ids = [&*self.contact.wa_id, &*self.contact.user_id];
         ids.into_iter().find(|id| !id.is_empty())

@@ -3,6 +3,7 @@
 use super::api::ApiRequest;
 use super::inbox;
 pub use super::outbox::{Letter, OutboxEvent, OutboxOrder, Sent};
+pub use super::recall::{Found, Recalled, Want};
 pub use super::record::{
     Access, Cid, ConversationChange, ConversationState, Direction, Fact, Kept, MemberAction, Name,
     Outcome, Record, Role, RoomChange, Source, State, Status,
@@ -86,6 +87,13 @@ pub enum Event<'a> {
         /// What.
         request: ApiRequest,
     },
+    /// What became of an [`Effect::Fetch`].
+    Fetched {
+        /// Of the call.
+        ticket: u64,
+        /// Status and body, or why there is none.
+        result: Result<(u16, Vec<u8>), Box<str>>,
+    },
     /// The outbox says something.
     Outbox {
         /// What.
@@ -93,52 +101,6 @@ pub enum Event<'a> {
     },
     /// Time passed: at least every [`TICK_MS`](crate::base::wheel::TICK_MS).
     Tick,
-}
-
-/// One old durable event, read back from the log.
-#[derive(Clone, Debug)]
-pub struct Recalled {
-    /// Its offset.
-    pub o: Offset,
-    /// The event as it was sent when it was new.
-    pub frame: Frame,
-    /// For a message: its latest version, if that differs.
-    pub latest: Option<Frame>,
-    /// Whether it is a message (and so appears in history).
-    pub is_message: bool,
-}
-
-/// A question about a room's history.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Want {
-    /// The events at `first..=last`, from one end on, until they are enough.
-    Events {
-        /// Lowest offset.
-        first: Offset,
-        /// Highest offset.
-        last: Offset,
-        /// Begin at the highest.
-        back: bool,
-        /// The answer ends with the event that makes it longer than this.
-        bytes_max: usize,
-    },
-    /// The first event at or after a moment.
-    Since {
-        /// Milliseconds since 1970.
-        ts_ms: i64,
-    },
-}
-
-/// The answer to a [`Want`].
-#[derive(Clone, Debug, Default)]
-pub struct Found {
-    /// In order of offset, whatever the direction of the walk.
-    pub events: Vec<Recalled>,
-    /// How far the walk came: everything up to here is in `events` or not in the log. Of
-    /// [`Want::Since`]: the offset found; behind the newest event when there is none.
-    pub reached: Offset,
-    /// The oldest event of the room that the log still holds; 0 when it holds none.
-    pub oldest: Offset,
 }
 
 /// A message or a delivery status from a platform.
@@ -368,6 +330,17 @@ pub enum Effect {
     Defined(Arc<Definition>),
     /// Tell the outbox.
     Outbox(OutboxOrder),
+    /// Post JSON to an address of an operator's choice; answered with [`Event::Fetched`].
+    Fetch {
+        /// To find the call again.
+        ticket: u64,
+        /// Where.
+        url: Box<str>,
+        /// Headers besides `Content-Type`.
+        headers: Vec<(Box<str>, Box<str>)>,
+        /// The JSON.
+        body: Box<str>,
+    },
     /// What was pushed before this has been waited for since then: count how long, once it is
     /// queued to its sockets.
     Measure {
@@ -402,6 +375,17 @@ pub enum Message {
         by: Asker,
         /// What.
         ask: Ask,
+    },
+    /// Owner to owner: a handler of one room writes into another.
+    Say {
+        /// Which room; the receiver owns it.
+        room: Name,
+        /// Which handler.
+        handler: Arc<str>,
+        /// See [`Occasion::depth`](crate::handlers::Occasion::depth).
+        depth: u8,
+        /// What.
+        text: Box<str>,
     },
     /// Owner or home to front: a finished reply for one connection.
     Reply {
@@ -721,6 +705,13 @@ pub struct Rich {
     pub content: Option<Box<str>>,
     /// For those in the room only: never sent to the contact.
     pub note: bool,
+}
+
+impl Rich {
+    /// A content, for the contact.
+    pub fn of_content(json: Box<str>) -> Self {
+        Self { content: Some(json), note: false }
+    }
 }
 
 /// How a session wants to enter a room.

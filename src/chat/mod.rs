@@ -14,6 +14,9 @@
 /// What goes into a hub and what comes out.
 pub mod event;
 
+/// Old events, read back from the log.
+pub mod recall;
+
 /// What the log is told, and tells at start.
 pub mod record;
 

@@ -52,6 +52,8 @@ struct Present {
 pub enum Exit {
     /// Nothing: the user is still here, or gone already.
     Settled,
+    /// The user is gone now.
+    Left,
     /// Ask [`Presence::grace_over`] at this time, ms of the monotonic clock.
     Grace(u64),
 }
@@ -73,18 +75,24 @@ impl Presence {
         self.names_dropped || !quiet
     }
 
-    /// A session of `user` came.
-    pub fn enter(&mut self, user: &Name) {
+    /// A session of `user` came. Gives whether nobody of that name was here.
+    pub fn enter(&mut self, user: &Name) -> bool {
         if let Some(present) = self.users.get_mut(user) {
             present.sessions += 1;
             present.lost_ms = 0;
-            return;
+            return false;
         }
         self.users.insert(user.clone(), Present { sessions: 1, ..Present::default() });
         if (!self.leaves.remove(user) || self.witnessed) && !self.names_dropped {
             self.joins.insert(user.clone());
             self.count_changes();
         }
+        true
+    }
+
+    /// Whether a user is here, or vanished a moment ago.
+    pub fn has(&self, user: &Name) -> bool {
+        self.users.contains_key(user)
     }
 
     /// A session of `user` left, with a word (`said`) or without.
@@ -98,22 +106,23 @@ impl Presence {
         }
         if said {
             self.remove(user);
-            return Exit::Settled;
+            return Exit::Left;
         }
         present.lost_ms = now_ms.max(1);
         Exit::Grace(now_ms + LEAVE_GRACE_MS)
     }
 
-    /// The grace of a vanished user may be over.
-    pub fn grace_over(&mut self, user: &Name, now_ms: u64) {
+    /// The grace of a vanished user may be over. Gives whether it is, and they are gone.
+    pub fn grace_over(&mut self, user: &Name, now_ms: u64) -> bool {
         let Some(present) = self.users.get(user) else {
-            return;
+            return false;
         };
-        let lost = present.lost_ms != 0;
-        if lost && now_ms >= present.lost_ms + LEAVE_GRACE_MS {
+        let over = present.lost_ms != 0 && now_ms >= present.lost_ms + LEAVE_GRACE_MS;
+        if over {
             assert!(present.sessions == 0);
             self.remove(user);
         }
+        over
     }
 
     /// Somebody is told now who is here. A change that is undone before the next flush must be told
@@ -238,7 +247,7 @@ mod tests {
         assert_eq!(told(&mut presence, 1_000), r#"{"join":["alice"],"leave":[],"n":1}"#);
         assert_eq!(presence.exit(&alice, true, 1_100), Exit::Settled);
         assert_eq!(told(&mut presence, 9_000), "");
-        assert_eq!(presence.exit(&alice, true, 9_100), Exit::Settled);
+        assert_eq!(presence.exit(&alice, true, 9_100), Exit::Left);
         assert_eq!(told(&mut presence, 9_200), r#"{"join":[],"leave":["alice"],"n":0}"#);
     }
 
@@ -294,7 +303,7 @@ mod tests {
     fn a_storm_keeps_no_names_and_is_told_as_a_number() {
         let mut presence = Presence::default();
         let name = |n: usize| -> Name { format!("user-{n}").into() };
-        (0..=PRESENCE_NAMES_MAX).for_each(|n| presence.enter(&name(n)));
+        (0..=PRESENCE_NAMES_MAX).for_each(|n| assert!(presence.enter(&name(n))));
         (0..PRESENCE_NAMES_MAX).for_each(|n| {
             presence.exit(&name(n), true, 10);
         });

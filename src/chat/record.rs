@@ -241,7 +241,7 @@ pub enum ConversationChange {
     Untag(Box<str>),
     /// Under which ids the contact is known: JSON of [`Contact`](super::conversation::Contact).
     Contact(Box<str>),
-    /// What a handler waits for, in its own words; empty: nothing.
+    /// What a handler waits for: [`Step::text`](super::room::Step::text); empty: nothing.
     Step(Box<str>),
     /// The contact of this room is the one of another room.
     Link(Name),

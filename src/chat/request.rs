@@ -10,7 +10,7 @@ use super::inbox;
 use crate::base::codes::ErrorCode;
 use crate::base::ids::{EpochId, Offset};
 use crate::base::limits;
-use crate::base::names::PLATFORM_PREFIX;
+use crate::base::names::{HANDLER_PREFIX, PLATFORM_PREFIX};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -391,6 +391,9 @@ pub fn check_user(name: &str) -> Result<(), Refusal> {
     }
     if name.starts_with(PLATFORM_PREFIX) {
         return Err(bad("`user` names that begin with wa: belong to WhatsApp contacts"));
+    }
+    if name.starts_with(HANDLER_PREFIX) {
+        return Err(bad("`user` names that begin with handler: belong to handlers"));
     }
     if name.starts_with(limits::ERASED_NAME_PREFIX) {
         return Err(bad("`user` names that begin with erased- stand for people who were erased"));

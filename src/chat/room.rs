@@ -49,6 +49,32 @@ pub struct Room {
     pub in_dirty_list: bool,
     /// Of a room with a contact of a platform.
     pub conversation: Option<Box<Conversation>>,
+    /// What a handler asked here.
+    pub step: Option<Step>,
+    /// When the hub looks at this room again, ms since 1970.
+    pub alarm_ms: Option<i64>,
+}
+
+/// A question of a handler that waits for its answer.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Step {
+    /// Until when, ms since 1970.
+    pub until_ms: i64,
+    /// What the handler must be told with the answer.
+    pub stored: Box<str>,
+}
+
+impl Step {
+    /// As the log has it.
+    pub fn text(&self) -> Box<str> {
+        format!("{} {}", self.until_ms, self.stored).into()
+    }
+
+    /// Reads [`Step::text`]; `None` of the text that says that nothing waits.
+    pub fn read(text: &str) -> Option<Self> {
+        let (until_ms, stored) = text.split_once(' ')?;
+        Some(Self { until_ms: until_ms.parse().ok()?, stored: stored.into() })
+    }
 }
 
 /// A user's watermarks in a room. They only rise.
@@ -92,6 +118,8 @@ impl Room {
             shards: Vec::new(),
             in_dirty_list: false,
             conversation: None,
+            step: None,
+            alarm_ms: None,
         }
     }
 

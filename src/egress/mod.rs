@@ -3,7 +3,7 @@
 //! ```text
 //! Caller ─ Call ─▶ bounded channel ─▶ ringpost-egress: a tokio runtime of this thread only
 //!   ▲                                  ├─ Graph API: base URL and token of the configuration
-//!   └──────── Reply, by a callback ◀───┴─ anything else: HTTPS, to addresses that `guard` lets pass
+//!   └──────── Reply, by a callback ◀───┴─ anything else: HTTPS, to where `guard` lets pass
 //! ```
 //!
 //! A call takes a slot for as long as it runs, so both the calls under way and the replies in
@@ -32,6 +32,7 @@ pub use tokens::Tokens;
 
 use crate::base::ids::ShardId;
 use crate::base::network::Network;
+use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -193,6 +194,18 @@ pub enum Miss {
     },
     /// A file of ours could not be read or written.
     File(String),
+}
+
+impl fmt::Display for Miss {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotSent(why) => write!(out, "no connection: {why}"),
+            Self::Refused(why) => write!(out, "may not be called: {why}"),
+            Self::Lost(why) => write!(out, "no answer: {why}"),
+            Self::TooLarge { status } => write!(out, "HTTP {status}, and the answer is too long"),
+            Self::File(why) => out.write_str(why),
+        }
+    }
 }
 
 /// Both ends of a channel of calls: those who call have theirs before the thread runs.

@@ -1,15 +1,18 @@
 //! Definitions: how each kind is read, and those that a folder holds at a start.
 
 use super::NodeError;
+use crate::handlers::Handler;
+use crate::registry::part::Part;
 use crate::registry::{Definition, Fault, Kind, Registry, check_name, check_size};
 use std::path::Path;
 use std::sync::Arc;
 
 /// Reads a definition only to say what is wrong with it.
 pub fn check(kind: Kind, name: &str, body: &str) -> Result<(), Fault> {
-    let _ = (kind, name);
-    serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(body)?;
-    Ok(())
+    match kind {
+        Kind::Handler => Handler::parse(name, body).map(drop),
+        Kind::Hook | Kind::Subscription => Part::whole(body)?.object().map(drop),
+    }
 }
 
 /// The definitions of a folder that say something else than the log, as records to be written.

@@ -85,11 +85,7 @@ pub fn serve(config: Config, ready: impl FnOnce(SocketAddr)) -> Result<(), NodeE
     let mut node_producer = producers.pop().expect("one more than shards");
     begin_epoch(&mut node_producer, &recovered, &mut hubs, word(&random, 2))?;
     put_definitions(&config, &mut node_producer, &mut hubs)?;
-    for problem in &recovered.refused {
-        eprintln!("ringpost: a snapshot is not used, which makes this start longer: {problem}");
-    }
-    let damage = recovered.damage();
-    damage.iter().for_each(|damage| eprintln!("warning: the log is damaged: {damage}"));
+    let damage = warn(&recovered);
     // Unmaps what was read.
     drop(recovered);
     writer.add_job(Box::new(FoldJob::new(record::external_print, wall_us)));
@@ -131,6 +127,16 @@ pub fn serve(config: Config, ready: impl FnOnce(SocketAddr)) -> Result<(), NodeE
     // The archive holds a sender of its own mail only through `world`; it ends with the process.
     drop(archive);
     Ok(())
+}
+
+/// Says what was not as it should be in the log, and gives its damage.
+fn warn(recovered: &Recovered) -> Vec<String> {
+    for problem in &recovered.refused {
+        eprintln!("ringpost: a snapshot is not used, which makes this start longer: {problem}");
+    }
+    let damage = recovered.damage();
+    damage.iter().for_each(|damage| eprintln!("warning: the log is damaged: {damage}"));
+    damage
 }
 
 /// A thread of ours that panics takes the process with it: a node without one of its shards would

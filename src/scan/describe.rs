@@ -1,7 +1,7 @@
 //! A record in words: position, text, and the rest as `name=value`.
 
 use crate::log::record::{
-    ConversationAction, Delivery, Direction, EraseScope, MemberAction, NameKind, Outcome,
+    ConversationAction, Delivery, Direction, EraseScope, EraseV1, MemberAction, NameKind, Outcome,
     RecordView, RoomAction, SessionAction, Source,
 };
 use crate::log::{Entry, Kind};
@@ -159,15 +159,7 @@ fn fill_unplaced(out: &mut Description, view: &RecordView<'_>, command_name: &st
             out.say("max", metric.max);
             out.say("span_us", metric.span_us);
         }
-        RecordView::Erasure(erasure) => {
-            out.text = erasure.subject.to_string();
-            out.say("scope", code(EraseScope::from_byte(erasure.scope).map(EraseScope::name)));
-            out.say("by", &*erasure.by);
-            out.say_text("reason", &erasure.reason);
-            out.say("records", erasure.record_count);
-            out.say("segments", erasure.segment_count);
-            out.say("id", format_args!("{:016x}", erasure.id.to_native()));
-        }
+        RecordView::Erasure(erasure) => fill_erasure(out, erasure),
         RecordView::Run(run) => {
             out.say("epoch", run.epoch);
             out.say("first", run.first);
@@ -185,6 +177,16 @@ fn fill_unplaced(out: &mut Description, view: &RecordView<'_>, command_name: &st
         }
         _ => assert!(view.kind() == Kind::Stop),
     }
+}
+
+fn fill_erasure(out: &mut Description, erasure: &rkyv::Archived<EraseV1<'static>>) {
+    out.text = erasure.subject.to_string();
+    out.say("scope", code(EraseScope::from_byte(erasure.scope).map(EraseScope::name)));
+    out.say("by", &*erasure.by);
+    out.say_text("reason", &erasure.reason);
+    out.say("records", erasure.record_count);
+    out.say("segments", erasure.segment_count);
+    out.say("id", format_args!("{:016x}", erasure.id.to_native()));
 }
 
 fn code(name: Option<&'static str>) -> &'static str {

@@ -7,10 +7,14 @@ use super::turn::Shard;
 use super::world::Mail;
 use crate::base::codes::CloseReason;
 use crate::base::ids::{ConnId, ShardId};
-use crate::base::limits::{SEND_QUEUE_BYTES_MAX, SEND_QUEUE_RESUME_BYTES, WS_CLOSE_TIMEOUT_MS};
+use crate::base::limits::{
+    HANDLER_CALL_REPLY_BYTES_MAX, SEND_QUEUE_BYTES_MAX, SEND_QUEUE_RESUME_BYTES,
+    WS_CLOSE_TIMEOUT_MS,
+};
 use crate::chat::event::{Effect, Event, Fact, Frame, LocalRoom};
 use crate::chat::hub::LOG_RESERVE_BYTES;
 use crate::chat::reply;
+use crate::egress::{Call, Caller, Request};
 use crate::net::Close;
 use crate::outbox::Word;
 use crate::wire::ws::encode::{encode_close, encode_text};
@@ -87,6 +91,12 @@ impl Shard {
             Effect::InboundDone { ticket, accepted } => self.webhook_item_done(ticket, accepted),
             Effect::Defined(definition) => self.on_defined(&definition),
             Effect::Outbox(order) => self.tell_outbox(Word::Order(order)),
+            Effect::Fetch { ticket, url, headers, body } => {
+                let body = body.into_string().into_bytes().into();
+                let answer_bytes_max = HANDLER_CALL_REPLY_BYTES_MAX;
+                let request = Request::Post { url, headers, body, answer_bytes_max };
+                self.call_out(Call { caller: Caller::Shard(self.id), ticket, request });
+            }
             Effect::Measure { metric, since_us } => self.meter.note(metric, since_us),
         }
     }
@@ -132,6 +142,24 @@ impl Shard {
         while let Some(word) = self.outbox_words.pop_front() {
             if let Err(TrySendError::Full(word)) = outbox.words.try_send(word) {
                 self.outbox_words.push_front(word);
+                return;
+            }
+        }
+    }
+
+    /// To the thread that calls out, or kept until it takes more. The hub waits only so long.
+    pub(super) fn call_out(&mut self, call: Call) {
+        if !self.calls_out.is_empty() {
+            self.calls_out.push_back(call);
+        } else if let Err(call) = self.world.egress.try_call(call) {
+            self.calls_out.push_back(*call);
+        }
+    }
+
+    pub(super) fn tend_calls(&mut self) {
+        while let Some(call) = self.calls_out.pop_front() {
+            if let Err(call) = self.world.egress.try_call(call) {
+                self.calls_out.push_front(*call);
                 return;
             }
         }

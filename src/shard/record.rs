@@ -80,10 +80,10 @@ pub fn append(producer: &mut Producer, record: &ChatRecord) -> Result<LogPositio
             producer.append(user, room, &CommandV1 { ts_us, args, command, duration_us, outcome })
         }
         Fact::Delivery { of, external, status, error, extra } => {
-            let (number, extra) = delivery_out(*of, status, extra);
+            let (status, extra) = delivery_out(*of, status, extra);
             let recipient = record.user.strip_prefix(PLATFORM_PREFIX).unwrap_or(&record.user);
             let (extra, error) = (&*extra, *error);
-            let status = StatusV1 { ts_us, external, recipient, extra, error, status: number };
+            let status = StatusV1 { ts_us, external, recipient, extra, error, status };
             producer.append(user, room, &status)
         }
         Fact::Mark { recv, read } => {
@@ -94,9 +94,8 @@ pub fn append(producer: &mut Producer, record: &ChatRecord) -> Result<LogPositio
             producer.append(user, room, &UserStatusV1 { ts_us, text: &status.text, state })
         }
         Fact::Conversation { o, change } => {
-            let (o, value) = (o.map_or(0, |o| o.0), change.value());
-            let action = conversation_out(change) as u8;
-            producer.append(user, room, &ConversationV1 { o, ts_us, value, action })
+            let (o, action) = (o.map_or(0, |o| o.0), conversation_out(change) as u8);
+            producer.append(user, room, &ConversationV1 { o, ts_us, value: change.value(), action })
         }
         Fact::Definition { kind, name, version, body } => {
             let (kind, version) = (kind.number(), *version);
@@ -218,6 +217,14 @@ fn read_parts(
         RecordView::Mark(mark) => {
             Fact::Mark { recv: Offset(mark.recv.to_native()), read: Offset(mark.read.to_native()) }
         }
+        _ => read_state(view)?,
+    };
+    Some(ChatRecord { ts_us, user: user.into(), room: room.into(), fact })
+}
+
+/// What is so until another record says otherwise.
+fn read_state(view: &RecordView<'_>) -> Option<Fact> {
+    Some(match view {
         RecordView::UserStatus(status) => {
             Fact::Status(Status { state: state_in(status.state), text: (*status.text).into() })
         }
@@ -231,16 +238,8 @@ fn read_parts(
             version: definition.version.to_native(),
             body: (*definition.body).into(),
         },
-        RecordView::Name(_)
-        | RecordView::Epoch(_)
-        | RecordView::Stop(_)
-        | RecordView::Raw(_)
-        | RecordView::Metric(_)
-        | RecordView::Erasure(_)
-        | RecordView::Run(_)
-        | RecordView::Seen(_) => return None,
-    };
-    Some(ChatRecord { ts_us, user: user.into(), room: room.into(), fact })
+        _ => return None,
+    })
 }
 
 fn session_in(starts: bool, [sid, device, client]: [&str; 3], code: u16) -> Fact {

@@ -16,6 +16,7 @@ use crate::base::table::Table;
 use crate::base::wheel::{TICK_MS, Wheel};
 use crate::chat::event::{Effect, Event, Forgetting, LocalRoom, Record};
 use crate::chat::hub::Hub;
+use crate::egress::Call;
 use crate::log::{LogState, Producer};
 use crate::metrics::Metric;
 use crate::net::{Bell, Close, Collected, Driver, EndReason, Event as NetEvent, Listener, Peer};
@@ -99,6 +100,8 @@ pub struct Shard {
     pub(super) questions: VecDeque<Question>,
     /// What a full outbox did not take, oldest first.
     pub(super) outbox_words: VecDeque<Word>,
+    /// What the thread that calls out did not take, oldest first.
+    pub(super) calls_out: VecDeque<Call>,
     pub(super) meter: Meter,
 
     pub(super) draining: bool,
@@ -150,6 +153,7 @@ impl Shard {
             mailed: vec![false; count],
             questions: VecDeque::new(),
             outbox_words: VecDeque::new(),
+            calls_out: VecDeque::new(),
             meter: Meter::new(now.mono_us),
             draining: false,
             drain_deadline_ms: u64::MAX,
@@ -301,8 +305,13 @@ impl Shard {
                     let _ = answer.try_send(how_far);
                 }
                 Mail::Outbox(event) => self.tell_hub(Event::Outbox { event }),
-                // Whoever asked did not wait for it.
-                Mail::Fetched { .. } => {}
+                Mail::Fetched { ticket, result } => {
+                    let result = match result {
+                        Ok(got) => Ok((got.status, got.body)),
+                        Err(miss) => Err(miss.to_string().into()),
+                    };
+                    self.tell_hub(Event::Fetched { ticket, result });
+                }
                 Mail::Raw(mail) => self.on_raw_mail(mail),
                 Mail::Forgotten => self.hub.forgotten(),
                 Mail::Drain => self.begin_drain(),
@@ -365,6 +374,7 @@ impl Shard {
                 }
             }
         }
+        self.tend_calls();
         for question in std::mem::take(&mut self.questions) {
             self.ask_archive(question);
         }

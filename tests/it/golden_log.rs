@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 /// Folders below `fixtures/log`, oldest first: `segment` as it was on disk, without the zeros at
 /// its end, and the rows in it as `rows.jsonl`.
-const FIXTURES: &[&str] = &["v1"];
+const FIXTURES: &[&str] = &["v1", "v2"];
 
 /// 2026-11-22T18:00:00Z.
 const BEGIN_US: i64 = 1_795_370_400_000_000;
@@ -182,6 +182,15 @@ fn write_own(p: &mut Producer, ann: NameId, lobby: NameId) {
     p.append(NameId::NONE, lobby, &RunV1 { ts_us: at(15), epoch: 9, first: 1, last: 5 }).unwrap();
     let seen = SeenV1 { ts_us: at(16), o: 3, print_high: 1, print_low: 2, cid: "c-1" };
     p.append(ann, lobby, &seen).unwrap();
+    let assigned = ConversationAction::Assign as u8;
+    let assign = ConversationV1 { o: 6, ts_us: at(17), value: "bob", action: assigned };
+    p.append(ann, lobby, &assign).unwrap();
+    let untag =
+        ConversationV1 { o: 0, value: "späť", action: ConversationAction::Untag as u8, ..assign };
+    p.append(ann, lobby, &untag).unwrap();
+    let body = r#"{"when": {}, "do": {"note": "…"}}"#;
+    let definition = DefinitionV1 { ts_us: at(18), version: 2, name: "greet", body, kind: 0 };
+    p.append(ann, NameId::NONE, &definition).unwrap();
 }
 
 /// Exit status, stdout, stderr of a scan of `data`.

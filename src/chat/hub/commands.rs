@@ -5,9 +5,10 @@ use super::{Hub, mark_dirty};
 use crate::base::clock::Now;
 use crate::base::codes::ErrorCode;
 use crate::base::limits::TOPIC_BYTES_MAX;
+use crate::base::names::HANDLER_PREFIX;
 use crate::chat::event::{
-    Access, Asker, Effect, Fact, MemberAction, Message, Name, Outcome, Record, Refusal, Role,
-    RoomChange,
+    Access, Asker, ConversationChange, ConversationState, Effect, Fact, MemberAction, Message,
+    Name, Outcome, Record, Refusal, Rich, Role, RoomChange, Source,
 };
 use crate::chat::reply;
 use crate::chat::request::{bad, check_user, refuse};
@@ -27,19 +28,31 @@ pub struct Command {
 }
 
 /// All built-in commands: the source of `/help`, `cmds` and permission checks.
-pub const COMMANDS: [Command; 6] = [
+pub const COMMANDS: [Command; 13] = [
     Command { name: "access", usage: "open|members", help: "who may enter", role: Role::Owner },
+    team("assign", "[USER]", "give a conversation to a user; to yourself without a name"),
+    team("close", "", "a conversation is resolved"),
     Command { name: "help", usage: "", help: "list the commands", role: Role::Guest },
     Command { name: "invite", usage: "USER", help: "make a user a member", role: Role::Member },
     Command { name: "kick", usage: "USER", help: "remove a user", role: Role::Moderator },
+    team("note", "TEXT", "write what only the team sees, never the contact"),
+    team("reopen", "", "a conversation is open again"),
     Command {
         name: "role",
         usage: "USER member|moderator|owner",
         help: "give a member another role",
         role: Role::Owner,
     },
+    team("tag", "TAG", "put a tag on a conversation"),
     Command { name: "topic", usage: "TEXT", help: "set the topic", role: Role::Member },
+    team("unassign", "", "a conversation is nobody's"),
+    team("untag", "TAG", "take a tag off a conversation"),
 ];
+
+/// A command for agents, in conversations with contacts.
+const fn team(name: &'static str, usage: &'static str, help: &'static str) -> Command {
+    Command { name, usage, help, role: Role::Guest }
+}
 
 /// Commands whose names begin with `prefix`, for `cmds`.
 pub fn list(prefix: &str) -> Value {
@@ -105,7 +118,7 @@ impl Hub {
             let text = format!("no command /{}; there are /{names}", cut(name));
             return Err(refuse(ErrorCode::BadCommand, &text));
         };
-        let role = self.rooms[room].role(&by.user);
+        let role = self.rank(room, by);
         if role < command.role {
             let text =
                 format!("/{name} is for {}s; you are a {}", command.role.name(), role.name());
@@ -113,6 +126,10 @@ impl Hub {
         }
         match command.name {
             "access" => self.set_access(now, room, by, args, effects),
+            "note" => self.write_note(now, room, by, args, effects),
+            "assign" | "unassign" | "close" | "reopen" | "tag" | "untag" => {
+                self.change_for_team(now, room, by, (command, args), effects)
+            }
             "help" => Ok(help()),
             "invite" => {
                 let subject = subject(command, args)?;
@@ -127,6 +144,11 @@ impl Hub {
             "topic" => self.set_topic(now, room, by, args, effects),
             _ => unreachable!("the table and this match name the same commands"),
         }
+    }
+
+    /// What somebody may do in a room; programs and handlers are the operator's own.
+    fn rank(&self, room: &Name, by: &Asker) -> Role {
+        if by.api { Role::Owner } else { self.rooms[room].role(&by.user) }
     }
 
     fn set_topic(
@@ -178,7 +200,7 @@ impl Hub {
         effects: &mut Vec<Effect>,
     ) -> Result<String, Refusal> {
         let role = self.rooms[name].role(subject);
-        if role >= self.rooms[name].role(&by.user) {
+        if role >= self.rank(name, by) && !by.api {
             let text = format!("{subject} is a {}; you cannot remove them", role.name());
             return Err(refuse(ErrorCode::Forbidden, &text));
         }
@@ -193,6 +215,53 @@ impl Hub {
             self.tell(shard, evict, effects);
         }
         Ok(format!("{subject} was removed"))
+    }
+
+    fn write_note(
+        &mut self,
+        now: Now,
+        name: &Name,
+        by: &Asker,
+        text: &str,
+        effects: &mut Vec<Effect>,
+    ) -> Result<String, Refusal> {
+        if text.is_empty() {
+            return Err(bad("usage: /note TEXT"));
+        }
+        let rich = Rich { content: None, note: true };
+        let source = if by.api { Source::Api } else { Source::Ws };
+        let source = if by.user.starts_with(HANDLER_PREFIX) { Source::Handler } else { source };
+        self.write(now, (name, &by.user), source, (text.into(), Some(rich)), None, effects)?;
+        Ok(String::new())
+    }
+
+    fn change_for_team(
+        &mut self,
+        now: Now,
+        name: &Name,
+        by: &Asker,
+        (command, args): (&Command, &str),
+        effects: &mut Vec<Effect>,
+    ) -> Result<String, Refusal> {
+        self.check_agent(by)?;
+        let needs = || {
+            if args.is_empty() {
+                return Err(bad(&format!("usage: /{} {}", command.name, command.usage)));
+            }
+            Ok(args.into())
+        };
+        let change = match command.name {
+            "assign" if args.is_empty() => ConversationChange::Assign(Some(by.user.clone())),
+            "assign" => ConversationChange::Assign(Some(args.into())),
+            "unassign" => ConversationChange::Assign(None),
+            "close" => ConversationChange::State(ConversationState::Resolved),
+            "reopen" => ConversationChange::State(ConversationState::Open),
+            "tag" => ConversationChange::Tag(needs()?),
+            _ => ConversationChange::Untag(needs()?),
+        };
+        let quiet = Asker { id: None, ..by.clone() };
+        self.converse(now, name, &quiet, &[change], effects)?;
+        Ok(String::new())
     }
 
     fn give_role(

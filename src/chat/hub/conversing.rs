@@ -15,6 +15,7 @@ use crate::chat::event::{
 use crate::chat::inbox::{self, Asked, Page, Query};
 use crate::chat::reply;
 use crate::chat::request::{bad, check_user, refuse};
+use crate::handlers::EventKind;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -67,8 +68,8 @@ impl Hub {
         Ok(())
     }
 
-    /// Carries out one change: into the log, and to the room where it has an event. Gives the number
-    /// of its record, if there was anything to change.
+    /// Carries out one change: into the log, and to the room where it has an event. Gives the
+    /// number of its record, if there was anything to change.
     pub(super) fn change_conversation(
         &mut self,
         now: Now,
@@ -85,6 +86,13 @@ impl Hub {
         }
         outside.apply(&change, now.wall_ms());
         self.inbox.mark(name, outside);
+        let kind = match &change {
+            ConversationChange::State(_) => Some(EventKind::State),
+            ConversationChange::Assign(_) => Some(EventKind::Assigned),
+            ConversationChange::Tag(_) | ConversationChange::Untag(_) => Some(EventKind::Tagged),
+            _ => None,
+        };
+        kind.into_iter().for_each(|kind| self.note(kind, name, by));
         let user = by.clone();
         Some(match reply::conversation(name, (o, now.wall_ms()), by, &change) {
             Some(frame) => {
@@ -121,6 +129,9 @@ impl Hub {
         }
         let open = ConversationChange::State(ConversationState::Open);
         self.change_conversation(now, name, &server, open, effects);
+        if self.rules.handlers.wants(EventKind::Unanswered) {
+            self.set_alarm(name);
+        }
     }
 
     /// Something is known of who the contact is.

@@ -160,6 +160,7 @@ impl Hub {
     /// A definition holds from now on.
     pub(super) fn defined(&mut self, definition: Arc<Definition>, effects: &mut Vec<Effect>) {
         self.registry.put(Arc::clone(&definition));
+        self.adopt(&definition);
         effects.push(Effect::Defined(definition));
     }
 
@@ -172,7 +173,9 @@ impl Hub {
     pub(super) fn restore_definition(&mut self, record: Record) {
         if let Fact::Definition { kind, name, version, body } = record.fact {
             let Record { ts_us, user: by, .. } = record;
-            self.registry.put(Arc::new(Definition { kind, name, version, by, ts_us, body }));
+            let definition = Definition { kind, name, version, by, ts_us, body };
+            self.adopt(&definition);
+            self.registry.put(Arc::new(definition));
         }
     }
 

@@ -17,6 +17,7 @@ use crate::chat::presence::Exit;
 use crate::chat::reply;
 use crate::chat::request::refuse;
 use crate::chat::room::{ReplayPlan, Room};
+use crate::handlers::EventKind;
 use serde_json::json;
 
 /// A join whose replay is being put together.
@@ -55,8 +56,11 @@ impl Hub {
         let room = self.rooms.get_mut(&name).expect("made above");
         room.count_shard(by.from.shard, 1);
         if wish.counted {
-            room.presence.enter(&by.user);
+            let came = room.presence.enter(&by.user);
             mark_dirty(&mut self.dirty, room);
+            if came {
+                self.note(EventKind::Joined, &name, &by.user);
+            }
         }
         match append {
             Some(append) => {
@@ -241,10 +245,14 @@ impl Hub {
         room.count_shard(by.from.shard, -1);
         if counted {
             let exit = room.presence.exit(&by.user, said, now.mono_ms());
-            if let Exit::Grace(due_ms) = exit {
-                self.leaving.push_back((due_ms, name.clone(), by.user.clone()));
-            }
             mark_dirty(&mut self.dirty, room);
+            match exit {
+                Exit::Settled => {}
+                Exit::Left => self.note(EventKind::Left, name, &by.user),
+                Exit::Grace(due_ms) => {
+                    self.leaving.push_back((due_ms, name.clone(), by.user.clone()));
+                }
+            }
         }
     }
 

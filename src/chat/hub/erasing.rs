@@ -153,6 +153,7 @@ fn forget_all(room: &mut Room) {
     room.access = Access::Open;
     // What has not left does not leave.
     room.conversation = None;
+    room.step = None;
 }
 
 fn forget_user(room: &mut Room, user: &Name, alias: &Name) {
@@ -174,6 +175,10 @@ fn forget_user(room: &mut Room, user: &Name, alias: &Name) {
         room.topic_by = alias.clone();
     }
     let quoted = Value::from(&**user).to_string();
+    // What a question keeps are the words of whom it was put to.
+    if room.step.as_ref().is_some_and(|step| step.stored.contains(&quoted)) {
+        room.step = None;
+    }
     room.tail.update(|_, entry| {
         let theirs = entry.author.as_ref() == Some(user);
         if !theirs && !entry.frame.contains(&quoted) {

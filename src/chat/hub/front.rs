@@ -135,16 +135,7 @@ impl Hub {
                 self.take_send(now, conn)?;
                 self.forward(call, Ask::Converse { changes }, effects)
             }
-            Request::Inbox { query, watch } => {
-                let by = self.asker(conn, id);
-                self.check_agent(&by)?;
-                if let Some(on) = watch {
-                    self.watch_inbox(conn, on, effects);
-                }
-                let query = Query { user: by.user, ..*query };
-                self.ask_inbox((by.from, by.id), &query, effects);
-                Ok(())
-            }
+            Request::Inbox { query, watch } => self.inbox(call, *query, watch, effects),
             Request::Pong => Ok(()),
             Request::Bye => {
                 self.acknowledge(conn, id, &json!({}), effects);
@@ -153,6 +144,23 @@ impl Hub {
                 Ok(())
             }
         }
+    }
+
+    fn inbox(
+        &mut self,
+        Call { conn, id, .. }: Call<'_>,
+        query: Query,
+        watch: Option<bool>,
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), Refusal> {
+        let by = self.asker(conn, id);
+        self.check_agent(&by)?;
+        if let Some(on) = watch {
+            self.watch_inbox(conn, on, effects);
+        }
+        let query = Query { user: by.user, ..query };
+        self.ask_inbox((by.from, by.id), &query, effects);
+        Ok(())
     }
 
     /// Sends `ask` to the owner of a room this session is in.

@@ -1,7 +1,7 @@
 //! Owner: one conversation for one contact, under however many ids the platform knows them.
 //!
-//! A room is named by the id that its first message came with, and keeps that name. Other ids of the
-//! same contact lead there: each is a *link*, kept by the shard that would own the room of that
+//! A room is named by the id that its first message came with, and keeps that name. Other ids of
+//! the same contact lead there: each is a *link*, kept by the shard that would own the room of that
 //! name, so no shard needs to know all of them.
 //!
 //! ```text

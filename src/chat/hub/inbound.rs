@@ -58,25 +58,21 @@ impl Hub {
                 taken
             }
             InboundBody::Edit { of, text, content } => {
-                match self.take_edit(now, (&room, &user), &of, &text, effects) {
-                    Some(taken) => taken,
-                    None => {
-                        let text = format!("[edited] {text}").into();
-                        let shown = Shown { text, content: Some(content), about: Some(of) };
-                        let post = self.inbound_post(&room, &user, external, shown);
-                        self.post_inbound(now, &room, post, effects)
-                    }
+                if let Some(taken) = self.take_edit(now, (&room, &user), &of, &text, effects) {
+                    return taken;
                 }
+                let text = format!("[edited] {text}").into();
+                let shown = Shown { text, content: Some(content), about: Some(of) };
+                let post = self.inbound_post(&room, &user, external, shown);
+                self.post_inbound(now, &room, post, effects)
             }
             InboundBody::Revoke { of, text, content } => {
-                match self.take_revoke(now, (&room, &user), &of, effects) {
-                    Some(taken) => taken,
-                    None => {
-                        let shown = Shown { text, content: Some(content), about: Some(of) };
-                        let post = self.inbound_post(&room, &user, external, shown);
-                        self.post_inbound(now, &room, post, effects)
-                    }
+                if let Some(taken) = self.take_revoke(now, (&room, &user), &of, effects) {
+                    return taken;
                 }
+                let shown = Shown { text, content: Some(content), about: Some(of) };
+                let post = self.inbound_post(&room, &user, external, shown);
+                self.post_inbound(now, &room, post, effects)
             }
             InboundBody::Relink { text, content, .. } => {
                 self.relinked(now, &room, &ids, effects);

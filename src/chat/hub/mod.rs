@@ -11,11 +11,13 @@ mod defining;
 mod entering;
 mod erasing;
 mod front;
+mod handling;
 mod history;
 mod homes;
 mod identity;
 mod inbound;
 mod joining;
+mod occasions;
 mod outgoing;
 mod owner;
 mod restore;
@@ -44,6 +46,7 @@ use crate::base::limits::RECORD_BYTES_MAX;
 use crate::base::rate::Rate;
 use crate::base::table::Table;
 use crate::base::wheel::Wheel;
+use crate::handlers::EventKind;
 use crate::metrics::Metric;
 use crate::registry::{Definition, Registry};
 pub use commands::COMMANDS;
@@ -165,6 +168,10 @@ pub struct Hub {
     seeking: Map<Name, Vec<identity::Item>>,
 
     registry: Registry,
+    rules: occasions::Rules,
+    /// Calls of handlers, by ticket.
+    calling: Map<u64, handling::Calling>,
+    calling_number: u64,
     /// Connections that wait for an answer of the API.
     api_conns: Set<ConnId>,
 
@@ -241,6 +248,9 @@ impl Hub {
             links: Map::default(),
             seeking: Map::default(),
             registry: Registry::default(),
+            rules: occasions::Rules::default(),
+            calling: Map::default(),
+            calling_number: 0,
             api_conns: Set::default(),
             users: Map::default(),
             forgets: erasing::Forgets::default(),
@@ -302,17 +312,24 @@ impl Hub {
             Event::Archived { ticket, found } => self.archived(now, ticket, found, effects),
             Event::Inbound { ticket, item } => self.inbound(ticket, item, effects),
             Event::Outbox { event } => self.outbox_said(now, event, effects),
+            Event::Fetched { ticket, result } => self.fetched(now, ticket, result, effects),
             Event::Api { conn, user, request } => self.api(conn, user, request, effects),
             Event::Tick => self.tick(now, effects),
         }
-        while let Some(message) = self.own.pop_front() {
-            self.message(now, message, effects);
+        while !self.own.is_empty() || !self.is_considered() {
+            while let Some(message) = self.own.pop_front() {
+                self.message(now, message, effects);
+            }
+            self.consider(now, effects);
         }
     }
 
     fn message(&mut self, now: Now, message: Message, effects: &mut Vec<Effect>) {
         match message {
             Message::Ask { room, by, ask } => self.ask(now, room, by, ask, effects),
+            Message::Say { room, handler, depth, text } => {
+                self.said(now, room, (handler, depth), text, effects);
+            }
             Message::Reply { to, frame, since_us } => {
                 self.send(to, frame, effects);
                 measure(Metric::SendToAck, since_us, effects);
@@ -368,11 +385,16 @@ impl Hub {
         self.expire_hellos(now, effects);
         while self.leaving.front().is_some_and(|(due_ms, ..)| *due_ms <= now.mono_ms()) {
             let (_, room, user) = self.leaving.pop_front().expect("front was there");
-            if let Some(room) = self.rooms.get_mut(&room) {
-                room.presence.grace_over(&user, now.mono_ms());
-                mark_dirty(&mut self.dirty, room);
+            if let Some(found) = self.rooms.get_mut(&room) {
+                let left = found.presence.grace_over(&user, now.mono_ms());
+                mark_dirty(&mut self.dirty, found);
+                if left {
+                    self.note(EventKind::Left, &room, &user);
+                }
             }
         }
+        self.ring(now);
+        self.expire_calls(now, effects);
         self.tell_changes(now, effects);
         self.tell_inbox(now, effects);
         self.hand_on_unsent(effects);

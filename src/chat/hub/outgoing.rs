@@ -4,6 +4,7 @@
 //! the log before it is called, and its outcome after: at any moment the log says enough to go on
 //! after a crash without sending anything twice.
 
+use super::occasions::Happening;
 use super::owner::Post;
 use super::{Hub, Waiting};
 use crate::base::clock::Now;
@@ -18,6 +19,7 @@ use crate::chat::event::{
 use crate::chat::extra::Extra;
 use crate::chat::reply;
 use crate::chat::request::{bad, refuse};
+use crate::handlers::EventKind;
 use serde_json::value::RawValue;
 
 /// Messages of the time before the start that are handed on in one call.
@@ -135,6 +137,7 @@ impl Hub {
         });
         self.unsent = rooms.flatten().collect();
         self.begin_inbox();
+        self.begin_handlers();
     }
 
     pub(super) fn outbox_said(&mut self, now: Now, event: OutboxEvent, effects: &mut Vec<Effect>) {
@@ -239,8 +242,15 @@ impl Hub {
                 None => return false,
             }
         }
-        let frame = reply::delivery(name, now.wall_ms(), &contact_of(name), &news);
+        let contact = contact_of(name);
+        let frame = reply::delivery(name, now.wall_ms(), &contact, &news);
         self.publish(name, Offset(0), frame, (None, None), effects);
+        if self.cares(EventKind::Status, name) {
+            let mut happening = Happening::new(EventKind::Status, name, &contact, self.rules.hand);
+            (happening.status, happening.error) = (news.status.into(), news.error);
+            happening.o = news.of;
+            self.happened(happening);
+        }
         true
     }
 
@@ -278,6 +288,25 @@ impl Hub {
             skip: None,
         };
         self.post(now, name, post, effects);
+    }
+
+    /// Posts what [`Hub::letter`] has let pass, and sends it on its way if it leaves. Gives its
+    /// position and the number of its record.
+    pub(super) fn post_letter(
+        &mut self,
+        now: Now,
+        name: &Name,
+        post: Post<'_>,
+        effects: &mut Vec<Effect>,
+    ) -> (Offset, u64) {
+        let (source, direction) = (post.source, post.direction);
+        let (o, append) = self.post(now, name, post, effects);
+        if direction == Direction::Out {
+            let room = name.clone();
+            self.when_durable(append, Waiting::Letter { room, o }, effects);
+            self.we_wrote(now, name, source, direction, effects);
+        }
+        (o, append)
     }
 
     /// The contact wrote: the window is open again.

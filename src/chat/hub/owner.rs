@@ -2,6 +2,7 @@
 
 use super::changes::Change;
 use super::inbound::external_key;
+use super::occasions::{Hand, Happening};
 use super::{Hub, Waiting, mark_dirty};
 use crate::base::clock::Now;
 use crate::base::codes::ErrorCode;
@@ -18,6 +19,7 @@ use crate::chat::reply::{self, NewMsg};
 use crate::chat::request::refuse;
 use crate::chat::room::Marks;
 use crate::chat::tail::Entry;
+use crate::handlers::{self, EventKind};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -54,6 +56,17 @@ impl Hub {
         effects: &mut Vec<Effect>,
     ) {
         assert!(place(&room, self.options.shard_count) == self.options.shard);
+        let source = match ask {
+            Ask::Inbound { .. } => handlers::Source::Contact,
+            _ if by.api => handlers::Source::Api,
+            _ => handlers::Source::Person,
+        };
+        self.rules.hand = Hand { source, depth: 0 };
+        self.carry_out(now, room, by, ask, effects);
+        self.rules.hand = Hand::default();
+    }
+
+    fn carry_out(&mut self, now: Now, room: Name, by: Asker, ask: Ask, effects: &mut Vec<Effect>) {
         match ask {
             Ask::Join(wish) => self.enter(now, room, by, wish, effects),
             Ask::Leave { said, counted, member } => {
@@ -203,12 +216,7 @@ impl Hub {
             extra,
             skip: mute.then_some(by.from),
         };
-        let (o, append) = self.post(now, name, post, effects);
-        if direction == Direction::Out {
-            let room = name.clone();
-            self.when_durable(append, Waiting::Letter { room, o }, effects);
-            self.we_wrote(now, name, source, direction, effects);
-        }
+        let (o, append) = self.post_letter(now, name, post, effects);
         let room = self.rooms.get_mut(name).expect("admitted");
         let ts_ms = now.wall_ms();
         let seen = Seen { o, ts_ms, at_ms: now.mono_ms() as i64, append };
@@ -281,6 +289,7 @@ impl Hub {
             let waits = Pending { at_ms: now.wall_ms(), text, extra, called: false };
             room.outside().pending.insert(o, waits);
         }
+        self.note_message(name, o, &post);
         let fact = Fact::Message {
             o,
             cid: post.cid,
@@ -294,6 +303,27 @@ impl Hub {
         };
         let append = self.commit(now, name, user, entry, (fact, skip), effects);
         (o, append)
+    }
+
+    /// Tells handlers of a message, when they want to know.
+    fn note_message(&mut self, name: &Name, o: Offset, post: &Post<'_>) {
+        if !self.cares(EventKind::Message, name) {
+            return;
+        }
+        let hand = self.hand_of(post.source, post.direction);
+        let of_contact = hand.source == handlers::Source::Contact;
+        let outside = self.rooms[name].conversation.as_ref();
+        let is_new = outside.is_none_or(|outside| outside.is_new());
+        let content = post.extra.content.as_ref().map(|content| content.get().into());
+        let happening = Happening::new(EventKind::Message, name, post.user, hand);
+        self.happened(Happening {
+            name: post.name.clone(),
+            o: Some(o),
+            text: post.text.clone(),
+            content,
+            is_first_contact: of_contact && is_new,
+            ..happening
+        });
     }
 
     /// The one way a durable event comes into being: order, log, fan-out.
@@ -402,7 +432,13 @@ impl Hub {
         } else {
             room.members.insert(subject.clone(), role);
         }
+        let here = room.presence.has(subject);
         let frame = reply::member(name, (o, now.wall_ms()), subject, by, (action, role));
+        match action {
+            MemberAction::Join if !here => self.note(EventKind::Joined, name, subject),
+            MemberAction::Leave if !here => self.note(EventKind::Left, name, subject),
+            _ => {}
+        }
         let fact = Fact::Member { o, subject: subject.clone(), role, action };
         self.commit(now, name, by.clone(), event(frame), (fact, None), effects)
     }

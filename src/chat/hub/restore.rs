@@ -14,7 +14,7 @@ use crate::chat::event::{
 };
 use crate::chat::extra::Extra;
 use crate::chat::reply;
-use crate::chat::room::{Marks, Room};
+use crate::chat::room::{Marks, Room, Step};
 use crate::chat::tail::Entry;
 
 /// What a platform's message or status is remembered by; `None` for a record of anything else.
@@ -140,17 +140,17 @@ impl Hub {
             return;
         }
         self.restore_outside(record);
+        self.rules.restored_ms = self.rules.restored_ms.max(ts_ms);
         match &record.fact {
+            Fact::Message { source: Source::Handler, .. } => {
+                self.restore_firing(&record.room, &record.user, ts_ms);
+            }
             Fact::Message { o, cid, .. } if !cid.is_empty() => {
                 self.restore_cid(ts_ms, (&record.room, record.user.clone(), cid.clone()), *o);
             }
             Fact::Member { subject, role, action, .. } => {
-                let members = &mut self.known(&record.room).members;
-                if *action == MemberAction::Leave || *role == Role::Guest {
-                    members.remove(subject);
-                } else {
-                    members.insert(subject.clone(), *role);
-                }
+                let gone = *action == MemberAction::Leave || *role == Role::Guest;
+                self.restore_member(&record.room, subject, (!gone).then_some(*role));
             }
             Fact::Room { change, .. } => {
                 let room = self.known(&record.room);
@@ -170,6 +170,9 @@ impl Hub {
                 let marks = Marks { recv: *recv, read: *read };
                 self.known(&record.room).marks.insert(record.user.clone(), marks);
             }
+            Fact::Conversation { change: ConversationChange::Step(text), .. } => {
+                self.known(&record.room).step = Step::read(text);
+            }
             Fact::Conversation { change: ConversationChange::Link(target), .. } => {
                 self.links.insert(record.room.clone(), target.clone());
             }
@@ -185,6 +188,14 @@ impl Hub {
             | Fact::SessionEnd { .. }
             | Fact::Command { .. }
             | Fact::Status(_) => {}
+        }
+    }
+
+    fn restore_member(&mut self, room: &Name, subject: &Name, role: Option<Role>) {
+        let members = &mut self.known(room).members;
+        match role {
+            None => drop(members.remove(subject)),
+            Some(role) => drop(members.insert(subject.clone(), role)),
         }
     }
 

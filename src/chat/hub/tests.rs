@@ -1,11 +1,14 @@
 mod conversing;
+mod handling;
 mod identity;
 mod inbound;
 mod outgoing;
 
 use super::*;
 use crate::base::codes::CloseReason;
-use crate::chat::event::{ContactIds, Fact, Forget, Forgetting, Inbound, InboundBody, Outcome};
+use crate::chat::event::{
+    ContactIds, ConversationChange, Fact, Forget, Forgetting, Inbound, InboundBody, Outcome,
+};
 
 /// One hub that plays all three parts, driven like a conversation.
 struct Stage {
@@ -20,6 +23,8 @@ struct Stage {
     orders: Vec<OutboxOrder>,
     /// Definitions that hold, with their versions.
     defined: Vec<String>,
+    /// Calls of handlers: ticket, then address, body and headers.
+    fetches: Vec<(u64, String)>,
 }
 
 fn conn(index: u32) -> ConnId {
@@ -58,7 +63,17 @@ impl Stage {
         hub.begin_epoch(EpochId(1));
         let (records, attached, log) = (Vec::new(), Vec::new(), Vec::new());
         let (orders, defined) = (Vec::new(), Vec::new());
-        Self { hub, now_ms: 1_000, appends: 0, records, attached, log, orders, defined }
+        Self {
+            hub,
+            now_ms: 1_000,
+            appends: 0,
+            records,
+            attached,
+            log,
+            orders,
+            defined,
+            fetches: Vec::new(),
+        }
     }
 
     fn event(&mut self, event: Event<'_>) {
@@ -95,6 +110,11 @@ impl Stage {
                     self.log.push(format!("webhook {ticket} {accepted}"));
                 }
                 Effect::Outbox(order) => self.orders.push(order),
+                Effect::Fetch { ticket, url, headers, body } => {
+                    let headers = headers.iter().map(|(name, value)| format!(" {name} {value}"));
+                    let headers: String = headers.collect();
+                    self.fetches.push((ticket, format!("{url} {body}{headers}")));
+                }
                 Effect::Defined(one) => self.defined.push(format!("{} {}", one.name, one.version)),
                 Effect::ToShard { .. } | Effect::Archive { .. } => panic!("{effect:?}"),
             }

@@ -83,8 +83,8 @@ fn minute_of(local: DateTime) -> u16 {
     (i16::from(local.hour()) * 60 + i16::from(local.minute())).cast_unsigned()
 }
 
-const NO_DAYS: &str = "is no day: mon, tue, wed, thu, fri, sat, sun, two of them as in mon-fri, or daily; \
-     beside the days there are zone and closed";
+const NO_DAYS: &str = "is no day: mon, tue, wed, thu, fri, sat, sun, two of them as in mon-fri, \
+     or daily; beside the days there are zone and closed";
 
 /// Indexes into a week.
 fn days_of(name: &str) -> Option<Vec<usize>> {

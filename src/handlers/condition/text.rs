@@ -36,7 +36,8 @@ impl TextTest {
         if !part.is_object() {
             let names = NAMES.join(", ");
             let problem = format!(
-                "wants an object that says how to compare ({names}), as in {{\"keyword\": \"menu\"}}"
+                "wants an object that says how to compare ({names}), \
+                 as in {{\"keyword\": \"menu\"}}"
             );
             return Err(part.fault(problem));
         }

@@ -12,7 +12,10 @@ fn actions_with_placeholders() {
         (
             r#"{"reply": {"type": "buttons", "text": "{{text}}", "buttons": [{"title": "a"}]}}"#,
             "\"},\n\\",
-            r#"h: "{\"buttons\":[{\"title\":\"a\"}],\"text\":\"\\\"},\\n\\\\\",\"type\":\"buttons\"}""#,
+            concat!(
+                r#"h: "{\"buttons\":[{\"title\":\"a\"}],"#,
+                r#"\"text\":\"\\\"},\\n\\\\\",\"type\":\"buttons\"}""#
+            ),
         ),
         (r#"[{"read": true}, {"typing": true}]"#, "x", "h: read + typing"),
         (r#"{"post": "{{name}} is here", "to": "ops"}"#, "x", r#"h: in ops "Ada is here""#),
@@ -24,7 +27,8 @@ fn actions_with_placeholders() {
         (r#"{"note": "{{tags}}{{state}}"}"#, "x", r#"h: note "open""#),
         (r#"[{"note": "{{tags}}"}, {"reply": "y"}]"#, "x", r#"h: "y""#),
         (
-            r#"{"call": "https://x.example/a", "body": {"q": ["{{text}}", 1, null]}, "timeout_s": 9}"#,
+            r#"{"call": "https://x.example/a", "timeout_s": 9,
+                "body": {"q": ["{{text}}", 1, null]}}"#,
             "\"",
             r#"h: call https://x.example/a {"q":["\"",1,null]} for 9000"#,
         ),
@@ -133,7 +137,12 @@ fn calls_are_answered_and_questions_follow() {
                  {"ask": "More?", "as": "more",
                   "then": {"reply": "{{reply.state}} {{answers.more}} {{arg.1}} {{text}}"}}],
         "else": {"note": "{{call.status}} {{call.error}} {{reply}} for {{text}}"}}}"#;
-    let called = r#"h: signed call https://shop.example/status {"event":"message","first_contact":false,"from":"contact","name":"Ada","number":"1102","room":"wa:1102:447700900123","sender":"wa:447700900123","state":"open","text":"/status 7","ts":1795428000000,"type":"text"} for 5000"#;
+    let called = concat!(
+        r#"h: signed call https://shop.example/status {"event":"message","first_contact":false,"#,
+        r#""from":"contact","name":"Ada","number":"1102","room":"wa:1102:447700900123","#,
+        r#""sender":"wa:447700900123","state":"open","text":"/status 7","ts":1795428000000,"#,
+        r#""type":"text"} for 5000"#
+    );
     let mut desk = Desk::with(&[("h", json)]);
     assert_eq!(desk.hear("/status 7"), called);
     let body = r#"{"state": "sent", "items": [{"n": 3}]}"#;

@@ -11,7 +11,8 @@ proptest! {
     #[test]
     fn any_text_is_no_definition_or_a_good_one(json in "\\PC{0,60}", name in "[a-z/]{0,4}") {
         let _ = Handler::parse(&name, &json);
-        let json = format!(r#"{{"when": {{"text": {{"regex": {json:?}}}}}, "do": {{"reply": {json:?}}}}}"#);
+        let when = format!(r#"{{"text": {{"regex": {json:?}}}}}"#);
+        let json = format!(r#"{{"when": {when}, "do": {{"reply": {json:?}}}}}"#);
         if let Ok(handler) = Handler::parse("h", &json) {
             let mut handlers = Handlers::default();
             handlers.put(handler);
@@ -41,7 +42,8 @@ proptest! {
     fn words_are_found_as_people_see_them(
         before in "[ a,é]{0,4}", word in "[aé]{1,2}", after in "[ a.é]{0,4}"
     ) {
-        let json = format!(r#"{{"when": {{"text": {{"keyword": {word:?}}}}}, "do": {{"end": true}}}}"#);
+        let when = format!(r#"{{"text": {{"keyword": {word:?}}}}}"#);
+        let json = format!(r#"{{"when": {when}, "do": {{"end": true}}}}"#);
         let mut desk = Desk::with(&[("h", &json)]);
         let text = format!("{before}{word}{after}").to_uppercase();
         let words: Vec<_> = text.split(|c: char| !c.is_alphanumeric()).collect();

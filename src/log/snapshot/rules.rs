@@ -3,8 +3,8 @@
 use crate::base::limits::{CID_WINDOW_MS, INBOUND_WINDOW_MS};
 use crate::log::reader::Entry;
 use crate::log::record::{
-    ConversationAction, ConversationV1, Delivery, Direction, MessageV1, RawRecord, RecordView,
-    RoomAction, StatusV1,
+    ConversationAction, ConversationV1, DefinitionV1, Delivery, Direction, MemberAction, MessageV1,
+    RawRecord, RecordView, RoomAction, StatusV1,
 };
 
 /// Gives the print under which the domain remembers a platform's item, if the record is one.
@@ -113,8 +113,7 @@ pub(super) fn apply<'a>(
     print: Print,
     keep: &mut impl FnMut(Key<'a>, Kept<'a>),
 ) -> Option<Placed<'a>> {
-    let (room, user, record) = (entry.room(), entry.user(), entry.record);
-    let ts_us = entry.ts_us()?;
+    let (room, user, record, ts_us) = (entry.room(), entry.user(), entry.record, entry.ts_us()?);
     let placed = |o: u64| (o > 0 && !room.is_empty()).then_some(Placed { room, o, ts_us });
     let in_room = |class| key(Section::Rooms, room, class);
     match entry.view()? {
@@ -132,8 +131,8 @@ pub(super) fn apply<'a>(
         RecordView::Edit(edit) => placed(edit.o.to_native()),
         RecordView::Delete(delete) => placed(delete.o.to_native()),
         RecordView::Member(member) => {
+            let gone = member.action == MemberAction::Leave as u8;
             let key = Key { user: &member.subject, ..in_room(Class::Member) };
-            let gone = member.action == crate::log::record::MemberAction::Leave as u8;
             keep(key, Kept::Member { record, room, gone });
             placed(member.o.to_native())
         }
@@ -143,8 +142,7 @@ pub(super) fn apply<'a>(
             placed(change.o.to_native())
         }
         RecordView::Mark(_) => {
-            let key = Key { user, ..in_room(Class::Mark) };
-            keep(key, Kept::Record { record, room, user });
+            keep(Key { user, ..in_room(Class::Mark) }, Kept::Record { record, room, user });
             None
         }
         RecordView::UserStatus(_) => {
@@ -153,9 +151,7 @@ pub(super) fn apply<'a>(
             None
         }
         RecordView::Erasure(erasure) => {
-            let number = erasure.id.to_native();
-            let key = Key { number, ..key(Section::Erasures, "", Class::Erasure) };
-            keep(key, Kept::Record { record, room, user: "" });
+            keep_erasure(entry, erasure.id.to_native(), keep);
             None
         }
         RecordView::Conversation(change) => {
@@ -163,11 +159,7 @@ pub(super) fn apply<'a>(
             placed(change.o.to_native())
         }
         RecordView::Definition(definition) => {
-            let number = u64::from(definition.kind);
-            let key = key(Section::Definitions, "", Class::Definition);
-            let gone = definition.body.is_empty();
-            let kept = Kept::Setting { record, room: "", user, gone };
-            keep(Key { number, user: &definition.name, ..key }, kept);
+            keep_definition(entry, definition, keep);
             None
         }
         RecordView::Seen(seen) => {
@@ -184,6 +176,24 @@ pub(super) fn apply<'a>(
         | RecordView::Raw(_)
         | RecordView::Metric(_) => None,
     }
+}
+
+fn keep_erasure<'a>(entry: &Entry<'a>, number: u64, keep: &mut impl FnMut(Key<'a>, Kept<'a>)) {
+    let key = key(Section::Erasures, "", Class::Erasure);
+    let (record, room) = (entry.record, entry.room());
+    keep(Key { number, ..key }, Kept::Record { record, room, user: "" });
+}
+
+fn keep_definition<'a>(
+    entry: &Entry<'a>,
+    definition: &'a rkyv::Archived<DefinitionV1<'static>>,
+    keep: &mut impl FnMut(Key<'a>, Kept<'a>),
+) {
+    let number = u64::from(definition.kind);
+    let key = key(Section::Definitions, "", Class::Definition);
+    let (record, user, gone) = (entry.record, entry.user(), definition.body.is_empty());
+    let kept = Kept::Setting { record, room: "", user, gone };
+    keep(Key { number, user: &definition.name, ..key }, kept);
 }
 
 /// A client's id, and a message that has to leave yet.

@@ -35,4 +35,6 @@ mod slow;
 
 mod start;
 
+mod story;
+
 mod webhook;

@@ -12,12 +12,14 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 const ROOM: &str = "wa:1102:447700900123";
 
-fn sending(graph: &Graph) -> Plan {
+/// A server that sends by the number 1102.
+pub fn sending(graph: &Graph) -> Plan {
     let plan = plan().env("RINGPOST_WHATSAPP_TOKEN", "token-of-tests").unlimited();
     plan.set("whatsapp.numbers", "1102").set("whatsapp.base_url", &graph.url())
 }
 
-fn webhook(server: &Server, value: Value) {
+/// The platform posts this `value`, signed.
+pub fn webhook(server: &Server, value: Value) {
     let mut value = value;
     value["messaging_product"] = "whatsapp".into();
     value["metadata"] = json!({"display_phone_number": "15550001102", "phone_number_id": "1102"});
@@ -45,7 +47,7 @@ fn hear(server: &Server, wamid: &str, text: &str) {
 }
 
 /// The platform reports on a message that was asked for with `body`.
-fn report(server: &Server, wamid: &str, status: &str, body: &Value) {
+pub fn report(server: &Server, wamid: &str, status: &str, body: &Value) {
     let status = json!({
         "id": wamid,
         "status": status,
@@ -58,7 +60,7 @@ fn report(server: &Server, wamid: &str, status: &str, body: &Value) {
 
 /// The status of the message at `o`, as soon as it is `want`.
 #[track_caller]
-fn await_status(client: &mut Client, o: u64, want: &str) -> Value {
+pub fn await_status(client: &mut Client, o: u64, want: &str) -> Value {
     let begin = Instant::now();
     loop {
         let page = client.granted("history", ROOM, json!({"around": o}));

@@ -172,7 +172,10 @@ impl Shard {
             }
             Effect::InboundDone { ticket, accepted } => out.done.push((ticket, accepted)),
             // Nothing can be sent from here, and what contacts say moves nobody.
-            Effect::Outbox(_) | Effect::Measure { .. } | Effect::Defined(_) => {}
+            Effect::Outbox(_)
+            | Effect::Measure { .. }
+            | Effect::Defined(_)
+            | Effect::Fetch { .. } => {}
         }
     }
 

@@ -66,7 +66,7 @@ fn a_quoted_message_is_named_by_its_position() {
         r#"1 {"t":"msg",{}"o":1,{}"text":"a question","src":"whatsapp","ext":"w1"}}"#,
         r#"1 {"t":"msg",{}"o":2,{}"text":"about it","reply":1,"src":"whatsapp","ext":"w2"}}"#,
         r#"1 {"t":"msg",{}"o":3,{}"text":"about what nobody knows","src":"whatsapp"{}"#,
-        r#"1 {"t":"msg",{}"o":4,{}"text":"👍","reply":2,{}"content":{"type":"reaction","emoji":"👍"}}}"#,
+        r#"1 {"t":"msg",{}"o":4,{}"text":"👍","reply":2,{}"content":{"type":"reaction",{}}}}"#,
     ]);
     stage.starts_again();
     stage.takes(CUSTOMER, "w5", message("later", None, Some("w4")));
