@@ -44,6 +44,43 @@ pub struct Reading {
     pub outbox_retried: u64,
 }
 
+/// How a subscription stands.
+#[derive(Clone, Debug, Default)]
+pub struct SubscriptionReading {
+    /// Its name, of letters, digits, `-` and `_`.
+    pub name: String,
+    /// It is told what happens, and its receiver takes it.
+    pub is_up: bool,
+    /// Records of the log that it was not told of yet.
+    pub lag_records: u64,
+    /// Age of the oldest event that it was not told of yet.
+    pub lag_ms: u64,
+    /// Events taken since the start.
+    pub event_count: u64,
+    /// Posts that failed since the start.
+    pub failure_count: u64,
+    /// Dead letters.
+    pub dead_count: u64,
+}
+
+/// One number of each subscription: name, `gauge` or `counter`, help, value.
+type Labelled = (&'static str, &'static str, &'static str, fn(&SubscriptionReading) -> f64);
+
+const SUBSCRIPTION_NUMBERS: [Labelled; 6] = [
+    ("up", "gauge", "1 while its receiver takes what it is told", |it| it.is_up.into()),
+    ("lag_records", "gauge", "records of the log that it was not told of yet", |it| {
+        it.lag_records as f64
+    }),
+    ("lag_seconds", "gauge", "age of the oldest event that it was not told of yet", |it| {
+        it.lag_ms as f64 / 1e3
+    }),
+    ("events_total", "counter", "events that its receiver took", |it| it.event_count as f64),
+    ("failures_total", "counter", "posts that failed", |it| it.failure_count as f64),
+    ("dead_letters", "gauge", "batches that were given up and wait for a replay", |it| {
+        it.dead_count as f64
+    }),
+];
+
 /// One number of the page.
 struct Number {
     name: &'static str,
@@ -180,12 +217,20 @@ const LIMITS: [(u64, &str); 15] = [
 /// The page: the numbers, then the latencies of each shard, in the order of the shards.
 pub fn metrics_page<T: Deref<Target = Histograms>>(
     reading: &Reading,
+    subscriptions: &[SubscriptionReading],
     shards: impl Iterator<Item = T>,
 ) -> String {
     let mut page = String::new();
     for Number { name, kind, help, of } in NUMBERS {
         let value = of(reading);
         let _ = writeln!(page, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}");
+    }
+    for (name, kind, help, of) in SUBSCRIPTION_NUMBERS {
+        let name = format!("ringpost_subscription_{name}");
+        let _ = writeln!(page, "# HELP {name} {help}\n# TYPE {name} {kind}");
+        for it in subscriptions {
+            let _ = writeln!(page, "{name}{{subscription=\"{}\"}} {}", it.name, of(it));
+        }
     }
     // Copies, so that no shard finds its own locked for longer than that takes.
     let shards: Vec<Histograms> = shards.map(|totals| totals.clone()).collect();
@@ -219,6 +264,10 @@ fn write_histogram(page: &mut String, name: &str, shard: usize, buckets: &Bucket
 pub fn metrics_table() -> String {
     let mut text = String::from("| metric | type | meaning |\n| --- | --- | --- |\n");
     for Number { name, kind, help, .. } in NUMBERS {
+        let _ = writeln!(text, "| `{name}` | {kind} | {help} |");
+    }
+    for (name, kind, help, _) in SUBSCRIPTION_NUMBERS {
+        let name = format!("ringpost_subscription_{name}{{subscription}}");
         let _ = writeln!(text, "| `{name}` | {kind} | {help} |");
     }
     for metric in Metric::ALL {

@@ -285,6 +285,39 @@ pub const HANDLER_ASK_TIMEOUT_MIN_MAX: i64 = 7 * 24 * 60;
 /// The longest wait of `unanswered_min` and `cooldown_min`: 30 days.
 pub const HANDLER_WAIT_MIN_MAX: i64 = 30 * 24 * 60;
 
+// --- Hooks ---------------------------------------------------------------------------------------
+
+/// The body of a post to a hook: as much as the largest of the usual senders write.
+pub const HOOK_BODY_BYTES_MAX: usize = 256 * KIB;
+/// Conditions of one hook.
+pub const HOOK_CONDITIONS_MAX: usize = 32;
+
+// --- Subscriptions -------------------------------------------------------------------------------
+
+/// An address that is called, bytes.
+pub const URL_BYTES_MAX: usize = 2_048;
+/// Events of one post to a subscriber.
+pub const SUBSCRIPTION_BATCH_MAX: usize = 100;
+/// Bytes of the events of one post; the last one may go beyond.
+pub const SUBSCRIPTION_BATCH_BYTES: usize = 256 * KIB;
+/// Rules for rooms of one subscription.
+pub const SUBSCRIPTION_RULES_MAX: usize = 64;
+/// Headers of one subscription.
+pub const SUBSCRIPTION_HEADERS_MAX: usize = 16;
+/// Waits between attempts of one subscription.
+pub const SUBSCRIPTION_RETRIES_MAX: usize = 20;
+/// Dead letters that one subscription keeps; beyond, the oldest is forgotten.
+pub const SUBSCRIPTION_DEAD_MAX: usize = 1_000;
+
+// --- Files of the platform -----------------------------------------------------------------------
+
+/// Files that are fetched at a time.
+pub const MEDIA_DOWNLOADS_MAX: usize = 32;
+/// A file that is sent to the platform through the API. It is in memory for a moment.
+pub const MEDIA_UPLOAD_BYTES_MAX: usize = 16 * MIB;
+/// Bytes that are read of a file at a time, for one connection.
+pub const MEDIA_CHUNK_BYTES: usize = 128 * KIB;
+
 // --- Log -----------------------------------------------------------------------------------------
 
 /// A segment file.
@@ -313,6 +346,7 @@ const _: () = assert!(BATCH_BYTES_MAX * 64 <= SEGMENT_BYTES, "rotation must wast
 const _: () = assert!(BATCH_BYTES_MAX * 16 <= LOG_RING_BYTES, "the ring must outlast a sync");
 const _: () = assert!(SEND_QUEUE_RESUME_BYTES + LAG_SLICE_BYTES < SEND_QUEUE_LAG_BYTES);
 const _: () = assert!(SEND_QUEUE_SHED_BYTES < SEND_QUEUE_LAG_BYTES);
+const _: () = assert!(SEND_QUEUE_RESUME_BYTES + MEDIA_CHUNK_BYTES < SEND_QUEUE_LAG_BYTES);
 const _: () = assert!(RESUME_BYTES_MAX + SEND_QUEUE_SHED_BYTES < SEND_QUEUE_BYTES_MAX);
 const _: () = assert!(RESUME_BYTES_MAX >= LAG_SLICE_BYTES, "a resume replays no less than a lag");
 const _: () = assert!(HISTORY_BYTES_MAX + 6 * TEXT_BYTES_MAX < SEND_QUEUE_BYTES_MAX);

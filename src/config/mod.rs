@@ -33,8 +33,8 @@ pub use outbound::OutboundConfig;
 
 mod typed;
 pub use typed::{
-    AckPolicy, AuthConfig, Config, Fanout, LimitsConfig, LogConfig, Rate, ServerConfig,
-    WhatsappConfig,
+    AckPolicy, AuthConfig, Config, Fanout, LimitsConfig, LogConfig, MediaConfig, Rate,
+    ServerConfig, WhatsappConfig,
 };
 
 mod cli;

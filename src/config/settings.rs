@@ -308,6 +308,13 @@ pub const SETTINGS: &[Setting] = &[
         help: "Users who may see conversations with contacts: names, or `support-*`, or `*`.",
     },
     Setting {
+        key: "media.cache_mib",
+        kind: Kind::Integer { min: 1, max: 1 << 20 },
+        preset: Preset::Integer(1_024),
+        flag: None,
+        help: "Disk for files of WhatsApp messages that were fetched; the least used go first.",
+    },
+    Setting {
         key: "api.key",
         kind: Kind::Secrets,
         preset: Preset::Nothing,

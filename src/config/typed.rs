@@ -29,6 +29,8 @@ pub struct Config {
     pub whatsapp: WhatsappConfig,
     /// The HTTP API.
     pub api: ApiConfig,
+    /// `media.*`.
+    pub media: MediaConfig,
     /// What can be used but is probably not meant, one sentence each, for standard error.
     pub warnings: Vec<String>,
 }
@@ -142,6 +144,13 @@ pub struct WhatsappConfig {
     pub agents: Vec<String>,
 }
 
+/// `media.*`.
+#[derive(Clone, Debug)]
+pub struct MediaConfig {
+    /// Files are kept up to this, bytes.
+    pub cache_bytes: u64,
+}
+
 /// `api.*`.
 #[derive(Clone, Debug)]
 pub struct ApiConfig {
@@ -215,6 +224,7 @@ impl Config {
                 keys: secrets(layers, "api.key"),
                 definitions: path(layers, "api.definitions").map(Path::to_path_buf),
             },
+            media: MediaConfig { cache_bytes: integer(layers, "media.cache_mib") << 20 },
             warnings: Vec::new(),
         };
         config.check(layers)?;

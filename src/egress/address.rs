@@ -2,6 +2,7 @@
 
 use super::guard::Guard;
 use crate::base::names::is_graph_version;
+use crate::base::network::Network;
 use hyper::Uri;
 use std::fmt;
 use std::net::IpAddr;
@@ -134,6 +135,12 @@ pub(super) fn guarded(url: &str, guard: &Guard) -> Result<Uri, AddressError> {
         return Err(AddressError::NotHttps);
     }
     Ok(uri)
+}
+
+/// Whether calls may go to `url`, as far as it says itself: a name is judged again by what it leads
+/// to whenever it is called. `networks` may be reached although they are not public.
+pub fn check_url(url: &str, networks: &[Network]) -> Result<(), AddressError> {
+    guarded(url, &Guard::Only(networks.into())).map(|_| ())
 }
 
 #[cfg(test)]

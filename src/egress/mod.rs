@@ -16,7 +16,7 @@
 //! `whatsapp::lanes`).
 
 mod address;
-pub use address::{AddressError, GraphAddress};
+pub use address::{AddressError, GraphAddress, check_url};
 
 mod body;
 
@@ -91,6 +91,10 @@ pub enum Caller {
     Shard(ShardId),
     /// The thread of the outbox.
     Outbox,
+    /// The thread of the subscriptions.
+    Subscriptions,
+    /// The thread of files.
+    Media,
 }
 
 /// Something to ask of somebody else.

@@ -1,18 +1,17 @@
 //! Definitions: how each kind is read, and those that a folder holds at a start.
 
 use super::NodeError;
-use crate::handlers::Handler;
-use crate::registry::part::Part;
+use crate::base::network::Network;
 use crate::registry::{Definition, Fault, Kind, Registry, check_name, check_size};
+use crate::shard::definitions;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Reads a definition only to say what is wrong with it.
+/// Reads a definition only to say what is wrong with it, for hubs, which know no networks: whether
+/// a subscriber may be called was judged by the shard that took the request.
 pub fn check(kind: Kind, name: &str, body: &str) -> Result<(), Fault> {
-    match kind {
-        Kind::Handler => Handler::parse(name, body).map(drop),
-        Kind::Hook | Kind::Subscription => Part::whole(body)?.object().map(drop),
-    }
+    let anywhere = ["0.0.0.0/0", "::/0"].map(|network| network.parse().expect("a network"));
+    definitions::check(kind, name, body, &anywhere)
 }
 
 /// The definitions of a folder that say something else than the log, as records to be written.
@@ -20,6 +19,7 @@ pub fn check(kind: Kind, name: &str, body: &str) -> Result<(), Fault> {
 pub fn changed(
     folder: &Path,
     known: &Registry,
+    networks: &[Network],
     ts_us: i64,
 ) -> Result<Vec<Arc<Definition>>, NodeError> {
     let mut changed = Vec::new();
@@ -43,7 +43,7 @@ pub fn changed(
             let name = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
             check_name(name)
                 .and_then(|()| check_size(&body))
-                .and_then(|()| check(kind, name, &body))
+                .and_then(|()| definitions::check(kind, name, &body, networks))
                 .map_err(|fault| wrong(&path, &fault))?;
             if known.get(kind, name).is_some_and(|known| *known.body == *body) {
                 continue;

@@ -3,8 +3,10 @@
 use super::NodeError;
 use crate::config::Config;
 use crate::egress::{Caller, Calls, Egress, EgressOptions, GraphAddress, Reply, Timeouts, Tokens};
-use crate::outbox::Word;
+use crate::outbox;
+use crate::shard::media::Word;
 use crate::shard::world::{Mail, World};
+use crate::subscriptions::Item;
 use std::sync::Arc;
 
 /// Calls under way at a time.
@@ -17,6 +19,7 @@ pub const QUEUE_MAX: usize = 2 * CALLS_MAX;
 pub fn start(calls: Calls, world: &Arc<World>) -> Result<Egress, NodeError> {
     let options = options(&world.config)?;
     let world = Arc::clone(world);
+    let subscriptions = world.subscriptions.clone();
     let outbox = world.outbox.as_ref().map(|outlet| outlet.words.clone());
     let route = move |reply: Reply| {
         let Reply { caller, ticket, result } = reply;
@@ -30,8 +33,14 @@ pub fn start(calls: Calls, world: &Arc<World>) -> Result<Egress, NodeError> {
             }
             Caller::Outbox => {
                 if let Some(words) = &outbox {
-                    let _ = words.send(Word::Reply { ticket, result });
+                    let _ = words.send(outbox::Word::Reply { ticket, result });
                 }
+            }
+            Caller::Subscriptions => {
+                let _ = subscriptions.send(Item::Reply { ticket, result });
+            }
+            Caller::Media => {
+                let _ = world.media.send(Word::Reply { ticket, result });
             }
         }
     };

@@ -13,15 +13,22 @@ mod egress;
 
 mod keeper;
 
+mod media;
+
 mod outbox;
 
+mod outward;
+
 pub mod restore;
+
+pub mod subscriptions;
 
 mod watchdog;
 
 pub use error::NodeError;
 
 use keeper::Keeper;
+use outward::Outward;
 
 use crate::base::hash::seed_maps;
 use crate::base::ids::{EpochId, ShardId};
@@ -42,7 +49,7 @@ use crate::net::{self, Driver, DriverOptions, ListenOptions};
 use crate::registry::Definition;
 use crate::shard::archive::Question;
 use crate::shard::clock::{Clock, wall_us};
-use crate::shard::world::{Mail, Ways, World};
+use crate::shard::world::{Mail, World};
 use crate::shard::{Shard, ShardParts, archive, record};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement};
@@ -96,9 +103,8 @@ pub fn serve(config: Config, ready: impl FnOnce(SocketAddr)) -> Result<(), NodeE
         (0..shard_count).map(|_| bounded(MAILBOX_ITEMS_MAX)).unzip();
     let (ask, questions) = bounded(QUESTIONS_MAX);
     let log = writer.handle();
-    let (outlet, words) = outbox::channel(&config);
-    let (caller, calls) = crate::egress::channel(egress::QUEUE_MAX);
-    let ways = Ways { mail, archive: ask, outbox: outlet, egress: caller };
+    let (near, far) = outward::channels(&config);
+    let ways = near.ways(mail, ask);
     let world = Arc::new(World::new(config, clock, ways, log.clone(), damage));
     let archive = start_archive(&writer, questions, &world)?;
     let parts = hubs.into_iter().zip(producers).zip(mailboxes).zip(listeners);
@@ -110,15 +116,12 @@ pub fn serve(config: Config, ready: impl FnOnce(SocketAddr)) -> Result<(), NodeE
     let _ = bells.set(world.bells.get().expect("set when all shards started").clone());
     watchdog::start(Arc::clone(&world), log.clone())?;
     writer.add_job(Box::new(Keeper::new(&world, node_producer, policy(&world.config))));
-    egress::start(calls, &world)?;
-    let outbox = words.map(|words| outbox::start(words, word(&random, 3), &world)).transpose()?;
+    let outward = Outward::start(far, word(&random, 3), &world)?;
     ready(address);
 
     signals.forever().next();
     hurry_when_told_again(signals, &world)?;
-    if let Some(outbox) = outbox {
-        outbox.stop();
-    }
+    outward.stop(&world);
     stop(shards, &world)?;
     let stopped = writer.stop();
     watchdog::tell(&log);
@@ -266,7 +269,8 @@ fn put_definitions(
     let Some(folder) = &config.api.definitions else {
         return Ok(());
     };
-    for definition in definitions::changed(folder, hubs[0].registry(), wall_us())? {
+    let (known, networks) = (hubs[0].registry(), &config.whatsapp.outbound.networks);
+    for definition in definitions::changed(folder, known, networks, wall_us())? {
         let record = definition_record(&definition);
         record::append(producer, &record).map_err(|_| NodeError::LogRefused)?;
         hubs.iter_mut().for_each(|hub| hub.restore(record.clone()));

@@ -4,20 +4,25 @@
 //! A request becomes a question to the hub like that of a client; its `ok` or `err` becomes the
 //! response. So both say the same, and neither knows more than the other.
 
+use super::definitions;
 use super::http::{error, not_allowed, not_found, origin_allowed};
 use super::link::{PendingRequest, Plan};
+use super::media;
 use super::turn::Shard;
 use super::world::World;
 use crate::base::hash::Map;
 use crate::base::ids::{ConnId, Offset};
 use crate::base::limits::{
     DEFINITION_BYTES_MAX, HISTORY_LIMIT_DEFAULT, HISTORY_LIMIT_MAX, INBOX_LIMIT_MAX,
-    WS_MESSAGE_BYTES_MAX,
+    MEDIA_UPLOAD_BYTES_MAX, WS_MESSAGE_BYTES_MAX,
 };
 use crate::chat::api::ApiRequest;
 use crate::chat::event::{Ask, Event, Name, Page, Refusal};
 use crate::chat::request::{self, InboxFields, Request as Verb, check_user};
-use crate::registry::{Definition, Kind};
+use crate::registry::{Fault, Kind, check_name};
+use crate::subscriptions::Question;
+use crate::whatsapp::media::{is_media_id, is_mime};
+use crate::whatsapp::send::{MediaKind, check_upload};
 use crate::wire::http::Request;
 use crate::wire::http::query;
 use crate::wire::http::response::{Persistence, Response};
@@ -67,6 +72,11 @@ enum What {
     Definitions { kind: Kind, name: Option<Name> },
     Define { kind: Kind, name: Name, dry_run: bool },
     Remove { kind: Kind, name: Name },
+    Standing { name: Name },
+    Dead { name: Name },
+    Replay { name: Name },
+    File { number: Box<str>, id: Box<str> },
+    Upload { number: Box<str>, mime: Box<str> },
 }
 
 /// What a head under [`PREFIX`] leads to, and how long its body may be.
@@ -97,6 +107,11 @@ fn decide(request: &Request<'_>, world: &World) -> Result<(Route, usize), Plan> 
             (What::Converse { room: (*room).into() }, WS_MESSAGE_BYTES_MAX)
         }
         (["conversations", _], _) => return Err(not_allowed("GET, PATCH")),
+        (["media", number, id], "GET" | "HEAD") => (file(number, id)?, 0),
+        (["media", _, _], _) => return Err(not_allowed("GET, HEAD")),
+        (["media", number], "POST") => (upload(request, number)?, MEDIA_UPLOAD_BYTES_MAX),
+        (["media", _], _) => return Err(not_allowed("POST")),
+        (["subscriptions", name, verb], method) => of_subscription(name, verb, method)?,
         ([kind, name @ ..], method) if name.len() <= 1 => {
             let kind = kind_of(kind).ok_or_else(not_found)?;
             definitions(request, method, kind, name.first().copied())?
@@ -178,6 +193,43 @@ fn definitions(
     }
 }
 
+fn is_number(number: &str) -> bool {
+    (1..=32).contains(&number.len()) && number.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn upload(request: &Request<'_>, number: &str) -> Result<What, Plan> {
+    let mime = request.header("content-type").and_then(|mime| std::str::from_utf8(mime).ok());
+    match mime.map(str::trim).filter(|mime| is_number(number) && is_mime(mime)) {
+        Some(mime) => Ok(What::Upload { number: number.into(), mime: mime.into() }),
+        None => {
+            let hint =
+                "post the file itself to /api/v1/media/ and a phone_number_id, with its type";
+            Err(error(400, "bad_file", hint))
+        }
+    }
+}
+
+fn file(number: &str, id: &str) -> Result<What, Plan> {
+    if !is_number(number) || !is_media_id(id) {
+        let hint = "a file is /api/v1/media/ with a phone_number_id and the id of the file";
+        return Err(error(404, "not_found", hint));
+    }
+    Ok(What::File { number: number.into(), id: id.into() })
+}
+
+/// What may be asked of a subscription besides its definition.
+fn of_subscription(name: &str, verb: &str, method: &str) -> Result<(What, usize), Plan> {
+    let name = Name::from(name);
+    match (verb, method) {
+        ("status", "GET") => Ok((What::Standing { name }, 0)),
+        ("dead", "GET") => Ok((What::Dead { name }, 0)),
+        ("replay", "POST") => Ok((What::Replay { name }, WS_MESSAGE_BYTES_MAX)),
+        ("status" | "dead", _) => Err(not_allowed("GET")),
+        ("replay", _) => Err(not_allowed("POST")),
+        _ => Err(not_found()),
+    }
+}
+
 fn parameter(request: &Request<'_>, name: &str) -> Result<Option<String>, Plan> {
     let bad = |_| error(400, "bad_query", "the query has a percent escape that is none");
     let found = request.query.and_then(|text| query::get(text, name));
@@ -222,8 +274,66 @@ fn inbox(request: &Request<'_>) -> Result<What, Plan> {
     })))
 }
 
+/// The numbers of dead letters in `{"ids": […]}`; all when there is no body.
+fn ids(body: &[u8]) -> Result<Vec<u64>, Refusal> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Fields {
+        ids: Vec<u64>,
+    }
+    if body.trim_ascii().is_empty() {
+        return Ok(Vec::new());
+    }
+    let fields: Result<Fields, _> = serde_json::from_slice(body);
+    fields.map(|fields| fields.ids).map_err(|error| request::bad(&error.to_string()))
+}
+
+/// Whom a request goes to, now that its body is there.
+enum Errand {
+    Hub(Name, ApiRequest),
+    Subscriptions(Name, Question),
+    Media(media::What),
+}
+
 impl Route {
-    /// The question to the hub, now that the body is there.
+    /// What is wrong with the definition that is put.
+    fn check(&self, body: &[u8], world: &World) -> Result<(), Fault> {
+        let (What::Define { kind, name, .. }, Ok(body)) = (&self.what, std::str::from_utf8(body))
+        else {
+            return Ok(());
+        };
+        check_name(name)?;
+        if body.trim().is_empty() {
+            return Ok(());
+        }
+        // The places in faults are those of the body as it was sent.
+        definitions::check(*kind, name, body, &world.config.whatsapp.outbound.networks)
+    }
+
+    fn errand(self, body: &[u8], now_us: u64) -> Result<Errand, Refusal> {
+        let (name, question) = match self.what {
+            What::Standing { name } => (name, Question::Standings),
+            What::File { number, id } => {
+                return Ok(Errand::Media(media::What::Open { number, id }));
+            }
+            What::Upload { number, mime } => {
+                let kind = MediaKind::of_mime(&mime);
+                check_upload(kind, &mime, body.len() as u64)
+                    .map_err(|refused| request::bad(&refused.to_string()))?;
+                let bytes = body.to_vec();
+                return Ok(Errand::Media(media::What::Upload { number, mime, bytes }));
+            }
+            What::Dead { name } => (name.clone(), Question::Dead { name }),
+            What::Replay { name } => (name.clone(), Question::Replay { name, ids: ids(body)? }),
+            _ => {
+                let (user, request) = self.request(body, now_us)?;
+                return Ok(Errand::Hub(user, request));
+            }
+        };
+        Ok(Errand::Subscriptions(name, question))
+    }
+
+    /// The question to the hub.
     fn request(self, body: &[u8], now_us: u64) -> Result<(Name, ApiRequest), Refusal> {
         let text = std::str::from_utf8(body);
         let text = || text.map_err(|_| request::bad("the body is not UTF-8"));
@@ -263,22 +373,44 @@ impl Route {
             What::Remove { kind, name } => {
                 ApiRequest::Define { kind, name, body: "".into(), dry_run: false }
             }
+            What::Standing { .. }
+            | What::Dead { .. }
+            | What::Replay { .. }
+            | What::File { .. }
+            | What::Upload { .. } => unreachable!("the hub is not asked for these"),
         };
         Ok((self.user, request))
     }
 }
 
 impl Shard {
+    /// How a request that waits is to be answered; it does not wait any more.
+    pub(super) fn take_waiting(&mut self, conn: ConnId) -> Option<(Persistence, bool)> {
+        self.api.pending.remove(&conn)
+    }
+
+    /// A request waits for an answer from elsewhere.
+    pub(super) fn await_answer(&mut self, conn: ConnId, delivery: (Persistence, bool)) {
+        self.api.pending.insert(conn, delivery);
+        self.set_busy(conn);
+    }
+
     /// Asks the hub; the answer comes with its reply.
     pub(super) fn begin_api(&mut self, conn: ConnId, request: PendingRequest) {
         let PendingRequest { plan, persistence, head_only, body } = request;
         let Plan::Api(route) = plan else {
             unreachable!("the caller looked");
         };
-        self.api.pending.insert(conn, (persistence, head_only));
-        self.set_busy(conn);
-        match route.request(&body, self.now.mono_us) {
-            Ok((user, request)) => self.tell_hub(Event::Api { conn, user, request }),
+        self.await_answer(conn, (persistence, head_only));
+        if let Err(fault) = route.check(&body, &self.world) {
+            return self.finish_api(conn, faulty(&fault));
+        }
+        match route.errand(&body, self.now.mono_us) {
+            Ok(Errand::Hub(user, request)) => self.tell_hub(Event::Api { conn, user, request }),
+            Ok(Errand::Subscriptions(name, question)) => {
+                self.ask_subscriptions(conn, name, question);
+            }
+            Ok(Errand::Media(what)) => self.ask_media(conn, what),
             Err(refusal) => {
                 let d = crate::chat::reply::refusal_value(&refusal);
                 self.finish_api(conn, refused(&d));
@@ -308,17 +440,30 @@ impl Shard {
         }
     }
 
-    fn finish_api(&mut self, conn: ConnId, response: Response<'static>) {
+    pub(super) fn finish_api(&mut self, conn: ConnId, response: Response<'static>) {
         if let Some(delivery) = self.api.pending.remove(&conn) {
             self.respond(conn, response, delivery);
             self.end_busy(conn);
         }
     }
+}
 
-    /// A definition holds from now on.
-    pub(super) fn on_defined(&mut self, definition: &Definition) {
-        let _ = definition;
+/// A definition that cannot be read, and where that is.
+fn faulty(fault: &Fault) -> Response<'static> {
+    let mut error = json!({
+        "status": 400,
+        "reason": "bad_definition",
+        "hint": fault.problem,
+        "code": 400,
+    });
+    if fault.line > 0 {
+        error["line"] = fault.line.into();
+        error["column"] = fault.column.into();
     }
+    if !fault.path.is_empty() {
+        error["path"] = fault.path.as_str().into();
+    }
+    Response::json(400, json!({"error": error}).to_string())
 }
 
 /// A refusal of the protocol as a response: the same words, and the nearest status.

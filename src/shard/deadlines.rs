@@ -69,6 +69,15 @@ impl Shard {
             if now_ms < due_ms { Due::Later(due_ms) } else { Due::Cut(reason) }
         };
         match &link.protocol {
+            Protocol::Http(http) if http.busy && self.streams.has(conn) => {
+                let pressure = self.driver.pressure(conn);
+                let sent_bytes = pressure.sent_bytes as u32;
+                if pressure.queued_bytes == 0 || sent_bytes != link.sent_bytes {
+                    Due::Progress(sent_bytes)
+                } else {
+                    within(link.since_ms, WRITE_STALL_TIMEOUT_MS, CloseReason::Slow)
+                }
+            }
             Protocol::Http(http) if http.busy => Due::Later(now_ms + HTTP_BODY_TIMEOUT_MS),
             Protocol::Http(http) => {
                 let timeout_ms = match http.decoder.phase() {
@@ -140,6 +149,7 @@ impl Shard {
                 echo.paused = false;
                 self.driver.resume_reads(conn);
             }
+            Some(Link { protocol: Protocol::Http(_), .. }) => self.ask_piece(conn),
             _ => {}
         }
     }

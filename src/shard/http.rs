@@ -4,6 +4,8 @@
 //! body is always read first and pipelined requests are answered in order.
 
 use super::api;
+use super::definitions::Defined;
+use super::hook;
 use super::link::{ChatLink, EchoLink, HttpLink, Link, PendingRequest, Plan, Protocol, RawLink};
 use super::turn::Shard;
 use super::world::World;
@@ -107,13 +109,12 @@ impl Shard {
                 }
                 Some(Item::Head(request)) => {
                     link.since_ms = now_ms;
-                    let head = decide(&request, &self.world);
+                    let head = decide(&request, &self.world, &self.defined);
                     self.on_head(conn, head);
                 }
                 Some(Item::Body(piece)) => {
                     let request = http.request.as_mut().expect("a body follows a head");
-                    if matches!(request.plan, Plan::EchoBody | Plan::Webhook { .. } | Plan::Api(_))
-                    {
+                    if request.plan.wants_body() {
                         request.body.extend_from_slice(piece);
                     }
                 }
@@ -177,6 +178,7 @@ impl Shard {
                 Response::new(200).body("application/octet-stream", request.body.as_slice())
             }
             Plan::Api(_) => return self.begin_api(conn, request),
+            Plan::Hook(_) => return self.begin_hook(conn, request),
             Plan::Webhook { signature } => {
                 let signature = signature.as_deref();
                 match self.begin_webhook(conn, &request, signature) {
@@ -238,7 +240,7 @@ impl Shard {
     }
 }
 
-fn decide(request: &Request<'_>, world: &World) -> Head {
+fn decide(request: &Request<'_>, world: &World, defined: &Defined) -> Head {
     if request.upgrade_websocket
         && let Some(service) = Service::at(request.path)
     {
@@ -247,7 +249,7 @@ fn decide(request: &Request<'_>, world: &World) -> Head {
             Err(plan) => return Head::of(request, plan, 0),
         }
     }
-    let (plan, body_bytes_max) = route(request, world);
+    let (plan, body_bytes_max) = route(request, world, defined);
     Head::of(request, plan, body_bytes_max)
 }
 
@@ -266,7 +268,7 @@ impl Head {
     }
 }
 
-fn route(request: &Request<'_>, world: &World) -> (Plan, usize) {
+fn route(request: &Request<'_>, world: &World, defined: &Defined) -> (Plan, usize) {
     let is_get = matches!(request.method, "GET" | "HEAD");
     match (request.path, request.method) {
         ("/webhook/whatsapp", "POST") => (webhook(request), HTTP_WEBHOOK_BODY_BYTES_MAX),
@@ -276,6 +278,7 @@ fn route(request: &Request<'_>, world: &World) -> (Plan, usize) {
         ("/echo", "POST") => (Plan::EchoBody, WS_ECHO_MESSAGE_BYTES_MAX),
         ("/echo", _) if is_get => (Plan::Text { status: 200, text: header_lines(request) }, 0),
         ("/echo", _) => (not_allowed("GET, HEAD, POST"), 0),
+        (path, _) if path.starts_with(hook::PREFIX) => hook::route(request, defined),
         (path, _) if path.starts_with(api::PREFIX) => api::route(request, world),
         ("/healthz" | "/readyz", _) if is_get => (health(world), 0),
         ("/metrics", _) if !world.config.metrics.endpoint => (not_found(), 0),

@@ -2,6 +2,7 @@
 //! stands a decoder.
 
 use super::api::Route;
+use super::hook::Door;
 use super::sources::Source;
 use crate::base::codes::CloseReason;
 use crate::chat::event::LocalRoom;
@@ -109,11 +110,20 @@ pub enum Plan {
     EchoBody,
     /// A request of the API.
     Api(Box<Route>),
+    /// A letter at a hook.
+    Hook(Box<Door>),
     /// A WhatsApp webhook with its signature header.
     Webhook {
         /// The header's value; `None` when it is missing or was sent twice.
         signature: Option<Box<[u8]>>,
     },
+}
+
+impl Plan {
+    /// Whether the body is kept for it.
+    pub fn wants_body(&self) -> bool {
+        matches!(self, Self::EchoBody | Self::Webhook { .. } | Self::Api(_) | Self::Hook(_))
+    }
 }
 
 /// A chat connection.

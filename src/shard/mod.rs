@@ -19,6 +19,9 @@ pub mod archive;
 /// The two clocks of a shard.
 pub mod clock;
 
+/// Files of the platform on their way to a client.
+pub mod media;
+
 /// What shards share: settings, mailboxes, bells, heartbeats.
 pub mod world;
 
@@ -40,8 +43,14 @@ mod socket;
 /// Raw rooms, for load generators.
 mod raw;
 
+/// Definitions in use.
+pub mod definitions;
+
 /// The HTTP API.
 mod api;
+
+/// Letters at hooks.
+mod hook;
 
 /// WhatsApp webhooks on their way to the log.
 mod webhook;

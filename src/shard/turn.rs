@@ -2,9 +2,11 @@
 
 use super::api::Api;
 use super::archive::Question;
+use super::definitions::Defined;
 use super::fan::Fans;
 use super::link::{Link, Protocol};
 use super::measure::Meter;
+use super::media::Streams;
 use super::raw::RawRooms;
 use super::webhook::Webhooks;
 use super::world::{ENDED_BEAT, Mail, World};
@@ -74,6 +76,8 @@ pub struct Shard {
     pub(super) webhooks: Webhooks,
     pub(super) raw_id: u64,
     pub(super) api: Api,
+    pub(super) defined: Defined,
+    pub(super) streams: Streams,
 
     pub(super) effects: Vec<Effect>,
     pub(super) scratch: Vec<u8>,
@@ -120,6 +124,7 @@ impl Shard {
         driver.set_timer(TICK_MS);
         let now = world.clock.now();
         let count = peers.len();
+        let defined = Defined::of(&hub, id, &world);
         Self {
             id,
             world,
@@ -139,6 +144,8 @@ impl Shard {
             webhooks: Webhooks::default(),
             raw_id: (now.wall_us as u64) << 8 | u64::from(id.0),
             api: Api::default(),
+            defined,
+            streams: Streams::default(),
             effects: Vec::new(),
             scratch: Vec::new(),
             behind: Vec::new(),
@@ -265,6 +272,7 @@ impl Shard {
         self.world.sources.leave(link.source);
         self.corked_rooms.retain(|(who, _)| *who != conn);
         self.api.forget(conn);
+        self.streams.forget(conn);
         match link.protocol {
             Protocol::Chat(_) | Protocol::Closing { chat: true } => {
                 self.tell_hub(Event::Closed { conn, code: link.close_code });
@@ -312,6 +320,8 @@ impl Shard {
                     };
                     self.tell_hub(Event::Fetched { ticket, result });
                 }
+                Mail::Told { ticket, answer } => self.on_told(ticket, answer),
+                Mail::Media { ticket, answer } => self.on_media(ticket, answer),
                 Mail::Raw(mail) => self.on_raw_mail(mail),
                 Mail::Forgotten => self.hub.forgotten(),
                 Mail::Drain => self.begin_drain(),
@@ -378,6 +388,8 @@ impl Shard {
         for question in std::mem::take(&mut self.questions) {
             self.ask_archive(question);
         }
+        self.defined.tell_rest(&self.world);
+        self.streams.ask_rest(&self.world);
     }
 
     /// Says goodbye to everyone. Told a second time, the shard does not wait for them any longer.

@@ -2,9 +2,10 @@
 
 use super::archive::Question;
 use super::clock::Clock;
+use super::media;
 use super::raw::RawMail;
 use super::sources::Sources;
-use crate::admin::{self, Reading};
+use crate::admin::{self, Reading, SubscriptionReading};
 use crate::base::limits::SHARD_CONNECTIONS_MAX;
 use crate::chat::event::{Forget, Forgetting, Found, Message, OutboxEvent};
 use crate::config::Config;
@@ -13,6 +14,7 @@ use crate::log::{LogHandle, LogState};
 use crate::metrics::Histograms;
 use crate::net::Bell;
 use crate::outbox::{Standing, Word};
+use crate::subscriptions::{self, Answer, Item};
 use crossbeam_channel::Sender;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -39,6 +41,12 @@ pub struct World {
     pub outbox: Option<Outlet>,
     /// Calls out.
     pub egress: EgressSender,
+    /// Definitions of subscriptions, and questions about them.
+    pub subscriptions: Sender<Item>,
+    /// Files of the platform.
+    pub media: Sender<media::Word>,
+    /// How the subscriptions stand, at most a second old.
+    pub standings: Mutex<Vec<subscriptions::Standing>>,
     /// What each shard has measured since the start, at most a second old.
     pub totals: Vec<Mutex<Histograms>>,
     /// The log, for its health.
@@ -61,6 +69,10 @@ pub struct Ways {
     pub outbox: Option<Outlet>,
     /// [`World::egress`].
     pub egress: EgressSender,
+    /// [`World::subscriptions`].
+    pub subscriptions: Sender<Item>,
+    /// [`World::media`].
+    pub media: Sender<media::Word>,
 }
 
 /// The shards' end of the outbox.
@@ -114,6 +126,20 @@ pub enum Mail {
     },
     /// The erasure is over.
     Forgotten,
+    /// From the thread of the subscriptions.
+    Told {
+        /// The ticket of the question.
+        ticket: u64,
+        /// What it says.
+        answer: Answer,
+    },
+    /// From the thread of files.
+    Media {
+        /// The ticket of the question.
+        ticket: u64,
+        /// What it gives.
+        answer: media::Answer,
+    },
     /// About raw rooms.
     Raw(RawMail),
     /// The server stops: say goodbye to everyone and end.
@@ -135,7 +161,7 @@ impl World {
         log: LogHandle,
         damage: Vec<String>,
     ) -> Self {
-        let Ways { mail, archive, outbox, egress } = ways;
+        let Ways { mail, archive, outbox, egress, subscriptions, media } = ways;
         let heartbeats = mail.iter().map(|_| AtomicU64::new(0)).collect();
         let totals = mail.iter().map(|_| Mutex::default()).collect();
         let sources = Sources::new(config.limits.connections_per_ip);
@@ -150,8 +176,11 @@ impl World {
             archive,
             outbox,
             egress,
+            subscriptions,
+            media,
             log,
             damage,
+            standings: Mutex::default(),
             totals,
             erasures: AtomicU64::new(0),
             rescues: AtomicU64::new(0),
@@ -189,8 +218,14 @@ impl World {
         if let Some(outbox) = &self.outbox {
             remarks.extend(outbox.standing().remarks);
         }
+        let standings = self.subscription_standings();
+        remarks.extend(standings.iter().filter_map(subscriptions::Standing::remark));
         remarks.extend(self.damage.iter().map(|damage| format!("log damaged: {damage}")));
         remarks
+    }
+
+    fn subscription_standings(&self) -> Vec<subscriptions::Standing> {
+        self.standings.lock().map(|standings| standings.clone()).unwrap_or_default()
     }
 
     /// What `/metrics` says now.
@@ -218,7 +253,9 @@ impl World {
         };
         // A panic elsewhere ends the process: nobody meets a poisoned lock.
         let totals = self.totals.iter().filter_map(|totals| totals.lock().ok());
-        admin::metrics_page(&reading, totals)
+        let standings = self.subscription_standings();
+        let subscriptions: Vec<_> = standings.iter().map(subscription_reading).collect();
+        admin::metrics_page(&reading, &subscriptions, totals)
     }
 
     /// Wakes a shard that should have turned long ago.
@@ -233,5 +270,17 @@ impl World {
         if let Some(bells) = self.bells.get() {
             bells[shard].ring();
         }
+    }
+}
+
+fn subscription_reading(standing: &subscriptions::Standing) -> SubscriptionReading {
+    SubscriptionReading {
+        name: standing.name.clone(),
+        is_up: matches!(standing.state, "active"),
+        lag_records: standing.lag_records,
+        lag_ms: standing.lag_ms,
+        event_count: standing.event_count,
+        failure_count: standing.failure_count,
+        dead_count: standing.dead_count as u64,
     }
 }

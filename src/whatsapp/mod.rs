@@ -23,6 +23,8 @@ pub mod webhook;
 
 pub mod limits;
 
+pub mod media;
+
 pub mod send;
 
 pub mod graph_error;

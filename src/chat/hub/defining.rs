@@ -206,14 +206,24 @@ fn hide_secrets(value: &mut Value) {
     match value {
         Value::Object(fields) => {
             for (key, field) in fields {
-                if key.contains("secret") && field.is_string() {
-                    *field = "…".into();
+                // Headers of an operator's own are there to hold keys.
+                if key.contains("secret") || key == "headers" {
+                    hide_texts(field);
                 } else {
                     hide_secrets(field);
                 }
             }
         }
         Value::Array(items) => items.iter_mut().for_each(hide_secrets),
+        _ => {}
+    }
+}
+
+fn hide_texts(value: &mut Value) {
+    match value {
+        Value::String(text) => *text = "…".into(),
+        Value::Array(items) => items.iter_mut().for_each(hide_texts),
+        Value::Object(fields) => fields.values_mut().for_each(hide_texts),
         _ => {}
     }
 }

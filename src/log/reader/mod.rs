@@ -389,6 +389,11 @@ impl Segment {
         Entries::new(std::slice::from_ref(self), Cursor::default())
     }
 
+    /// Its records from the batch on that holds the record `seq`.
+    pub fn entries_at(&self, seq: u64) -> Entries<'_> {
+        Entries::new(std::slice::from_ref(self), Cursor::at(self, 0, seq))
+    }
+
     /// Leaves to the segment behind it what that one has again. A successor that follows not this
     /// segment but an older one says that nothing of this one counts.
     pub(super) fn yield_to(&mut self, next: &SegmentHeader) {

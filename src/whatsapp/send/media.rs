@@ -48,6 +48,18 @@ impl MediaKind {
         MEDIA_KINDS[self as usize].1
     }
 
+    /// What a file of this type is sent as.
+    pub fn of_mime(mime: &str) -> Self {
+        let essence = mime.split(';').next().unwrap_or("").trim();
+        match essence.split_once('/') {
+            Some(("image", "webp")) => Self::Sticker,
+            Some(("image", _)) => Self::Image,
+            Some(("audio", _)) => Self::Audio,
+            Some(("video", _)) => Self::Video,
+            _ => Self::Document,
+        }
+    }
+
     /// The kind with this name.
     pub fn named(name: &str) -> Option<Self> {
         MEDIA_KINDS.iter().find(|row| row.1 == name).map(|row| row.0)

@@ -65,6 +65,8 @@ pub struct Response<'a> {
     status: u16,
     headers: Vec<(&'a str, Cow<'a, str>)>,
     body: Cow<'a, [u8]>,
+    /// Bytes of a body that somebody else writes behind this.
+    following: u64,
 }
 
 impl<'a> Response<'a> {
@@ -72,7 +74,7 @@ impl<'a> Response<'a> {
     /// handshake.
     pub fn new(status: u16) -> Self {
         assert!((200..600).contains(&status));
-        Self { status, headers: Vec::new(), body: Cow::Borrowed(b"") }
+        Self { status, headers: Vec::new(), body: Cow::Borrowed(b""), following: 0 }
     }
 
     /// `text/plain` in UTF-8.
@@ -121,6 +123,13 @@ impl<'a> Response<'a> {
         self
     }
 
+    /// With a body of so many bytes, which the caller sends behind what [`Response::write`] writes.
+    pub fn body_follows(mut self, bytes: u64) -> Self {
+        assert!(self.body.is_empty(), "one body");
+        self.following = bytes;
+        self
+    }
+
     /// The status.
     pub fn status(&self) -> u16 {
         self.status
@@ -130,7 +139,8 @@ impl<'a> Response<'a> {
     pub fn write(&self, delivery: Delivery<'_>, out: &mut Vec<u8>) {
         // RFC 9110 §15.3.5, §15.4.5: these end with their head, and 204 must not even say 0.
         let bodiless = matches!(self.status, 204 | 304);
-        assert!(!bodiless || self.body.is_empty());
+        let length = self.body.len() as u64 + self.following;
+        assert!(!bodiless || length == 0);
         out.reserve(160 + 64 * self.headers.len() + self.body.len());
         line(out, format_args!("HTTP/1.1 {} {}", self.status, phrase(self.status)));
         if let Some(date) = delivery.date {
@@ -141,7 +151,7 @@ impl<'a> Response<'a> {
             line(out, format_args!("{name}: {value}"));
         }
         if !bodiless {
-            line(out, format_args!("Content-Length: {}", self.body.len()));
+            line(out, format_args!("Content-Length: {length}"));
         }
         match delivery.persistence {
             Persistence::Implied => {}

@@ -1,7 +1,11 @@
 //! The running server, from the outside: every test starts the real program, talks to it over
 //! sockets, and names the behaviour whose failure it would show.
 
+mod api;
+
 pub mod client;
+
+mod desk;
 
 pub mod process;
 
@@ -18,6 +22,10 @@ mod history;
 mod graph;
 
 mod http;
+
+mod hooks;
+
+mod media;
 
 mod metrics;
 
@@ -36,5 +44,7 @@ mod slow;
 mod start;
 
 mod story;
+
+mod subscriptions;
 
 mod webhook;

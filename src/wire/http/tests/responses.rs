@@ -31,6 +31,8 @@ fn bytes_of_responses() {
         &format!("HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n{plain}\r\nhi"),
     );
     check(&Response::new(404), PLAIN, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
+    let long = Response::new(200).body_follows(5_000_000_000);
+    check(&long, PLAIN, "HTTP/1.1 200 OK\r\nContent-Length: 5000000000\r\n\r\n");
     check(&Response::new(299), PLAIN, "HTTP/1.1 299 \r\nContent-Length: 0\r\n\r\n");
     check(&Response::new(204), PLAIN, "HTTP/1.1 204 No Content\r\n\r\n");
     check(

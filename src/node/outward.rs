@@ -1,0 +1,115 @@
+//! The threads that turn outward: the outbox, the subscriptions, the files of the platform, and
+//! egress, which calls for all of them and for shards.
+
+use super::media::WORDS_MAX;
+use super::outbox;
+use super::subscriptions::{self, ITEMS_MAX};
+use super::{NodeError, egress};
+use crate::base::ids::ShardId;
+use crate::config::Config;
+use crate::egress::{Calls, EgressSender, channel};
+use crate::log::AckPolicy;
+use crate::outbox::Word;
+use crate::shard::archive::Question;
+use crate::shard::media;
+use crate::shard::world::{Mail, Outlet, Ways, World};
+use crate::subscriptions::{Item, Standing};
+use crossbeam_channel::{Receiver, Sender, bounded};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+
+/// The shards' ends of the channels.
+pub struct Near {
+    outbox: Option<Outlet>,
+    egress: EgressSender,
+    subscriptions: Sender<Item>,
+    media: Sender<media::Word>,
+}
+
+impl Near {
+    /// All ways out of a shard, with those to its peers and to the archive.
+    pub fn ways(self, mail: Vec<Sender<Mail>>, archive: Sender<Question>) -> Ways {
+        let Self { outbox, egress, subscriptions, media } = self;
+        Ways { mail, archive, outbox, egress, subscriptions, media }
+    }
+}
+
+/// The threads' ends of them.
+pub struct Far {
+    words: Option<Receiver<Word>>,
+    calls: Calls,
+    items: Receiver<Item>,
+    files: Receiver<media::Word>,
+}
+
+/// Makes the channels: shards have theirs before the threads run.
+pub fn channels(config: &Config) -> (Near, Far) {
+    let (outbox, words) = outbox::channel(config);
+    let (egress, calls) = channel(egress::QUEUE_MAX);
+    let (subscriptions, items) = bounded(ITEMS_MAX);
+    let (media, files) = bounded(WORDS_MAX);
+    (Near { outbox, egress, subscriptions, media }, Far { words, calls, items, files })
+}
+
+/// The running threads.
+pub struct Outward {
+    outbox: Option<outbox::Running>,
+    subscriptions: JoinHandle<()>,
+}
+
+impl Outward {
+    /// Starts them. Egress and the thread of files end with the process.
+    pub fn start(far: Far, seed: u64, world: &Arc<World>) -> Result<Self, NodeError> {
+        let Far { words, calls, items, files } = far;
+        egress::start(calls, world)?;
+        super::media::start(files, world)?;
+        let options = subscription_options(world, seed.rotate_left(32));
+        let subscriptions = subscriptions::start(options, items)?;
+        let outbox = words.map(|words| outbox::start(words, seed, world)).transpose()?;
+        Ok(Self { outbox, subscriptions })
+    }
+
+    /// Stops them while shards still turn, which write down what comes back.
+    pub fn stop(self, world: &World) {
+        // First both are told, so that they wait for their answers at the same time.
+        let _ = world.subscriptions.send(Item::Stop);
+        if let Some(outbox) = self.outbox {
+            outbox.stop();
+        }
+        // A thread of ours that panics has ended the process.
+        let _ = self.subscriptions.join();
+    }
+}
+
+/// What the thread of the subscriptions is to know.
+fn subscription_options(world: &Arc<World>, seed: u64) -> subscriptions::Options {
+    let (clock, log) = (world.clock, world.log.clone());
+    // Under a weaker policy a record counts when it is written, for its sender and for others.
+    let durable = move || (log.policy() == AckPolicy::Fsync).then(|| log.durable_seq());
+    let (erasures, told) = (Arc::clone(world), Arc::clone(world));
+    let tell = move |all: Vec<Standing>| {
+        if let Ok(mut standings) = told.standings.lock() {
+            *standings = all;
+        }
+    };
+    let shards = Arc::clone(world);
+    let answer = move |shard: ShardId, ticket, answer| {
+        let shard = usize::from(shard.0);
+        // A shard that has ended takes no mail.
+        if shards.mail[shard].send(Mail::Told { ticket, answer }).is_ok() {
+            shards.ring(shard);
+        }
+    };
+    subscriptions::Options {
+        root: world.config.server.data.clone(),
+        networks: world.config.whatsapp.outbound.networks.clone(),
+        seed,
+        now: Box::new(move || clock.now()),
+        durable: Box::new(durable),
+        egress: world.egress.clone(),
+        erasures: Box::new(move || erasures.erasures.load(Ordering::Acquire)),
+        answer: Box::new(answer),
+        tell: Box::new(tell),
+    }
+}
