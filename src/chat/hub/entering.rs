@@ -118,7 +118,10 @@ impl Hub {
         if split_conversation(name).is_some() {
             self.check_agent(by)?;
         }
-        if let Some(target) = self.goes_on_in(name) {
+        // What was said here before is read here.
+        if let Some(target) = self.goes_on_in(name)
+            && !self.rooms.contains_key(name)
+        {
             let text = format!("this contact's conversation is {target}");
             return Err(refuse(ErrorCode::Gone, &text));
         }

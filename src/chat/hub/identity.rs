@@ -13,6 +13,7 @@
 //! While a shard seeks, what follows for the same name waits, so order is kept.
 
 use super::Hub;
+use super::inbound::external_key;
 use crate::base::clock::Now;
 use crate::base::ids::{Address, ShardId};
 use crate::base::limits::ROOM_NAME_BYTES_MAX;
@@ -41,6 +42,10 @@ impl Hub {
             return None;
         }
         if let Some(target) = self.links.get(&item.room) {
+            // What was taken in under this name before it led there is not taken again.
+            if self.externals.get(external_key(&item)).is_some() {
+                return Some(item);
+            }
             let target = target.clone();
             self.pass_on((from, ticket, item), &target, effects);
             return None;
@@ -61,8 +66,8 @@ impl Hub {
     fn pass_on(&mut self, item: Item, target: &Name, effects: &mut Vec<Effect>) {
         let (from, ticket, mut item) = item;
         item.room = target.clone();
-        // One contact has one name in one room; in a group many people write.
-        if !item.ids.is_empty() {
+        // One contact has one name in one room; in a group many people write, and an echo is ours.
+        if !item.ids.is_empty() && !matches!(item.body, InboundBody::Echo { .. }) {
             item.user = contact_of(target);
         }
         let (room, user) = (target.clone(), item.user.clone());
@@ -71,21 +76,26 @@ impl Hub {
         self.tell(self.owner_of(&room), Message::Ask { room, by, ask }, effects);
     }
 
-    /// Whether the room is here, or where it leads.
+    /// Whether the room is here, or where it leads. Who its contact is stands where it leads to.
     pub(super) fn sought(
         &mut self,
         room: &Name,
         (wanted, from): (Name, ShardId),
         effects: &mut Vec<Effect>,
     ) {
-        let at = match self.links.get(room) {
-            Some(target) => Some(target.clone()).filter(|target| *target != wanted),
-            None => {
-                let (_, user_id) = split_conversation(&wanted).unwrap_or_default();
-                let here = self.rooms.contains_key(room) && self.is_free(room, user_id);
-                here.then(|| room.clone())
+        if let Some(target) = self.links.get(room).filter(|_| self.contact_id(room).is_empty()) {
+            let (room, to) = (target.clone(), self.owner_of(target));
+            // A name that leads to the room that is yet to be made leads nowhere.
+            if room == wanted {
+                self.tell(from, Message::Found { wanted, at: None }, effects);
+            } else {
+                self.tell(to, Message::Seek { room, wanted, from }, effects);
             }
-        };
+            return;
+        }
+        let (_, user_id) = split_conversation(&wanted).unwrap_or_default();
+        let here = self.rooms.contains_key(room) && self.is_free(room, user_id);
+        let at = here.then(|| room.clone());
         self.tell(from, Message::Found { wanted, at }, effects);
     }
 
@@ -113,9 +123,14 @@ impl Hub {
     /// Whether the room of this name can be that of a contact with this id: a phone number is given
     /// to somebody else when it was not used for a while, and their conversations stay apart.
     pub(super) fn is_free(&self, room: &str, user_id: &str) -> bool {
-        let outside = self.rooms.get(room).and_then(|room| room.conversation.as_ref());
-        let known = outside.map_or("", |outside| &*outside.contact.user_id);
+        let known = self.contact_id(room);
         known.is_empty() || user_id.is_empty() || known == user_id
+    }
+
+    /// The id of the room's contact that is given to nobody else; empty when it is not known.
+    fn contact_id(&self, room: &str) -> &str {
+        let outside = self.rooms.get(room).and_then(|room| room.conversation.as_ref());
+        outside.map_or("", |outside| &*outside.contact.user_id)
     }
 
     /// From now on this name leads to that room.
@@ -174,8 +189,12 @@ fn other_name(item: &Inbound) -> Option<Name> {
     if matches!(item.body, InboundBody::Status { .. }) {
         return None;
     }
+    let known_as = match &item.body {
+        InboundBody::Relink { previous, .. } => previous,
+        _ => &item.ids,
+    };
     let (number, _) = split_conversation(&item.room)?;
-    room_of(number, item.ids.wa_id.as_deref()?).filter(|name| *name != item.room)
+    room_of(number, known_as.wa_id.as_deref()?).filter(|name| *name != item.room)
 }
 
 fn room_of(number: &str, id: &str) -> Option<Name> {

@@ -194,6 +194,49 @@ fn a_number_that_somebody_else_got_has_another_conversation() {
     );
 }
 
+/// The number was an id that led to the first one's room, and is given anew with or without a word.
+#[test]
+fn a_number_that_led_elsewhere_does_not_lead_a_stranger_there() {
+    check(
+        |node| {
+            node.writes("GB.7", "4477", "a");
+            node.changes("GB.7", ("", "4477"), ("GB.7", "4488"));
+            node.writes("GB.9", "4477", "b");
+            node.writes("GB.7", "4488", "c");
+            node.writes("", "4477", "d");
+            node.writes("", "4488", "e");
+        },
+        &[
+            "GB.7 <GB.7> a",
+            "GB.7 <GB.7> changed",
+            "GB.9 <GB.9> b",
+            "GB.7 <GB.7> c",
+            "GB.9 <GB.9> d",
+            "GB.7 <GB.7> e",
+        ],
+    );
+    check(
+        |node| (node.writes("GB.7", "4477", "a"), node.writes("GB.9", "4477", "b")).1,
+        &["GB.7 <GB.7> a", "GB.9 <GB.9> b"],
+    );
+}
+
+/// What was taken in under a name before the name led elsewhere.
+#[test]
+fn what_comes_again_after_its_name_led_elsewhere_is_known() {
+    let mut node = Node::new(2);
+    node.comes("GB.7", ("GB.7", ""), "1", message("a", None, None));
+    node.writes("", "4477", "b");
+    node.writes("GB.7", "4477", "c");
+    let rooms = node.rooms();
+    assert_eq!(rooms, ["GB.7 <GB.7> a", "4477 <4477> b", "GB.7 <GB.7> c"]);
+    node.writes("", "4477", "b");
+    node.writes("GB.7", "4477", "c");
+    assert_eq!(node.rooms(), rooms);
+    node.writes("", "4477", "d");
+    assert_eq!(node.rooms().last().map(String::as_str), Some("GB.7 <GB.7> d"));
+}
+
 #[test]
 fn links_are_known_after_a_start() {
     for shard_count in [1, 2, 3] {
