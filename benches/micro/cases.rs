@@ -6,6 +6,7 @@ use ringpost::chat::event::{Effect, Event};
 use ringpost::chat::hub::{Hub, HubOptions};
 use ringpost::chat::reply::{self, NewMsg};
 use ringpost::chat::request::{Envelope, Request};
+use ringpost::whatsapp::webhook;
 use ringpost::wire::http;
 use ringpost::wire::ws::encode::{encode_masked, encode_text};
 use ringpost::wire::ws::frame::Opcode;
@@ -23,13 +24,14 @@ pub struct Case {
 }
 
 /// All of them.
-pub const CASES: [Case; 11] = [
+pub const CASES: [Case; 12] = [
     Case { name: "mask 64 bytes", prepare: || masking(64), answer: 64 },
     Case { name: "mask 4 KiB", prepare: || masking(4_096), answer: 4_096 },
     Case { name: "encode a frame of 64 bytes", prepare: || encoding(64), answer: 66 },
     Case { name: "decode a frame of 64 bytes", prepare: || decoding(64), answer: 64 },
     Case { name: "decode a frame of 4 KiB", prepare: || decoding(4_096), answer: 4_096 },
     Case { name: "parse the head of an upgrade", prepare: head, answer: HEAD.len() as u64 },
+    Case { name: "read a webhook of 10 messages", prepare: || webhook(10), answer: 10 },
     Case { name: "parse a send", prepare: parsing, answer: TEXT.len() as u64 },
     Case { name: "encode a msg event", prepare: || event(TEXT), answer: 166 },
     Case { name: "encode one with escapes", prepare: || event("a\n\"b\"\\ c"), answer: 130 },
@@ -98,6 +100,33 @@ fn head() -> Box<dyn FnMut() -> u64> {
         assert!(matches!(step.item, Some(http::Item::Head(_))));
         step.consumed as u64
     })
+}
+
+/// As the platform batches: each message by another contact.
+fn webhook(count: u64) -> Box<dyn FnMut() -> u64> {
+    let contact = |n: u64| {
+        let wa_id = 447_700_900_000 + n;
+        format!(
+            r#"{{"profile":{{"name":"Contact {n}"}},"wa_id":"{wa_id}","user_id":"GB.{wa_id}"}}"#
+        )
+    };
+    let message = |n: u64| {
+        let from = 447_700_900_000 + n;
+        format!(
+            r#"{{"from":"{from}","from_user_id":"GB.{from}","id":"wamid.SEJnTVRFWDAwMDAwMDA{n}",
+            "timestamp":"1795000001","type":"text","text":{{"body":"{TEXT}"}}}}"#
+        )
+    };
+    let list = |one: &dyn Fn(u64) -> String| (0..count).map(one).collect::<Vec<_>>().join(",");
+    let (contacts, messages) = (list(&contact), list(&message));
+    let value = format!(
+        r#"{{"messaging_product":"whatsapp","metadata":{{"display_phone_number":"15550104477",
+        "phone_number_id":"110220330440550"}},"contacts":[{contacts}],"messages":[{messages}]}}"#
+    );
+    let change = format!(r#"{{"value":{value},"field":"messages"}}"#);
+    let entry = format!(r#"{{"id":"203040506070801","changes":[{change}]}}"#);
+    let body = format!(r#"{{"object":"whatsapp_business_account","entry":[{entry}]}}"#);
+    Box::new(move || webhook::parse(body.as_bytes()).map_or(0, |updates| updates.len() as u64))
 }
 
 fn parsing() -> Box<dyn FnMut() -> u64> {

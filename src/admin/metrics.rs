@@ -1,7 +1,7 @@
 //! `/metrics`, in the text format of Prometheus 0.0.4: one table, from which page and documents are
 //! made.
 
-use crate::metrics::{Buckets, Histograms, Metric};
+use crate::metrics::{Buckets, Histograms, INTAKE, Metric};
 use std::fmt::Write as _;
 use std::ops::Deref;
 
@@ -90,7 +90,13 @@ struct Number {
     of: fn(&Reading) -> u64,
 }
 
-const NUMBERS: [Number; 17] = [
+/// Updates of the platform, with the webhook's field as label `field`.
+const UPDATES: (&str, &str) = (
+    "ringpost_whatsapp_updates_total",
+    "messages, statuses and other items of webhooks, by `field`",
+);
+
+const NUMBERS: [Number; 18] = [
     Number {
         name: "ringpost_healthy",
         kind: "gauge",
@@ -193,6 +199,12 @@ const NUMBERS: [Number; 17] = [
         help: "attempts at a message to WhatsApp that were repeated",
         of: |reading| reading.outbox_retried,
     },
+    Number {
+        name: "ringpost_whatsapp_refused_total",
+        kind: "counter",
+        help: "webhooks without a signature of the app, answered with 401",
+        of: |_| INTAKE.refused(),
+    },
 ];
 
 /// Upper ends of the buckets of a latency on the page: µs, and the same in seconds as text.
@@ -224,6 +236,11 @@ pub fn metrics_page<T: Deref<Target = Histograms>>(
     for Number { name, kind, help, of } in NUMBERS {
         let value = of(reading);
         let _ = writeln!(page, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}");
+    }
+    let (name, help) = UPDATES;
+    let _ = writeln!(page, "# HELP {name} {help}\n# TYPE {name} counter");
+    for (field, count) in INTAKE.updates() {
+        let _ = writeln!(page, "{name}{{field=\"{field}\"}} {count}");
     }
     for (name, kind, help, of) in SUBSCRIPTION_NUMBERS {
         let name = format!("ringpost_subscription_{name}");
@@ -266,6 +283,8 @@ pub fn metrics_table() -> String {
     for Number { name, kind, help, .. } in NUMBERS {
         let _ = writeln!(text, "| `{name}` | {kind} | {help} |");
     }
+    let (name, help) = UPDATES;
+    let _ = writeln!(text, "| `{name}` | counter | {help} |");
     for (name, kind, help, _) in SUBSCRIPTION_NUMBERS {
         let name = format!("ringpost_subscription_{name}{{subscription}}");
         let _ = writeln!(text, "| `{name}` | {kind} | {help} |");

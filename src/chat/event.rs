@@ -110,7 +110,9 @@ pub struct Inbound {
     pub room: Name,
     /// The platform user, as a user of ours.
     pub user: Name,
-    /// All that the platform calls the contact of this conversation; nobody in a group.
+    /// All that the platform calls the contact of this conversation: who wrote, whom an echo went
+    /// to, whose step a status is; nobody in a group. Of an [`InboundBody::Relink`], what they are
+    /// called from now on.
     pub ids: ContactIds,
     /// The platform's id of the message: the key of deduplication.
     pub external: Box<str>,
@@ -176,11 +178,18 @@ pub enum InboundBody {
         /// and its content.
         content: Box<str>,
     },
-    /// The contact is known by other names from now on: those of [`Inbound::ids`].
+    /// The contact is known by other ids from now on: those of [`Inbound::ids`].
     Relink {
         /// What it was known by before, as far as the platform says.
         previous: ContactIds,
         /// The platform's words.
+        text: Box<str>,
+        /// As of a message.
+        content: Box<str>,
+    },
+    /// Something else that the platform says in this conversation.
+    Notice {
+        /// In words.
         text: Box<str>,
         /// As of a message.
         content: Box<str>,

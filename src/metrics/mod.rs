@@ -9,10 +9,13 @@
 
 mod buckets;
 
+mod intake;
+
 mod metric;
 
 mod recorder;
 
 pub use buckets::{BUCKET_COUNT, Buckets, bounds, index_of};
+pub use intake::{INTAKE, Intake};
 pub use metric::Metric;
 pub use recorder::{Histograms, Recorder};

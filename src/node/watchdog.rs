@@ -2,6 +2,7 @@
 
 use super::error::NodeError;
 use crate::log::{LogHandle, LogState};
+use crate::metrics::INTAKE;
 use crate::net::RESCUE_SIGNAL;
 use crate::shard::world::{ENDED_BEAT, World};
 use signal_hook::consts::SIGTERM;
@@ -31,6 +32,7 @@ pub fn start(world: Arc<World>, log: LogHandle) -> Result<(), NodeError> {
             std::thread::sleep(Duration::from_millis(LOOK_MS));
             tell(&log);
             said.news(&log);
+            said.refusals(INTAKE.refused());
             // Only a restart helps, and members must not go on keeping what the log lacks.
             if log.state() == LogState::Failed && !std::mem::replace(&mut told, true) {
                 eprintln!("error: the log failed; stopping");
@@ -91,9 +93,28 @@ pub fn tell(log: &LogHandle) {
 struct Said {
     is_low: bool,
     is_refusing: bool,
+    /// Webhooks refused by the time they were last spoken of.
+    refused: u64,
+    /// Looks until they may be spoken of again.
+    refused_pause: u32,
 }
 
+/// Looks between two lines about refused webhooks: whoever sends them does not fill the disk.
+const REFUSED_PAUSE: u32 = 40;
+
 impl Said {
+    fn refusals(&mut self, refused: u64) {
+        self.refused_pause = self.refused_pause.saturating_sub(1);
+        let news = refused - self.refused;
+        if news > 0 && self.refused_pause == 0 {
+            eprintln!(
+                "warning: webhooks: {news} without a valid signature refused; if the platform \
+                 sent them, see `whatsapp.app_secret`"
+            );
+            (self.refused, self.refused_pause) = (refused, REFUSED_PAUSE);
+        }
+    }
+
     fn news(&mut self, log: &LogHandle) {
         let is_low = log.is_low();
         if is_low && !std::mem::replace(&mut self.is_low, is_low) {

@@ -11,7 +11,7 @@ use crate::base::limits::{TEXT_BYTES_MAX, USER_NAME_BYTES_MAX};
 use crate::base::names::{PLATFORM_PREFIX, split_conversation};
 use crate::chat::event::{ContactIds, Event, Inbound, InboundBody, Name};
 use crate::log::record::{NameId, RAW_PART_BYTES_MAX, RawV1};
-use crate::metrics::Metric;
+use crate::metrics::{INTAKE, Metric};
 use crate::shard::link::PendingRequest;
 use crate::whatsapp::webhook::{self, DeliveryState, DeliveryStatus, Kind, Update};
 use crate::whatsapp::{callback, signature};
@@ -55,11 +55,15 @@ impl Shard {
         let body = request.body.as_slice();
         let secrets = &self.world.config.whatsapp.app_secrets;
         if signature::verify(body, signature, secrets).is_err() {
+            INTAKE.count_refused();
             let hint = "the X-Hub-Signature-256 header does not match this body and our app secret";
             return Some(Response::error(401, "bad_signature", hint));
         }
         let items = match webhook::parse(body) {
-            Ok(updates) => items(&updates),
+            Ok(updates) => {
+                count(&updates);
+                items(&updates)
+            }
             // Signed by the platform, so keep it and do not ask for it again.
             Err(ParseError::NotJson | ParseError::TooManyUpdates) => Vec::new(),
         };
@@ -147,45 +151,83 @@ fn log_full() -> Response<'static> {
     Response::error(503, "log_full", hint).header("Retry-After", "1")
 }
 
-/// What the rooms are told of a body.
-fn items(updates: &[Update<'_>]) -> Vec<Inbound> {
-    let mut items = Vec::new();
-    for update in updates {
-        match update {
-            Update::Message(message) => items.extend(message_item(message)),
-            Update::Status(status) => items.extend(status_item(status)),
-            // Kept in the raw record.
-            Update::Unknown(_) => {}
-        }
+fn count(updates: &[Update<'_>]) {
+    // Most bodies are of one field.
+    for run in updates.chunk_by(|left, right| left.field() == right.field()) {
+        INTAKE.count(run[0].field(), run.len() as u64);
     }
-    items
 }
 
-fn message_item(message: &webhook::Inbound<'_>) -> Option<Inbound> {
-    let text = match &message.kind {
-        Kind::Text { body } => body.to_string(),
-        Kind::Other { type_name } => format!("[{type_name}]"),
+/// What the rooms are told of a body.
+fn items(updates: &[Update<'_>]) -> Vec<Inbound> {
+    let item = |update: &Update<'_>| match update {
+        Update::Message(message) => message_item(message, user(message.contact.as_str())?, false),
+        Update::Echo(message) => message_item(message, user(message.author.as_deref()?)?, true),
+        Update::Status(status) => status_item(status),
+        // Kept in the raw record.
+        Update::Unknown(_) => None,
     };
-    let name = message.profile_name.as_deref().unwrap_or("");
-    let (name, text) = (cut(name, USER_NAME_BYTES_MAX), cut(&text, TEXT_BYTES_MAX));
+    updates.iter().filter_map(item).collect()
+}
+
+fn message_item(message: &webhook::Inbound<'_>, user: Name, is_echo: bool) -> Option<Inbound> {
+    let text = cut(&message.text(), TEXT_BYTES_MAX).into();
+    let content = message.content().map(String::into_boxed_str);
+    let about = message.about().and_then(external);
+    let mut known_as = &message.person;
+    let body = match &message.kind {
+        Kind::Edit { of, .. } => {
+            let (of, content) = (external(of)?, content.expect("an edit has a content"));
+            InboundBody::Edit { of, text, content }
+        }
+        Kind::Revoke { of } => {
+            let (of, content) = (external(of)?, content.expect("a revocation has a content"));
+            InboundBody::Revoke { of, text, content }
+        }
+        Kind::Relink(relink) => {
+            known_as = &relink.current;
+            let (previous, content) = (ids(&relink.previous), content.expect("so has a notice"));
+            InboundBody::Relink { previous, text, content }
+        }
+        Kind::System { .. } => {
+            InboundBody::Notice { text, content: content.expect("so has a notice") }
+        }
+        _ if is_echo => InboundBody::Echo { text, content, about },
+        _ => InboundBody::Message {
+            name: cut(known_as.profile_name.as_deref().unwrap_or(""), USER_NAME_BYTES_MAX).into(),
+            text,
+            at_ms: message.timestamp_s.and_then(|at_s| at_s.checked_mul(1_000)),
+            content,
+            about,
+        },
+    };
     Some(Inbound {
         room: message.room_name()?.into(),
-        user: user(message.contact.as_str())?,
-        ids: ContactIds::default(),
+        user,
+        ids: if message.group_id.is_some() { ContactIds::default() } else { ids(known_as) },
         external: external(&message.wamid)?,
-        body: InboundBody::Message {
-            content: None,
-            about: message.reply_to.as_deref().map(Into::into),
-            name: name.into(),
-            text: text.into(),
-            at_ms: message.timestamp_s.and_then(|at_s| at_s.checked_mul(1_000)),
-        },
+        body,
     })
+}
+
+/// What no id of the platform looks like is no id.
+fn ids(person: &webhook::Person<'_>) -> ContactIds {
+    let id = |id: &Option<std::borrow::Cow<'_, str>>| {
+        let id = id.as_deref().filter(|id| !id.is_empty() && id.len() <= USER_NAME_BYTES_MAX)?;
+        id.bytes().all(|byte| byte.is_ascii_graphic()).then(|| id.into())
+    };
+    ContactIds {
+        user_id: id(&person.user_id),
+        parent_user_id: id(&person.parent_user_id),
+        wa_id: id(&person.wa_id),
+        username: id(&person.username),
+    }
 }
 
 fn status_item(status: &DeliveryStatus<'_>) -> Option<Inbound> {
     let recipient = status.participant.as_deref().or(status.recipient.as_deref())?;
     let conversation = status.recipient.as_deref()?;
+    let in_group = ![&status.person.user_id, &status.person.wa_id].contains(&&status.recipient);
     let name = match &status.status {
         DeliveryState::Sent => "sent",
         DeliveryState::Delivered => "delivered",
@@ -210,7 +252,7 @@ fn status_item(status: &DeliveryStatus<'_>) -> Option<Inbound> {
     Some(Inbound {
         room,
         user: user(recipient)?,
-        ids: ContactIds::default(),
+        ids: if in_group { ContactIds::default() } else { ids(&status.person) },
         external: external(&status.wamid)?,
         body: InboundBody::Status {
             of: sent.map(|(_, o)| o),

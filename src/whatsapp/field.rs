@@ -33,6 +33,11 @@ pub(super) fn flag(field: Field<'_>) -> Option<bool> {
     field?.get().parse().ok()
 }
 
+/// The field as a number, from a number or a string; never infinite.
+pub(super) fn number(field: Field<'_>) -> Option<f64> {
+    text(field)?.trim().parse().ok().filter(|number: &f64| number.is_finite())
+}
+
 /// Seconds since 1970, from a string or a number.
 pub(super) fn timestamp(field: Field<'_>) -> Option<i64> {
     text(field)?.parse().ok().filter(|seconds| *seconds >= 0)

@@ -3,7 +3,7 @@
 
 use ringpost::base::secret::Secret;
 use ringpost::whatsapp::signature::{self, SignatureError};
-use ringpost::whatsapp::webhook::{self, DeliveryState, Inbound, Kind, Update};
+use ringpost::whatsapp::webhook::{self, DeliveryState, Inbound, Update};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -62,6 +62,8 @@ fn walk(body: &Value) -> (usize, usize, usize) {
                 statuses += items(value, "statuses");
                 all += items(value, "messages") + items(value, "statuses");
                 all += items(value, "errors");
+            } else if change["field"] == "smb_message_echoes" {
+                all += items(value, "message_echoes");
             } else {
                 all += 1;
             }
@@ -125,35 +127,31 @@ fn check(file: &str, check: impl FnOnce(&Inbound<'_>)) {
     }
 }
 
-fn text_of<'a>(inbound: &'a Inbound<'_>) -> &'a str {
-    match &inbound.kind {
-        Kind::Text { body } => body,
-        Kind::Other { type_name } => panic!("a {type_name}"),
-    }
-}
-
 #[test]
 fn fields_of_messages() {
     check("01_", |inbound| {
         assert_eq!(inbound.room_name().unwrap(), "wa:110220330440550:GB.70011223344556677889");
         assert_eq!(inbound.display_phone.as_deref(), Some("15550104477"));
-        assert_eq!(inbound.wa_id.as_deref(), Some("447700900123"));
-        assert_eq!(inbound.profile_name.as_deref(), Some("Ines Alder"));
+        assert_eq!(inbound.person.wa_id.as_deref(), Some("447700900123"));
+        assert_eq!(inbound.person.profile_name.as_deref(), Some("Ines Alder"));
         assert_eq!(inbound.timestamp_s, Some(1_795_000_001));
-        assert_eq!(text_of(inbound), "Is bay 4 free at noon?");
+        assert_eq!(inbound.text(), "Is bay 4 free at noon?");
         assert!(inbound.raw.get().contains("\"wamid.SEJnTVRFWDAwMDAwMDAxRkFLRQ==\""));
     });
     check("02b_", |inbound| {
-        assert!(text_of(inbound).starts_with("café naïve £5/€6 田中さん 👩\u{200d}👧 \\back"));
-        assert_eq!(inbound.profile_name.as_deref(), Some("田中 花子"));
+        assert!(inbound.text().starts_with("café naïve £5/€6 田中さん 👩\u{200d}👧 \\back"));
+        assert_eq!(inbound.person.profile_name.as_deref(), Some("田中 花子"));
     });
-    check("04_", |inbound| assert_eq!(text_of(inbound).chars().count(), 4_096));
+    check("04_", |inbound| assert_eq!(inbound.text().chars().count(), 4_096));
     check("35_", |inbound| {
         assert_eq!(inbound.contact.as_str(), "GB.70011223344556677889");
-        assert_eq!(inbound.kind, Kind::Other { type_name: "system".into() });
+        assert!(inbound.text().starts_with("User Ines Alder changed from GB."));
     });
     check("42_", |inbound| {
-        assert_eq!((inbound.wa_id.as_deref(), text_of(inbound).len()), (None, 19))
+        assert_eq!((inbound.person.wa_id.as_deref(), inbound.text().len()), (None, 19));
+        assert_eq!(inbound.person.username.as_deref(), Some("ines.alder"));
+        let parent = Some("GB.ENT.60099887766554433221");
+        assert_eq!(inbound.person.parent_user_id.as_deref(), parent);
     });
     check("43_", |inbound| {
         assert_eq!(inbound.room_name().unwrap(), "wa:110220330440550:447700900123");
@@ -161,7 +159,9 @@ fn fields_of_messages() {
     check("45_", |inbound| {
         assert!(inbound.room_name().unwrap().ends_with(":Y2FwaV9ncm91cDpFWEFNUExFOjAwMDE="));
     });
-    check("28_", |inbound| assert!(inbound.reply_to.is_some()));
+    check("28_", |inbound| assert!(inbound.about().is_some()));
+    check("30_", |inbound| assert!(inbound.about().is_some()));
+    check("36_", |inbound| assert_eq!(inbound.identity_hash.as_deref(), Some("Qm9ndXM=")));
 }
 
 #[test]

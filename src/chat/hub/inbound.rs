@@ -76,10 +76,10 @@ impl Hub {
             }
             InboundBody::Relink { text, content, .. } => {
                 self.relinked(now, &room, &ids, effects);
-                let shown = Shown { text, content: Some(content), about: None };
-                let mut post = self.inbound_post(&room, &user, external, shown);
-                (post.source, post.direction) = (Source::System, Direction::Internal);
-                self.post_inbound(now, &room, post, effects)
+                self.post_notice(now, (&room, &user), external, (text, content), effects)
+            }
+            InboundBody::Notice { text, content } => {
+                self.post_notice(now, (&room, &user), external, (text, content), effects)
             }
             InboundBody::Status { of, status, error, extra } => {
                 // Who sent it from elsewhere gave it no name of ours.
@@ -129,6 +129,21 @@ impl Hub {
     ) -> Taken {
         let (o, append) = self.post(now, room, post, effects);
         Taken { append, o: Some(o) }
+    }
+
+    /// What the platform itself says, which goes to nobody outside.
+    fn post_notice(
+        &mut self,
+        now: Now,
+        (room, user): (&Name, &Name),
+        external: Box<str>,
+        (text, content): (Box<str>, Box<str>),
+        effects: &mut Vec<Effect>,
+    ) -> Taken {
+        let shown = Shown { text, content: Some(content), about: None };
+        let mut post = self.inbound_post(room, user, external, shown);
+        (post.source, post.direction) = (Source::System, Direction::Internal);
+        self.post_inbound(now, room, post, effects)
     }
 
     /// A new text for a message that is in memory; `None` when it is not, or is not the user's.
@@ -216,7 +231,9 @@ impl Inbound {
             InboundBody::Edit { of, text, content } | InboundBody::Revoke { of, text, content } => {
                 of.len() + text.len() + content.len()
             }
-            InboundBody::Relink { text, content, .. } => text.len() + content.len(),
+            InboundBody::Relink { text, content, .. } | InboundBody::Notice { text, content } => {
+                text.len() + content.len()
+            }
             InboundBody::Status { status, extra, .. } => status.len() + extra.len(),
         };
         body + self.external.len() + self.room.len() + self.user.len()

@@ -24,7 +24,9 @@ pub fn external_print(record: &Record) -> Option<u128> {
             Some(external_key_of(&record.room, external, "", ""))
         }
         // The platform's answer names a message of ours; it is no report that could come twice.
-        Fact::Delivery { external, status, .. } if &**status == ACCEPTED => {
+        Fact::Delivery { external, status, .. }
+            if &**status == ACCEPTED && !external.is_empty() =>
+        {
             Some(external_key_of(&record.room, external, "", ""))
         }
         Fact::Delivery { external, status, .. } if !external.is_empty() => {

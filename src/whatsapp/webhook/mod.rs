@@ -1,26 +1,42 @@
 //! The webhook's JSON, as one flat list of what happened.
 //!
 //! ```text
-//! object ─ entry[] ─ changes[] ─ field "messages" ─ value ┬ messages[] ─▶ Update::Message
-//!                                                         ├ statuses[] ─▶ Update::Status
-//!                                                         └ errors[]   ─▶ Update::Unknown
+//! object ─ entry[] ─ changes[] ┬ field "messages" ─ value ┬ messages[] ─▶ Update::Message
+//!                              │                          ├ statuses[] ─▶ Update::Status
+//!                              │                          └ errors[]   ─▶ Update::Unknown
+//!                              ├ "smb_message_echoes" ─ message_echoes[] ─▶ Update::Echo
 //!                              └ any other field ────────────────────────▶ Update::Unknown
 //! ```
 //!
 //! One body may hold several accounts, numbers and people. Routing goes by `phone_number_id`, per
 //! change. Order of keys means nothing. Nothing is dropped: the number of updates is the number of
-//! items in the body, and each carries its JSON for the log.
+//! items in the body, and each carries its JSON for the log. A field of a wrong shape is an absent
+//! field.
+//!
+//! What a person reads of a message is [`Inbound::text`], and what a program reads
+//! [`Inbound::content`].
 
 use super::room::room_name;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 
+mod content;
+
 mod extra;
 
-mod shape;
+mod json;
+
+mod kind;
+pub use kind::{Card, Kind, Media, OrderItem, Place, Relink};
+
+mod message;
 
 mod parse;
 pub use parse::parse;
+
+mod shape;
+
+mod words;
 
 #[cfg(test)]
 mod tests;
@@ -29,26 +45,49 @@ mod tests;
 #[derive(Clone, Debug)]
 pub enum Update<'a> {
     /// Somebody wrote to one of our numbers.
-    Message(Inbound<'a>),
+    Message(Box<Inbound<'a>>),
+    /// Somebody of ours wrote in the platform's own app, by a number that is also used there. Of
+    /// the message, `contact` is whom it went to.
+    Echo(Box<Inbound<'a>>),
     /// A message of ours has come further on its way.
-    Status(DeliveryStatus<'a>),
+    Status(Box<DeliveryStatus<'a>>),
     /// Anything else: to be logged and passed on.
     Unknown(Unknown<'a>),
 }
 
-/// A message from a person to a business number.
+impl Update<'_> {
+    /// The webhook field it came in.
+    pub fn field(&self) -> &str {
+        match self {
+            Self::Message(_) | Self::Status(_) => "messages",
+            Self::Echo(_) => "smb_message_echoes",
+            Self::Unknown(unknown) => &unknown.field,
+        }
+    }
+}
+
+/// What is neither a message nor a status, for those who want to be told of it: events `platform`
+/// of handlers and subscriptions.
+pub fn platform_events<'u, 'a>(updates: &'u [Update<'a>]) -> impl Iterator<Item = &'u Unknown<'a>> {
+    updates.iter().filter_map(|update| match update {
+        Update::Unknown(unknown) => Some(unknown),
+        _ => None,
+    })
+}
+
+/// A message between a person and a business number.
 #[derive(Clone, Debug)]
 pub struct Inbound<'a> {
     /// The business number's id: routes the message.
     pub phone_number_id: Cow<'a, str>,
     /// The business number for people, digits.
     pub display_phone: Option<Cow<'a, str>>,
-    /// Who wrote.
+    /// The person, by the strongest id.
     pub contact: ContactKey<'a>,
-    /// The writer's phone number, digits; absent for people who hide it behind a user name.
-    pub wa_id: Option<Cow<'a, str>>,
-    /// The name that the writer gave themselves.
-    pub profile_name: Option<Cow<'a, str>>,
+    /// The person, by all ids.
+    pub person: Person<'a>,
+    /// Of an echo: the number that it was written by, digits.
+    pub author: Option<Cow<'a, str>>,
     /// The group, when it was written in one.
     pub group_id: Option<Cow<'a, str>>,
     /// Unique and opaque: the key to recognise a second delivery by.
@@ -57,8 +96,14 @@ pub struct Inbound<'a> {
     pub timestamp_s: Option<i64>,
     /// What was written.
     pub kind: Kind<'a>,
-    /// The `wamid` this answers.
-    pub reply_to: Option<Cow<'a, str>>,
+    /// What it belongs to.
+    pub context: Context<'a>,
+    /// The advertisement or post that led the person here.
+    pub referral: Option<Referral<'a>>,
+    /// What the platform could not do with it.
+    pub errors: Vec<PlatformError<'a>>,
+    /// Changes when the person's encryption keys do.
+    pub identity_hash: Option<Cow<'a, str>>,
     /// The message's JSON.
     pub raw: &'a RawValue,
 }
@@ -68,6 +113,14 @@ impl Inbound<'_> {
     pub fn room_name(&self) -> Option<String> {
         let conversation = self.group_id.as_deref().unwrap_or(self.contact.as_str());
         room_name(&self.phone_number_id, conversation)
+    }
+
+    /// The `wamid` of the message that this one is about: the quoted one, or what is reacted to.
+    pub fn about(&self) -> Option<&str> {
+        match &self.kind {
+            Kind::Reaction { of, .. } => of.as_deref(),
+            _ => self.context.id.as_deref(),
+        }
     }
 }
 
@@ -89,20 +142,55 @@ impl ContactKey<'_> {
     }
 }
 
-/// What a message is. Media, locations, reactions and the rest will become variants of their own;
-/// until then their JSON is in [`Inbound::raw`].
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Kind<'a> {
-    /// Plain text.
-    Text {
-        /// As written; may contain line breaks and any other character.
-        body: Cow<'a, str>,
-    },
-    /// Any other `type`, also those that Meta has yet to invent.
-    Other {
-        /// The `type`; empty when there is none.
-        type_name: Cow<'a, str>,
-    },
+/// All that Meta calls a person. Any of it may be absent: people who took a user name hide their
+/// phone number from businesses that they have not written to for a month.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Person<'a> {
+    /// The business-scoped user id. Another one after a change of the phone number.
+    pub user_id: Option<Cow<'a, str>>,
+    /// The same for several businesses of one owner, `GB.ENT.…`.
+    pub parent_user_id: Option<Cow<'a, str>>,
+    /// The phone number, digits.
+    pub wa_id: Option<Cow<'a, str>>,
+    /// The user name, without the `@` that some webhooks put before it.
+    pub username: Option<Cow<'a, str>>,
+    /// The name that they gave themselves.
+    pub profile_name: Option<Cow<'a, str>>,
+}
+
+/// What a message belongs to.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Context<'a> {
+    /// The `wamid` of the message it quotes, or whose button was tapped.
+    pub id: Option<Cow<'a, str>>,
+    /// Who wrote that, digits.
+    pub from: Option<Cow<'a, str>>,
+    /// It was written to somebody else before, at most five times.
+    pub forwarded: bool,
+    /// More than five times.
+    pub frequently_forwarded: bool,
+    /// The product that is asked about: catalog and product.
+    pub product: Option<(Cow<'a, str>, Cow<'a, str>)>,
+}
+
+/// Where a person clicked before they wrote, in Meta's words.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[expect(missing_docs, reason = "the words of the webhook")]
+pub struct Referral<'a> {
+    pub source_url: Option<Cow<'a, str>>,
+    pub source_id: Option<Cow<'a, str>>,
+    /// `ad` or `post`.
+    pub source_type: Option<Cow<'a, str>>,
+    pub headline: Option<Cow<'a, str>>,
+    pub body: Option<Cow<'a, str>>,
+    pub media_type: Option<Cow<'a, str>>,
+    pub image_url: Option<Cow<'a, str>>,
+    pub video_url: Option<Cow<'a, str>>,
+    pub thumbnail_url: Option<Cow<'a, str>>,
+    /// The click, for reports of conversions. Absent for advertisements in a status.
+    pub ctwa_clid: Option<Cow<'a, str>>,
+    /// The text that greeted them.
+    pub welcome: Option<Cow<'a, str>>,
 }
 
 /// A step of a message that we sent. Steps come out of order, more than once, or not at all.
@@ -120,6 +208,8 @@ pub struct DeliveryStatus<'a> {
     pub recipient: Option<Cow<'a, str>>,
     /// In a group: whose step this is. Part of the key for duplicates.
     pub participant: Option<Cow<'a, str>>,
+    /// The person whose step this is, by all ids.
+    pub person: Person<'a>,
     /// What we attached when sending (`biz_opaque_callback_data`).
     pub callback_data: Option<Cow<'a, str>>,
     /// What it costs, which Meta tells with some of the steps.
@@ -183,7 +273,9 @@ pub struct Unknown<'a> {
     pub kind: Option<Cow<'a, str>>,
     /// The number it concerns, where the field is about one.
     pub phone_number_id: Option<Cow<'a, str>>,
-    /// Its JSON.
+    /// The business account it came for, `entry[].id`.
+    pub account_id: Option<Cow<'a, str>>,
+    /// Its JSON: of the item, or of the whole change.
     pub raw: &'a RawValue,
 }
 

@@ -1,13 +1,15 @@
 //! From the body to updates, item by item: an item that cannot be read is passed on, not dropped.
 
+use super::message::{read_context, read_identity, read_kind, read_referral};
 use super::shape::{
-    self, Change, Contact, Context, Conversation, Entry, Envelope, ErrorData, ErrorItem, Message,
-    Metadata, Origin, Profile, Status, System, Text, Value,
+    self, Change, Contact, Conversation, Entry, Envelope, ErrorData, ErrorItem, Message, Origin,
+    Profile, Status, Value, WholeChange, WholeEntry, WholeEnvelope, WholeValue,
 };
 use super::{
-    ContactKey, DeliveryState, DeliveryStatus, Inbound, Kind, ParseError, PlatformError, Pricing,
-    Unknown, Update,
+    ContactKey, DeliveryState, DeliveryStatus, Inbound, Kind, ParseError, Person, PlatformError,
+    Pricing, Unknown, Update,
 };
+use crate::base::hash::Map;
 use crate::base::limits::WEBHOOK_UPDATES_MAX;
 use crate::whatsapp::field::{Field, flag, id, list, object, text, timestamp};
 use serde_json::value::RawValue;
@@ -17,30 +19,97 @@ use std::borrow::Cow;
 ///
 /// Errors only when the body as a whole is no JSON object or holds absurdly many items; the caller
 /// has it in the log by then and answers 200, because a second delivery would not be better.
+///
+/// Each level is first read as the documents have it, at once with the levels within, and only one
+/// that is otherwise field by field: an update's bytes are passed over thrice and not nine times.
 pub fn parse(body: &[u8]) -> Result<Vec<Update<'_>>, ParseError> {
+    let mut updates = Vec::new();
+    match serde_json::from_slice::<WholeEnvelope<'_>>(body) {
+        Ok(envelope) if envelope.is_plain() => {
+            for WholeEntry { id: account, changes } in envelope.entry {
+                read_changes(id(account), changes, &mut updates)?;
+            }
+        }
+        _ => read_leniently(body, &mut updates)?,
+    }
+    Ok(updates)
+}
+
+const OBJECT: &str = "whatsapp_business_account";
+
+impl WholeEnvelope<'_> {
+    /// Whether nothing but changes must be passed on.
+    fn is_plain(&self) -> bool {
+        self.entry.iter().all(|entry| !entry.changes.is_empty())
+            && text(self.object).as_deref() == Some(OBJECT)
+    }
+}
+
+/// The same step by step.
+pub(super) fn read_leniently<'a>(
+    body: &'a [u8],
+    updates: &mut Vec<Update<'a>>,
+) -> Result<(), ParseError> {
     let whole: &RawValue = serde_json::from_slice(body).map_err(|_| ParseError::NotJson)?;
     let envelope: Envelope<'_> =
         serde_json::from_str(whole.get()).map_err(|_| ParseError::NotJson)?;
-    let mut updates = Vec::new();
     let product = text(envelope.object);
-    if product.as_deref() != Some("whatsapp_business_account") {
-        let field = Cow::Borrowed("object");
-        let unknown = Unknown { field, kind: product, phone_number_id: None, raw: whole };
-        return Ok(vec![Update::Unknown(unknown)]);
+    if product.as_deref() != Some(OBJECT) {
+        let (field, kind) = (Cow::Borrowed("object"), product);
+        let unknown = Unknown { field, kind, phone_number_id: None, account_id: None, raw: whole };
+        updates.push(Update::Unknown(unknown));
+        return Ok(());
     }
-    for entry in list(envelope.entry) {
-        let changes = list(object::<Entry<'_>>(Some(entry)).changes);
-        bound(&updates, 1 + changes.len())?;
+    for raw in list(envelope.entry) {
+        let entry: Entry<'_> = object(Some(raw));
+        let (account_id, changes) = (id(entry.id), list(entry.changes));
         if changes.is_empty() {
+            bound(updates, 1)?;
             let field = Cow::Borrowed("");
-            let unknown = Unknown { field, kind: None, phone_number_id: None, raw: entry };
+            let (kind, phone_number_id) = (None, None);
+            let unknown = Unknown { field, kind, phone_number_id, account_id, raw };
             updates.push(Update::Unknown(unknown));
-        }
-        for change in changes {
-            read_change(change, &mut updates)?;
+        } else {
+            read_changes(account_id, changes, updates)?;
         }
     }
-    Ok(updates)
+    Ok(())
+}
+
+fn read_changes<'a>(
+    account_id: Option<Cow<'a, str>>,
+    changes: Vec<&'a RawValue>,
+    updates: &mut Vec<Update<'a>>,
+) -> Result<(), ParseError> {
+    bound(updates, 1 + changes.len())?;
+    for raw in changes {
+        let change: WholeChange<'_> = serde_json::from_str(raw.get()).unwrap_or_else(|_| {
+            let Change { field, value } = object(Some(raw));
+            let value: Value<'_> = object(value);
+            let metadata = object(value.metadata);
+            let [contacts, messages, message_echoes, statuses, errors] = [
+                value.contacts,
+                value.messages,
+                value.message_echoes,
+                value.statuses,
+                value.errors,
+            ]
+            .map(list);
+            let value =
+                WholeValue { metadata, contacts, messages, message_echoes, statuses, errors };
+            WholeChange { field, value }
+        });
+        let WholeChange { field, value } = change;
+        let reader = Reader {
+            field: text(field).unwrap_or_default(),
+            number: id(value.metadata.phone_number_id),
+            display_phone: id(value.metadata.display_phone_number),
+            account_id: account_id.clone(),
+            contacts: Contacts::read(&value.contacts),
+        };
+        reader.read(raw, value, updates)?;
+    }
+    Ok(())
 }
 
 /// Refuses before anything is built: an update is much larger than the shortest JSON of one.
@@ -51,118 +120,178 @@ fn bound(updates: &[Update<'_>], more: usize) -> Result<(), ParseError> {
     Ok(())
 }
 
-fn read_change<'a>(raw: &'a RawValue, updates: &mut Vec<Update<'a>>) -> Result<(), ParseError> {
-    let change: Change<'a> = object(Some(raw));
-    let field = text(change.field).unwrap_or_default();
-    let value: Value<'a> = object(change.value);
-    let metadata: Metadata<'a> = object(value.metadata);
-    let number = id(metadata.phone_number_id);
-    let unknown = |kind, raw| {
-        let phone_number_id = number.clone();
-        Update::Unknown(Unknown { field: field.clone(), kind, phone_number_id, raw })
-    };
-    let Some(number) = number.as_ref().filter(|_| field == "messages") else {
-        bound(updates, 1)?;
-        updates.push(unknown(None, raw));
-        return Ok(());
-    };
-    let (messages, statuses) = (list(value.messages), list(value.statuses));
-    let errors = list(value.errors);
-    let count = messages.len() + statuses.len() + errors.len();
-    bound(updates, count.max(1))?;
-    if count == 0 {
-        updates.push(unknown(None, raw));
-    }
-    let contacts = Contacts::read(value.contacts);
-    for raw in messages {
-        let message: Message<'a> = object(Some(raw));
-        updates.push(match read_message(&message, raw, number, &metadata, &contacts) {
-            Some(inbound) => Update::Message(inbound),
-            None => unknown(text(message.type_name), raw),
-        });
-    }
-    for raw in statuses {
-        updates.push(match read_status(raw, number) {
-            Some(status) => Update::Status(status),
-            None => unknown(Some(Cow::Borrowed("status")), raw),
-        });
-    }
-    for raw in errors {
-        updates.push(unknown(Some(Cow::Borrowed("errors")), raw));
-    }
-    Ok(())
+/// What the items of one change have in common.
+struct Reader<'a> {
+    field: Cow<'a, str>,
+    number: Option<Cow<'a, str>>,
+    display_phone: Option<Cow<'a, str>>,
+    account_id: Option<Cow<'a, str>>,
+    contacts: Contacts<'a>,
 }
 
-/// `None` when it lacks what routing and de-duplication need: an id or a sender.
-fn read_message<'a>(
-    message: &Message<'a>,
-    raw: &'a RawValue,
-    phone_number_id: &Cow<'a, str>,
-    metadata: &Metadata<'a>,
-    contacts: &Contacts<'a>,
-) -> Option<Inbound<'a>> {
-    let wamid = id(message.id)?;
-    let system: System<'a> = object(message.system);
-    // A notice about a changed id belongs to the conversation under the previous one.
-    let user_id = id(message.from_user_id).or_else(|| id(system.previous_user_id));
-    let person = contacts.person(user_id, id(message.from));
-    let type_name = text(message.type_name).unwrap_or_default();
-    let body = text(object::<Text<'a>>(message.text).body);
-    let contact = match (person.user_id, &person.wa_id) {
-        (Some(user_id), _) => ContactKey::UserId(user_id),
-        (None, Some(wa_id)) => ContactKey::WaId(wa_id.clone()),
-        (None, None) => return None,
-    };
-    Some(Inbound {
-        phone_number_id: phone_number_id.clone(),
-        display_phone: id(metadata.display_phone_number),
-        contact,
-        wa_id: person.wa_id,
-        profile_name: person.profile_name,
-        group_id: id(message.group_id),
-        wamid,
-        timestamp_s: timestamp(message.timestamp),
-        kind: match body {
-            Some(body) if type_name == "text" => Kind::Text { body },
-            _ => Kind::Other { type_name },
-        },
-        reply_to: id(object::<Context<'a>>(message.context).id),
-        raw,
-    })
-}
+impl<'a> Reader<'a> {
+    fn read(
+        &self,
+        change: &'a RawValue,
+        value: WholeValue<'a>,
+        updates: &mut Vec<Update<'a>>,
+    ) -> Result<(), ParseError> {
+        let WholeValue { messages, message_echoes: echoes, statuses, errors, .. } = value;
+        let (messages, echoes, statuses, errors) = match (&*self.field, &self.number) {
+            ("messages", Some(_)) => (messages, Vec::new(), statuses, errors),
+            ("smb_message_echoes", Some(_)) => (Vec::new(), echoes, Vec::new(), Vec::new()),
+            _ => Default::default(),
+        };
+        let count = messages.len() + statuses.len() + errors.len() + echoes.len();
+        bound(updates, count.max(1))?;
+        if count == 0 {
+            updates.push(self.unknown(None, change));
+        }
+        for raw in messages {
+            let message: Message<'a> = object(Some(raw));
+            let person = self.sender(&message);
+            updates.push(match self.message(&message, person, raw) {
+                Some(inbound) => Update::Message(inbound),
+                None => self.unknown(text(message.type_name), raw),
+            });
+        }
+        for raw in echoes {
+            let message: Message<'a> = object(Some(raw));
+            let person = self.addressee(&message);
+            updates.push(match self.message(&message, person, raw) {
+                Some(mut inbound) => {
+                    inbound.author = id(message.from).or_else(|| self.display_phone.clone());
+                    Update::Echo(inbound)
+                }
+                None => self.unknown(text(message.type_name), raw),
+            });
+        }
+        for raw in statuses {
+            updates.push(match self.status(raw) {
+                Some(status) => Update::Status(status),
+                None => self.unknown(Some(Cow::Borrowed("status")), raw),
+            });
+        }
+        updates
+            .extend(errors.into_iter().map(|raw| self.unknown(Some(Cow::Borrowed("errors")), raw)));
+        Ok(())
+    }
 
-/// `None` when it names no message.
-fn read_status<'a>(
-    raw: &'a RawValue,
-    phone_number_id: &Cow<'a, str>,
-) -> Option<DeliveryStatus<'a>> {
-    let status: Status<'a> = object(Some(raw));
-    Some(DeliveryStatus {
-        phone_number_id: phone_number_id.clone(),
-        wamid: id(status.id)?,
-        status: match id(status.status)? {
-            word if word == "sent" => DeliveryState::Sent,
-            word if word == "delivered" => DeliveryState::Delivered,
-            word if word == "read" => DeliveryState::Read,
-            word if word == "played" => DeliveryState::Played,
-            word if word == "failed" => DeliveryState::Failed,
-            word => DeliveryState::Other(word),
-        },
-        timestamp_s: timestamp(status.timestamp),
-        recipient: id(status.recipient_user_id).or_else(|| id(status.recipient_id)),
+    fn unknown(&self, kind: Option<Cow<'a, str>>, raw: &'a RawValue) -> Update<'a> {
+        let (field, account_id) = (self.field.clone(), self.account_id.clone());
+        let phone_number_id = self.number.clone();
+        Update::Unknown(Unknown { field, kind, phone_number_id, account_id, raw })
+    }
+
+    fn sender(&self, message: &Message<'a>) -> Person<'a> {
+        self.contacts.complete(Person {
+            user_id: id(message.from_user_id),
+            parent_user_id: id(message.from_parent_user_id),
+            wa_id: id(message.from),
+            ..Person::default()
+        })
+    }
+
+    fn addressee(&self, message: &Message<'a>) -> Person<'a> {
+        self.contacts.complete(Person {
+            user_id: id(message.to_user_id),
+            parent_user_id: id(message.to_parent_user_id),
+            wa_id: id(message.to),
+            ..Person::default()
+        })
+    }
+
+    /// `None` when it lacks what routing and de-duplication need: an id or a person.
+    fn message(
+        &self,
+        message: &Message<'a>,
+        person: Person<'a>,
+        raw: &'a RawValue,
+    ) -> Option<Box<Inbound<'a>>> {
+        let wamid = id(message.id)?;
+        let kind = read_kind(message, &person);
+        // A notice about changed ids belongs to the conversation under the previous ones.
+        let known_as = match &kind {
+            Kind::Relink(relink) => &relink.previous,
+            _ => &person,
+        };
+        let contact = match (&known_as.user_id, &known_as.wa_id) {
+            (Some(user_id), _) => ContactKey::UserId(user_id.clone()),
+            (None, Some(wa_id)) => ContactKey::WaId(wa_id.clone()),
+            (None, None) => return None,
+        };
+        Some(Box::new(Inbound {
+            phone_number_id: self.number.clone()?,
+            display_phone: self.display_phone.clone(),
+            contact,
+            person,
+            author: None,
+            group_id: id(message.group_id),
+            wamid,
+            timestamp_s: timestamp(message.timestamp),
+            kind,
+            context: read_context(message.context),
+            referral: read_referral(message.referral),
+            errors: list(message.errors).into_iter().map(read_error).collect(),
+            identity_hash: read_identity(message),
+            raw,
+        }))
+    }
+
+    /// `None` when it names no message.
+    fn status(&self, raw: &'a RawValue) -> Option<Box<DeliveryStatus<'a>>> {
+        let status: Status<'a> = object(Some(raw));
         // The documents spell the participant's phone number in two ways.
-        participant: id(status.recipient_participant_user_id)
-            .or_else(|| id(status.recipient_participant_id))
-            .or_else(|| id(status.participant_recipient_id)),
-        callback_data: text(status.biz_opaque_callback_data),
-        pricing: read_pricing(status.pricing),
-        conversation_type: {
-            let conversation: Conversation<'a> = object(status.conversation);
-            id(object::<Origin<'a>>(conversation.origin).type_name)
-        },
-        errors: list(status.errors).into_iter().map(read_error).collect(),
-        raw,
-    })
+        let participant_wa_id =
+            id(status.recipient_participant_id).or_else(|| id(status.participant_recipient_id));
+        let participant_user_id = id(status.recipient_participant_user_id);
+        let participant = participant_user_id.clone().or_else(|| participant_wa_id.clone());
+        let to_group = text(status.recipient_type).as_deref() == Some("group");
+        let recipient_id = id(status.recipient_id);
+        let person = if participant.is_some() || to_group {
+            let (user_id, wa_id) = (participant_user_id, participant_wa_id);
+            self.contacts.complete(Person { user_id, wa_id, ..Person::default() })
+        } else {
+            self.contacts.complete(Person {
+                user_id: id(status.recipient_user_id),
+                parent_user_id: id(status.parent_recipient_user_id),
+                wa_id: recipient_id.clone(),
+                ..Person::default()
+            })
+        };
+        let recipient = match participant.is_some() || to_group {
+            true => recipient_id,
+            false => person.user_id.clone().or(recipient_id),
+        };
+        Some(Box::new(DeliveryStatus {
+            phone_number_id: self.number.clone()?,
+            wamid: id(status.id)?,
+            status: state(id(status.status)?),
+            timestamp_s: timestamp(status.timestamp),
+            recipient,
+            participant,
+            person,
+            callback_data: text(status.biz_opaque_callback_data),
+            pricing: read_pricing(status.pricing),
+            conversation_type: {
+                let conversation: Conversation<'a> = object(status.conversation);
+                id(object::<Origin<'a>>(conversation.origin).type_name)
+            },
+            errors: list(status.errors).into_iter().map(read_error).collect(),
+            raw,
+        }))
+    }
+}
+
+fn state(word: Cow<'_, str>) -> DeliveryState<'_> {
+    match &*word {
+        "sent" => DeliveryState::Sent,
+        "delivered" => DeliveryState::Delivered,
+        "read" => DeliveryState::Read,
+        "played" => DeliveryState::Played,
+        "failed" => DeliveryState::Failed,
+        _ => DeliveryState::Other(word),
+    }
 }
 
 fn read_pricing(field: Field<'_>) -> Option<Pricing<'_>> {
@@ -185,45 +314,77 @@ fn read_error(raw: &RawValue) -> PlatformError<'_> {
     }
 }
 
-/// The people of one change.
-struct Contacts<'a>(Vec<Person<'a>>);
-
-#[derive(Clone, Default)]
-struct Person<'a> {
-    user_id: Option<Cow<'a, str>>,
-    wa_id: Option<Cow<'a, str>>,
-    profile_name: Option<Cow<'a, str>>,
+/// The people of one change, as many as a body may have items.
+struct Contacts<'a> {
+    people: Vec<Person<'a>>,
+    /// Where somebody stands by one of their ids, when there are more people than are looked
+    /// through quickly.
+    by_id: Map<Cow<'a, str>, usize>,
 }
 
+/// People who are looked through one by one.
+const PEOPLE_FEW: usize = 8;
+
 impl<'a> Contacts<'a> {
-    fn read(field: Field<'a>) -> Self {
-        let people = list(field).into_iter().map(|raw| {
+    fn read(contacts: &[&'a RawValue]) -> Self {
+        let people = contacts.iter().take(WEBHOOK_UPDATES_MAX).map(|raw| {
             let contact: Contact<'a> = object(Some(raw));
+            let profile: Profile<'a> = object(contact.profile);
             Person {
                 user_id: id(contact.user_id),
+                parent_user_id: id(contact.parent_user_id),
                 wa_id: id(contact.wa_id),
-                profile_name: text(object::<Profile<'a>>(contact.profile).name),
+                username: id(profile.username).map(without_at),
+                profile_name: text(profile.name),
             }
         });
-        Self(people.collect())
+        let people: Vec<_> = people.collect();
+        let mut by_id = Map::default();
+        if people.len() > PEOPLE_FEW {
+            for (index, person) in people.iter().enumerate() {
+                for id in [&person.user_id, &person.wa_id].into_iter().flatten() {
+                    by_id.entry(id.clone()).or_insert(index);
+                }
+            }
+        }
+        Self { people, by_id }
     }
 
-    /// Completes what a message says about its sender. A message that names nobody is of the only
-    /// contact, if there is exactly one.
-    fn person(&self, user_id: Option<Cow<'a, str>>, wa_id: Option<Cow<'a, str>>) -> Person<'a> {
-        let same = |left: &Option<Cow<'a, str>>, right| left.is_some() && left == right;
-        let anonymous = user_id.is_none() && wa_id.is_none();
-        let known = self
-            .0
-            .iter()
-            .find(|person| same(&user_id, &person.user_id) || same(&wa_id, &person.wa_id))
-            .or_else(|| if anonymous && self.0.len() == 1 { self.0.first() } else { None })
-            .cloned()
-            .unwrap_or_default();
-        Person {
-            user_id: user_id.or(known.user_id),
-            wa_id: wa_id.or(known.wa_id),
-            profile_name: known.profile_name,
+    fn find(&self, id: &Option<Cow<'a, str>>) -> Option<&Person<'a>> {
+        let id = id.as_ref()?;
+        if self.people.len() > PEOPLE_FEW {
+            return self.by_id.get(id).map(|index| &self.people[*index]);
         }
+        let has =
+            |it: &&Person<'a>| it.user_id.as_ref() == Some(id) || it.wa_id.as_ref() == Some(id);
+        self.people.iter().find(has)
+    }
+
+    /// Completes what an item says about a person. One that names nobody is about the only contact,
+    /// if there is exactly one.
+    fn complete(&self, said: Person<'a>) -> Person<'a> {
+        let known = match (&said.user_id, &said.wa_id, &*self.people) {
+            (None, None, [only]) => Some(only),
+            _ => self.find(&said.user_id).or_else(|| self.find(&said.wa_id)),
+        };
+        let Some(known) = known else { return said };
+        Person {
+            user_id: said.user_id.or_else(|| known.user_id.clone()),
+            parent_user_id: said.parent_user_id.or_else(|| known.parent_user_id.clone()),
+            wa_id: said.wa_id.or_else(|| known.wa_id.clone()),
+            username: known.username.clone(),
+            profile_name: known.profile_name.clone(),
+        }
+    }
+}
+
+/// Webhooks show user names with and without the sign.
+fn without_at(name: Cow<'_, str>) -> Cow<'_, str> {
+    match name {
+        Cow::Borrowed(name) => Cow::Borrowed(name.strip_prefix('@').unwrap_or(name)),
+        Cow::Owned(name) => match name.strip_prefix('@') {
+            Some(rest) => Cow::Owned(rest.to_owned()),
+            None => Cow::Owned(name),
+        },
     }
 }

@@ -3,172 +3,118 @@
 
 use crate::whatsapp::field::Field;
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
+/// Objects and their fields; `as` gives the JSON name of one that is no name in Rust.
+macro_rules! shapes {
+    ($($(#[$doc:meta])* $name:ident { $($field:ident $(as $json:literal)?),* $(,)? })*) => {$(
+        $(#[$doc])*
+        #[derive(Deserialize, Default)]
+        pub(super) struct $name<'a> {$(
+            #[serde(borrow $(, rename = $json)?)]
+            pub(super) $field: Field<'a>,
+        )*}
+    )*};
+}
+
+shapes! {
+    Envelope { object, entry }
+    Entry { id, changes }
+    Change { field, value }
+    /// `value` of the fields `messages` and `smb_message_echoes`.
+    Value { metadata, contacts, messages, message_echoes, statuses, errors }
+    Metadata { display_phone_number, phone_number_id }
+    Contact { wa_id, user_id, parent_user_id, profile }
+    Profile { name, username }
+
+    Message {
+        from, from_user_id, from_parent_user_id, to, to_user_id, to_parent_user_id,
+        id, timestamp, type_name as "type", context, referral, errors, group_id, identity,
+        text, image, audio, video, document, sticker, location, contacts, interactive, button,
+        reaction, order, system, unsupported, edit, revoke,
+    }
+    Text { body }
+    Media { id, mime_type, sha256, url, caption, filename, voice, animated }
+    Location { latitude, longitude, name, address, url }
+    Card { name, phones, emails, urls, addresses, org, birthday }
+    CardName { formatted_name, first_name, last_name }
+    Phone { phone }
+    Interactive { type_name as "type", button_reply, list_reply, nfm_reply, call_permission_reply }
+    Choice { id, title, description }
+    FlowReply { name, body, response_json }
+    CallPermission { response, expiration_timestamp, response_source }
+    Button { payload, text }
+    Reaction { message_id, emoji }
+    Order { catalog_id, text, product_items }
+    OrderItem { product_retailer_id, quantity, item_price, currency }
+    System {
+        type_name as "type", body, wa_id, user_id, parent_user_id, previous_user_id,
+        previous_parent_user_id, identity,
+    }
+    Identity { hash }
+    Unsupported { type_name as "type" }
+    Edit { original_message_id, message }
+    Revoke { original_message_id }
+    Context { id, from, forwarded, frequently_forwarded, referred_product }
+    Product { catalog_id, product_retailer_id }
+    Referral {
+        source_url, source_id, source_type, body, headline, media_type, image_url, video_url,
+        thumbnail_url, ctwa_clid, welcome_message,
+    }
+    Welcome { text }
+
+    Status {
+        id, status, timestamp, recipient_id, recipient_user_id, parent_recipient_user_id,
+        recipient_type, recipient_participant_id, participant_recipient_id,
+        recipient_participant_user_id, biz_opaque_callback_data, pricing, conversation, errors,
+    }
+    Pricing { billable, pricing_model, type_name as "type", category }
+    Conversation { origin }
+    Origin { type_name as "type" }
+    ErrorItem { code, title, error_data }
+    ErrorData { details }
+}
+
+/// An envelope as the documents have it, read at once with what is in it.
 #[derive(Deserialize)]
-pub(super) struct Envelope<'a> {
+pub(super) struct WholeEnvelope<'a> {
     #[serde(borrow)]
     pub(super) object: Field<'a>,
     #[serde(borrow)]
-    pub(super) entry: Field<'a>,
+    pub(super) entry: Vec<WholeEntry<'a>>,
 }
 
-#[derive(Deserialize, Default)]
-pub(super) struct Entry<'a> {
+/// The same of an entry.
+#[derive(Deserialize)]
+pub(super) struct WholeEntry<'a> {
     #[serde(borrow)]
-    pub(super) changes: Field<'a>,
+    pub(super) id: Field<'a>,
+    #[serde(borrow)]
+    pub(super) changes: Vec<&'a RawValue>,
 }
 
-#[derive(Deserialize, Default)]
-pub(super) struct Change<'a> {
+/// The same of a change.
+#[derive(Deserialize)]
+pub(super) struct WholeChange<'a> {
     #[serde(borrow)]
     pub(super) field: Field<'a>,
     #[serde(borrow)]
-    pub(super) value: Field<'a>,
+    pub(super) value: WholeValue<'a>,
 }
 
-/// `value` of the field `messages`.
-#[derive(Deserialize, Default)]
-pub(super) struct Value<'a> {
+/// The same of a [`Value`], where lists may be absent.
+#[derive(Deserialize)]
+pub(super) struct WholeValue<'a> {
     #[serde(borrow)]
-    pub(super) metadata: Field<'a>,
-    #[serde(borrow)]
-    pub(super) contacts: Field<'a>,
-    #[serde(borrow)]
-    pub(super) messages: Field<'a>,
-    #[serde(borrow)]
-    pub(super) statuses: Field<'a>,
-    #[serde(borrow)]
-    pub(super) errors: Field<'a>,
-}
-
-#[derive(Deserialize, Default)]
-pub(super) struct Metadata<'a> {
-    #[serde(borrow)]
-    pub(super) display_phone_number: Field<'a>,
-    #[serde(borrow)]
-    pub(super) phone_number_id: Field<'a>,
-}
-
-#[derive(Deserialize, Default)]
-pub(super) struct Contact<'a> {
-    #[serde(borrow)]
-    pub(super) wa_id: Field<'a>,
-    #[serde(borrow)]
-    pub(super) user_id: Field<'a>,
-    #[serde(borrow)]
-    pub(super) profile: Field<'a>,
-}
-
-#[derive(Deserialize, Default)]
-pub(super) struct Profile<'a> {
-    #[serde(borrow)]
-    pub(super) name: Field<'a>,
-}
-
-#[derive(Deserialize, Default)]
-pub(super) struct Message<'a> {
-    #[serde(borrow)]
-    pub(super) from: Field<'a>,
-    #[serde(borrow)]
-    pub(super) from_user_id: Field<'a>,
-    #[serde(borrow)]
-    pub(super) id: Field<'a>,
-    #[serde(borrow)]
-    pub(super) timestamp: Field<'a>,
-    #[serde(borrow, rename = "type")]
-    pub(super) type_name: Field<'a>,
-    #[serde(borrow)]
-    pub(super) text: Field<'a>,
-    #[serde(borrow)]
-    pub(super) system: Field<'a>,
-    #[serde(borrow)]
-    pub(super) context: Field<'a>,
-    #[serde(borrow)]
-    pub(super) group_id: Field<'a>,
-}
-
-#[derive(Deserialize, Default)]
-pub(super) struct Text<'a> {
-    #[serde(borrow)]
-    pub(super) body: Field<'a>,
-}
-
-#[derive(Deserialize, Default)]
-pub(super) struct System<'a> {
-    #[serde(borrow)]
-    pub(super) previous_user_id: Field<'a>,
-}
-
-#[derive(Deserialize, Default)]
-pub(super) struct Context<'a> {
-    #[serde(borrow)]
-    pub(super) id: Field<'a>,
-}
-
-#[derive(Deserialize, Default)]
-pub(super) struct Status<'a> {
-    #[serde(borrow)]
-    pub(super) id: Field<'a>,
-    #[serde(borrow)]
-    pub(super) status: Field<'a>,
-    #[serde(borrow)]
-    pub(super) timestamp: Field<'a>,
-    #[serde(borrow)]
-    pub(super) recipient_id: Field<'a>,
-    #[serde(borrow)]
-    pub(super) recipient_user_id: Field<'a>,
-    #[serde(borrow)]
-    pub(super) recipient_participant_id: Field<'a>,
-    #[serde(borrow)]
-    pub(super) participant_recipient_id: Field<'a>,
-    #[serde(borrow)]
-    pub(super) recipient_participant_user_id: Field<'a>,
-    #[serde(borrow)]
-    pub(super) biz_opaque_callback_data: Field<'a>,
-    #[serde(borrow)]
-    pub(super) pricing: Field<'a>,
-    #[serde(borrow)]
-    pub(super) conversation: Field<'a>,
-    #[serde(borrow)]
-    pub(super) errors: Field<'a>,
-}
-
-#[derive(Deserialize, Default)]
-pub(super) struct Pricing<'a> {
-    #[serde(borrow)]
-    pub(super) billable: Field<'a>,
-    #[serde(borrow)]
-    pub(super) pricing_model: Field<'a>,
-    #[serde(borrow, rename = "type")]
-    pub(super) type_name: Field<'a>,
-    #[serde(borrow)]
-    pub(super) category: Field<'a>,
-}
-
-#[derive(Deserialize, Default)]
-pub(super) struct Conversation<'a> {
-    #[serde(borrow)]
-    pub(super) origin: Field<'a>,
-}
-
-#[derive(Deserialize, Default)]
-pub(super) struct Origin<'a> {
-    #[serde(borrow, rename = "type")]
-    pub(super) type_name: Field<'a>,
-}
-
-#[derive(Deserialize, Default)]
-pub(super) struct ErrorItem<'a> {
-    #[serde(borrow)]
-    pub(super) code: Field<'a>,
-    #[serde(borrow)]
-    pub(super) title: Field<'a>,
-    #[serde(borrow)]
-    pub(super) error_data: Field<'a>,
-}
-
-#[derive(Deserialize, Default)]
-pub(super) struct ErrorData<'a> {
-    #[serde(borrow)]
-    pub(super) details: Field<'a>,
+    pub(super) metadata: Metadata<'a>,
+    #[serde(borrow, default)]
+    pub(super) contacts: Vec<&'a RawValue>,
+    #[serde(borrow, default)]
+    pub(super) messages: Vec<&'a RawValue>,
+    #[serde(borrow, default)]
+    pub(super) message_echoes: Vec<&'a RawValue>,
+    #[serde(borrow, default)]
+    pub(super) statuses: Vec<&'a RawValue>,
+    #[serde(borrow, default)]
+    pub(super) errors: Vec<&'a RawValue>,
 }
