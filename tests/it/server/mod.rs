@@ -5,6 +5,8 @@ mod api;
 
 pub mod client;
 
+mod complaints;
+
 mod desk;
 
 pub mod process;
@@ -27,9 +29,13 @@ mod hooks;
 
 mod media;
 
+mod intake;
+
 mod metrics;
 
 mod outgoing;
+
+mod platform;
 
 mod protocol;
 

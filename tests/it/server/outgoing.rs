@@ -10,15 +10,16 @@ use ringpost::whatsapp::signature::sign;
 use serde_json::{Value, json};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-const ROOM: &str = "wa:1102:447700900123";
+/// The room of the customer.
+pub const ROOM: &str = "wa:1102:447700900123";
 
-/// A server that sends by the number 1102.
+/// A server that sends by way of this one.
 pub fn sending(graph: &Graph) -> Plan {
     let plan = plan().env("RINGPOST_WHATSAPP_TOKEN", "token-of-tests").unlimited();
     plan.set("whatsapp.numbers", "1102").set("whatsapp.base_url", &graph.url())
 }
 
-/// The platform posts this `value`, signed.
+/// The platform says this of its number 1102.
 pub fn webhook(server: &Server, value: Value) {
     let mut value = value;
     value["messaging_product"] = "whatsapp".into();
@@ -34,7 +35,7 @@ pub fn webhook(server: &Server, value: Value) {
 }
 
 /// The customer writes now.
-fn hear(server: &Server, wamid: &str, text: &str) {
+pub fn hear(server: &Server, wamid: &str, text: &str) {
     let now_s = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
     let message = json!({
         "from": "447700900123",
@@ -74,7 +75,8 @@ pub fn await_status(client: &mut Client, o: u64, want: &str) -> Value {
     }
 }
 
-fn send(client: &mut Client, cid: &str, d: Value) -> u64 {
+/// Sends, and gives the position.
+pub fn send(client: &mut Client, cid: &str, d: Value) -> u64 {
     let mut d = d;
     d["cid"] = cid.into();
     client.granted("send", ROOM, d)["o"].as_u64().expect("an offset")

@@ -27,6 +27,13 @@ pub fn fixture(name: &str) -> (Vec<u8>, String) {
     (body, row.expect("a row per fixture").to_owned())
 }
 
+/// The names of all fixtures, in order.
+pub fn fixture_names() -> Vec<String> {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/it/fixtures/whatsapp");
+    let table = std::fs::read_to_string(folder.join("signatures.tsv")).expect("the table");
+    table.lines().filter_map(|line| Some(line.split_once('\t')?.0.to_owned())).collect()
+}
+
 /// A request that posts `body` with these header lines.
 pub fn request(body: &[u8], lines: &str) -> Vec<u8> {
     let length = body.len();
