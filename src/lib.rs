@@ -33,6 +33,9 @@ pub mod whatsapp;
 /// Reports over the log: tail, summary, verify.
 pub mod scan;
 
+/// Handlers against files and against the past: what they would have done.
+pub mod rehearsal;
+
 /// One table of settings, from which file, environment, flags and documents are made.
 pub mod config;
 

@@ -1,9 +1,10 @@
 //! `ringpost`: the server and its companions.
 
 use ringpost::config::{self, Command, Config, ConfigError, Inputs};
-use ringpost::{node, terminal};
-use std::io::Write as _;
+use ringpost::{node, rehearsal, terminal};
+use std::io::{BufWriter, ErrorKind, Stdout, Write as _};
 use std::process::ExitCode;
+use std::time::SystemTime;
 
 fn main() -> ExitCode {
     let inputs = Inputs {
@@ -33,6 +34,10 @@ fn run(command: Command) -> ExitCode {
             warn(&config);
             print(&report)
         }
+        Command::HandlersCheck(paths) => {
+            rehearsed(rehearsal::check(&paths, &mut stdout(), &mut std::io::stderr()))
+        }
+        Command::HandlersTest(options) => rehearse(options),
         Command::Print(text) => print(&text),
     }
 }
@@ -63,6 +68,41 @@ fn chat(options: config::ChatOptions) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn rehearse(options: config::HandlersTestOptions) -> ExitCode {
+    let config::HandlersTestOptions {
+        data,
+        since,
+        until,
+        handler,
+        files,
+        room,
+        shown_count,
+        json: is_json,
+    } = options;
+    let options =
+        rehearsal::Options { data, since, until, handler, files, room, shown_count, is_json };
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let now_us = now.as_micros() as i64;
+    rehearsed(rehearsal::replay(&options, now_us, &mut stdout(), &mut std::io::stderr()))
+}
+
+/// A reader that closed the pipe has seen enough: that is success.
+fn rehearsed(status: std::io::Result<u8>) -> ExitCode {
+    match status {
+        Ok(status) => ExitCode::from(status),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: cannot write: {error}");
+            ExitCode::from(rehearsal::EXIT_ERROR)
+        }
+    }
+}
+
+/// Rows come one by one; they leave in larger pieces, and when it is dropped.
+fn stdout() -> BufWriter<Stdout> {
+    BufWriter::new(std::io::stdout())
 }
 
 fn warn(config: &Config) {

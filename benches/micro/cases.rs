@@ -7,6 +7,7 @@ use ringpost::chat::hub::{Hub, HubOptions};
 use ringpost::chat::reply::{self, NewMsg};
 use ringpost::chat::request::{Envelope, Request};
 use ringpost::whatsapp::webhook;
+use ringpost::handlers::{EventKind, Handler, Handlers, Occasion, Source};
 use ringpost::wire::http;
 use ringpost::wire::ws::encode::{encode_masked, encode_text};
 use ringpost::wire::ws::frame::Opcode;
@@ -24,7 +25,7 @@ pub struct Case {
 }
 
 /// All of them.
-pub const CASES: [Case; 12] = [
+pub const CASES: [Case; 14] = [
     Case { name: "mask 64 bytes", prepare: || masking(64), answer: 64 },
     Case { name: "mask 4 KiB", prepare: || masking(4_096), answer: 4_096 },
     Case { name: "encode a frame of 64 bytes", prepare: || encoding(64), answer: 66 },
@@ -37,6 +38,8 @@ pub const CASES: [Case; 12] = [
     Case { name: "encode one with escapes", prepare: || event("a\n\"b\"\\ c"), answer: 130 },
     Case { name: "route a send, 1 member", prepare: || routing(1), answer: 3 },
     Case { name: "route a send, 100 members", prepare: || routing(100), answer: 3 },
+    Case { name: "20 handlers, none fires", prepare: || considering(NOTHING), answer: 0 },
+    Case { name: "20 handlers, one replies", prepare: || considering("the menu"), answer: 1 },
 ];
 
 const TEXT: &str = "a text of forty-eight bytes, as people write it.";
@@ -197,5 +200,60 @@ fn routing(members: u32) -> Box<dyn FnMut() -> u64> {
         turn = (turn + 1) % texts.len();
         let (told, appends) = tell(Event::Text { conn, text: &texts[turn] });
         told + tell(Event::Durable { appends }).0
+    })
+}
+
+/// What none of the handlers below waits for.
+const NOTHING: &str = "good morning, I would like to come by tomorrow.";
+
+/// Twenty handlers as operators have them: words, beginnings, commands, buttons, tags, opening
+/// hours, two regular expressions, another number. How many of them do something about a message.
+fn considering(text: &'static str) -> Box<dyn FnMut() -> u64> {
+    let reply = |index: usize| format!(r#"{{"reply": "reply {index} to {{{{name}}}}"}}"#);
+    let whens = [
+        r#"{"text": {"keyword": ["menu", "help"]}}"#,
+        r#"{"text": {"keyword": ["order", "parcel", "delivery"]}}"#,
+        r#"{"text": {"keyword": "invoice"}}"#,
+        r#"{"text": {"contains": ["refund", "money back"]}}"#,
+        r#"{"text": {"prefix": "stop"}}"#,
+        r#"{"text": {"equals": ["yes", "no"]}}"#,
+        r#"{"text": {"regex": "^status\\s+#?\\d{6}$"}}"#,
+        r#"{"text": {"regex": "\\b[A-Z]{2}\\d{4}\\b", "ignore_case": false}}"#,
+        r#"{"command": "track"}"#,
+        r#"{"choice": "menu/hours"}"#,
+        r#"{"choice": ["menu/agent", "agent"]}"#,
+        r#"{"first_contact": true}"#,
+        r#"{"type": ["image", "document"]}"#,
+        r#"{"number": "1103"}"#,
+        r#"{"tag": "vip", "text": {"contains": "urgent"}}"#,
+        r#"{"state": "resolved"}"#,
+        r#"{"assigned": true, "text": {"keyword": "human"}}"#,
+        r#"{"any": [{"text": {"keyword": "price"}}, {"text": {"keyword": "cost"}}]}"#,
+        r#"{"not": {"number": ["1101", "1102"]}}"#,
+        r#"{"not": {"hours": {"zone": "Europe/Berlin", "daily": "00:00-24:00"}}}"#,
+    ];
+    let mut handlers = Handlers::default();
+    for (index, when) in whens.into_iter().enumerate() {
+        let limits = r#"{"times": 10000, "per_s": 1}"#;
+        let reply = reply(index);
+        let json = format!(r#"{{"when": {when}, "do": {reply}, "limits": {limits}}}"#);
+        let handler = Handler::parse(&format!("h{index:02}"), &json);
+        handlers.put(handler.unwrap_or_else(|fault| panic!("{when}: {fault}")));
+    }
+    let mut planned = Vec::new();
+    // Monday noon. Time passes, so that no limit is met.
+    let mut now_ms = 1_795_428_000_000;
+    Box::new(move || {
+        now_ms += 1;
+        let occasion = Occasion {
+            sender: "wa:447700900123",
+            name: "Ada",
+            source: Source::Contact,
+            text,
+            state: "open",
+            ..Occasion::new(EventKind::Message, now_ms, "wa:1102:447700900123")
+        };
+        handlers.consider(&occasion, &mut planned);
+        planned.drain(..).count() as u64
     })
 }

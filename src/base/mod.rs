@@ -20,6 +20,10 @@ pub mod codes;
 
 pub mod letters;
 
+pub mod escape;
+
+pub mod moment;
+
 pub mod names;
 
 pub mod nearest;

@@ -7,7 +7,7 @@ use super::typed::Config;
 use super::value::Kind;
 use clap::{Arg, ArgAction, ArgMatches, error::ErrorKind};
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Everything from outside that decides what the program does.
 pub struct Inputs<'a> {
@@ -26,6 +26,10 @@ pub enum Command {
     Serve(Box<Config>),
     /// Run the terminal client.
     Chat(ChatOptions),
+    /// Check definitions of handlers: files and folders.
+    HandlersCheck(Vec<PathBuf>),
+    /// Show handlers what happened.
+    HandlersTest(HandlersTestOptions),
     /// Print `report`: every setting, its value, where it came from.
     ConfigCheck {
         /// The checked configuration, for its warnings.
@@ -52,6 +56,27 @@ pub struct ChatOptions {
     pub json: bool,
 }
 
+/// Arguments of a rehearsal. What they mean is looked at where it is made.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct HandlersTestOptions {
+    /// The data directory.
+    pub data: PathBuf,
+    /// A moment, or a span before now.
+    pub since: String,
+    /// A moment, or a span before now.
+    pub until: Option<String>,
+    /// Only this handler of the log.
+    pub handler: Option<String>,
+    /// Files and folders instead of the log's handlers.
+    pub files: Vec<PathBuf>,
+    /// Only this room.
+    pub room: Option<String>,
+    /// How many firings are shown; 0: all.
+    pub shown_count: usize,
+    /// JSON instead of words.
+    pub json: bool,
+}
+
 /// Reads all inputs. Errors are for standard error, with [`ConfigError::EXIT_CODE`].
 pub fn load(inputs: Inputs<'_>) -> Result<Command, ConfigError> {
     let matches = match command_line().try_get_matches_from(&inputs.args) {
@@ -74,6 +99,11 @@ pub fn load(inputs: Inputs<'_>) -> Result<Command, ConfigError> {
                 .map(|(config, report)| Command::ConfigCheck { config, report }),
             Some(("default", _)) => Ok(Command::Print(super::default_file())),
             _ => Ok(Command::Print(super::settings_table())),
+        },
+        Some(("handlers", matches)) => match matches.subcommand() {
+            Some(("check", matches)) => Ok(Command::HandlersCheck(paths(matches, "path"))),
+            Some((_, matches)) => Ok(Command::HandlersTest(handlers_test(matches))),
+            None => unreachable!("clap wants a subcommand"),
         },
         Some((other, _)) => unreachable!("clap accepted {other}"),
     }
@@ -106,6 +136,7 @@ fn command_line() -> clap::Command {
                 .disable_help_subcommand(true)
                 .subcommands([with_settings(check), default, docs]),
         )
+        .subcommand(handlers_command())
         .subcommand(
             clap::Command::new("chat")
                 .about("Chat in the terminal")
@@ -134,6 +165,72 @@ fn command_line() -> clap::Command {
                     "RINGPOST_TOKEN holds the token for a server that is not in development mode.",
                 ),
         )
+}
+
+fn handlers_command() -> clap::Command {
+    let text = |name: &'static str, value: &'static str, help: &'static str| {
+        Arg::new(name).long(name).value_name(value).help(help)
+    };
+    let path = || clap::value_parser!(PathBuf);
+    let check = clap::Command::new("check")
+        .about("Check definitions of handlers and show what is wrong")
+        .arg(
+            Arg::new("path")
+                .value_name("FILE|FOLDER")
+                .value_parser(path())
+                .required(true)
+                .num_args(1..)
+                .help("A .json file, or a folder of them"),
+        )
+        .after_help("Exit status: 0 all are good, 1 one is wrong, 2 one cannot be read.");
+    let test = clap::Command::new("test")
+        .about("Show handlers what happened, and see what they would have done")
+        .args([
+            text("data", "DIR", "Data directory of the server, or a copy")
+                .value_parser(path())
+                .default_value("./ringpost-data"),
+            text("since", "TIME", "From then on: 1d, 90m ago, 2026-01-31, 2026-01-31T12:00Z")
+                .default_value("1d"),
+            text("until", "TIME", "Before then"),
+            text("handler", "NAME", "Only this handler of the log").conflicts_with("file"),
+            text("file", "FILE", "This file or folder instead of the log's handlers")
+                .value_parser(path())
+                .action(ArgAction::Append),
+            text("room", "ROOM", "Only what happens in this room"),
+            text("number", "N", "How many firings are shown; 0: all")
+                .short('n')
+                .value_parser(clap::value_parser!(usize))
+                .default_value("20"),
+            text("format", "FORMAT", "How it is written")
+                .value_parser(["text", "json"])
+                .default_value("text"),
+        ])
+        .after_help(
+            "Nothing is sent or changed. Exit status: 0 something fired, 1 nothing did, 2 error.",
+        );
+    clap::Command::new("handlers")
+        .about("Check and rehearse handlers of events")
+        .subcommand_required(true)
+        .disable_help_subcommand(true)
+        .subcommands([check, test])
+}
+
+fn handlers_test(matches: &ArgMatches) -> HandlersTestOptions {
+    let text = |name: &str| matches.get_one::<String>(name).cloned();
+    HandlersTestOptions {
+        data: matches.get_one::<PathBuf>("data").cloned().unwrap_or_default(),
+        since: text("since").unwrap_or_default(),
+        until: text("until"),
+        handler: text("handler"),
+        files: paths(matches, "file"),
+        room: text("room"),
+        shown_count: matches.get_one::<usize>("number").copied().unwrap_or_default(),
+        json: text("format").is_some_and(|format| format == "json"),
+    }
+}
+
+fn paths(matches: &ArgMatches, name: &str) -> Vec<PathBuf> {
+    matches.get_many::<PathBuf>(name).unwrap_or_default().cloned().collect()
 }
 
 /// Adds the flags of the table, `--config` and `--set`.

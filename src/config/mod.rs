@@ -38,7 +38,7 @@ pub use typed::{
 };
 
 mod cli;
-pub use cli::{ChatOptions, Command, Inputs, load};
+pub use cli::{ChatOptions, Command, HandlersTestOptions, Inputs, load};
 
 mod docs;
 pub use docs::{default_file, settings_table};

@@ -219,6 +219,32 @@ fn other_commands() {
 }
 
 #[test]
+fn handlers_are_checked_and_rehearsed() {
+    let Ok(Command::HandlersCheck(paths)) = run("handlers check a.json b", &[], &[]) else {
+        panic!("must check")
+    };
+    assert_eq!(paths, [Path::new("a.json"), Path::new("b")]);
+    let test = |args: &str| match run(args, &[], &[]) {
+        Ok(Command::HandlersTest(options)) => options,
+        other => panic!("{other:?}"),
+    };
+    let plain = test("handlers test");
+    assert_eq!((plain.data.as_path(), &*plain.since), (Path::new("./ringpost-data"), "1d"));
+    assert_eq!((plain.shown_count, plain.json, plain.until), (20, false, None));
+    let all = test(
+        "handlers test --data d --since 2h --until 1h --file a --file b --room r -n 0 \
+         --format json",
+    );
+    assert_eq!((all.files.len(), all.shown_count, all.json), (2, 0, true));
+    assert_eq!((all.until.as_deref(), all.room.as_deref()), (Some("1h"), Some("r")));
+    assert_eq!(test("handlers test --handler away").handler.as_deref(), Some("away"));
+    refused("handlers", &[], "", "requires a subcommand");
+    refused("handlers check", &[], "", "<FILE|FOLDER>");
+    refused("handlers test --handler a --file b", &[], "", "cannot be used with");
+    refused("handlers test --format yaml", &[], "", "[possible values: text, json]");
+}
+
+#[test]
 fn the_default_file_changes_nothing() {
     let file = default_file();
     let config = serve("--config r.toml --dev", &[], &file);

@@ -33,7 +33,8 @@ pub(super) enum Deed {
 #[derive(Clone, Debug)]
 pub(super) enum Message {
     Text(Template),
-    Content(Template),
+    /// With where it stands, for whoever checks it.
+    Content(Template, Box<Fault>),
 }
 
 /// Posts a body to an address and goes on when that is answered.
@@ -69,7 +70,7 @@ pub(super) struct Next {
 }
 
 /// Verbs, and what may stand beside them.
-const VERBS: [(&str, &[&str]); 13] = [
+pub(super) const VERBS: [(&str, &[&str]); 13] = [
     ("reply", &["quote"]),
     ("post", &["to"]),
     ("note", &[]),
@@ -228,6 +229,25 @@ impl Reader {
 }
 
 impl Deed {
+    /// As definitions call it.
+    pub(super) fn verb(&self) -> &'static str {
+        match self {
+            Self::Reply { .. } => "reply",
+            Self::Post { .. } => "post",
+            Self::Note(_) => "note",
+            Self::Assign(_) => "assign",
+            Self::Tag { add, .. } if add.is_empty() => "untag",
+            Self::Tag { .. } => "tag",
+            Self::State(_) => "state",
+            Self::Command { .. } => "command",
+            Self::Call(_) => "call",
+            Self::Ask(_) => "ask",
+            Self::End => "end",
+            Self::Read => "read",
+            Self::Typing => "typing",
+        }
+    }
+
     /// Whether it must stand last, because what follows it waits.
     fn is_last(&self) -> bool {
         match self {
@@ -306,14 +326,15 @@ impl Message {
     fn parse(part: &Part<'_>, known: &Known) -> Result<Self, Fault> {
         if part.is_object() {
             part.object()?.need("type")?.text(64)?;
-            return Ok(Self::Content(Template::json(part, known)?));
+            let place = Box::new(part.fault(""));
+            return Ok(Self::Content(Template::json(part, known)?, place));
         }
         Ok(Self::Text(text(part, known)?))
     }
 
     pub(super) fn template(&self) -> &Template {
         match self {
-            Self::Text(template) | Self::Content(template) => template,
+            Self::Text(template) | Self::Content(template, _) => template,
         }
     }
 }

@@ -11,6 +11,7 @@ use super::run::Run;
 use super::step::Stored;
 use super::template::{Answer, Kept, Values, cut};
 use crate::base::limits::{HANDLER_CHAIN_MAX, HANDLER_FIRED_MAX, HANDLER_VALUE_BYTES_MAX};
+use crate::base::names::split_conversation;
 use std::sync::Arc;
 
 /// The handlers, what they did so far, and how often.
@@ -81,7 +82,7 @@ impl Handlers {
 
     /// Notes that a handler fired before the start, so that its cooldown goes on.
     pub fn fired_before(&mut self, name: &str, room: &str, sender: &str, at_ms: i64) {
-        self.guards.note((name, room, sender), at_ms);
+        self.guards.note((name, room, one_of(room, sender)), at_ms);
     }
 
     /// Says what handlers want done about something that happened.
@@ -137,7 +138,8 @@ impl Handlers {
             }
             entry.counts.matched += 1;
             let handler = entry.handler.clone();
-            let key = (handler.name(), occasion.room, occasion.sender);
+            let who = one_of(occasion.room, occasion.sender);
+            let key = (handler.name(), occasion.room, who);
             let admitted = fired < HANDLER_FIRED_MAX
                 && self.guards.admit(key, &handler.limits(), occasion.now_ms);
             if !admitted {
@@ -168,7 +170,7 @@ impl Handlers {
         let mut run = Run {
             handler,
             values,
-            who: occasion.sender,
+            who: one_of(occasion.room, occasion.sender),
             now_ms: occasion.now_ms,
             depth: occasion.depth + 1,
             actions: Vec::new(),
@@ -202,7 +204,11 @@ impl Handlers {
         let is_said = occasion.kind == EventKind::Message
             && matches!(occasion.source, Contact | Person | Api);
         let stored = Stored::read(occasion.step.filter(|_| is_said)?)?;
-        if stored.who != occasion.sender {
+        let is_asked = match &*stored.who {
+            "" => occasion.source == Contact,
+            who => who == occasion.sender,
+        };
+        if !is_asked {
             return None;
         }
         match self.asker(&stored) {
@@ -355,6 +361,12 @@ impl Handlers {
             }
         }
     }
+}
+
+/// Whom questions and cooldowns are about: empty for the contact of a conversation, who may be
+/// known under several ids and need not have given the reason.
+fn one_of<'o>(room: &str, sender: &'o str) -> &'o str {
+    if split_conversation(room).is_some() { "" } else { sender }
 }
 
 fn ask_again(run: &mut Run<'_>, ask: &Ask, stored: &Stored) {

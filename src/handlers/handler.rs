@@ -11,6 +11,9 @@ use crate::registry::{Fault, check_name};
 use std::cmp::{Ordering, Reverse};
 use std::sync::Arc;
 
+/// What may stand for a placeholder.
+const SAMPLES: [&str; 3] = ["x", "https://example.org/x", "1"];
+
 /// A rule: when this happens, do that. Made by [`Handler::parse`], so its bounds hold.
 #[derive(Clone, Debug)]
 pub struct Handler {
@@ -82,10 +85,35 @@ impl Handler {
         deed::see_all(&self.deeds, &mut |deed| {
             says.extend(deed.messages().into_iter().map(|message| match message {
                 Message::Text(text) => Say::Text(text.sample(sample)),
-                Message::Content(json) => Say::Content(json.sample(sample)),
+                Message::Content(json, _) => Say::Content(json.sample(sample)),
             }));
         });
         says
+    }
+
+    /// Has every content that it says checked by whoever knows what a platform takes. What stands
+    /// for its placeholders is first a word, then an address, then a number: one of them must do.
+    /// `check` says what is wrong; the fault says where.
+    pub fn check_contents(&self, check: &dyn Fn(&str) -> Result<(), String>) -> Result<(), Fault> {
+        let mut outcome = Ok(());
+        deed::see_all(&self.deeds, &mut |deed| {
+            for message in deed.messages() {
+                let Message::Content(json, place) = message else { continue };
+                let answers = SAMPLES.map(|sample| check(&json.sample(sample)));
+                let [Err(problem), Err(_), Err(_)] = answers else { continue };
+                if outcome.is_ok() {
+                    outcome = Err(Fault { problem, ..(**place).clone() });
+                }
+            }
+        });
+        outcome
+    }
+
+    /// The names of its actions, in their order.
+    pub fn verbs(&self) -> Vec<&'static str> {
+        let mut verbs = Vec::new();
+        deed::see_all(&self.deeds, &mut |deed| verbs.push(deed.verb()));
+        verbs
     }
 
     pub(super) fn deeds(&self) -> &[Deed] {

@@ -28,6 +28,9 @@ pub use action::{Action, CallReply, Planned, Say};
 
 mod condition;
 
+mod content;
+pub use content::Content;
+
 mod counts;
 pub use counts::Counts;
 
@@ -50,6 +53,9 @@ mod run;
 mod step;
 
 mod template;
+
+mod words;
+pub use words::Words;
 
 #[cfg(test)]
 mod tests;

@@ -122,7 +122,8 @@ pub struct Occasion<'a> {
     pub depth: u8,
     /// Of a message: what it says.
     pub text: &'a str,
-    /// Of a message: `text`, `image`, `location`, `button`, `list` and so on.
+    /// Of a message: `text`, `image`, `location`, `button_reply` and so on; see
+    /// [`Content`](super::Content).
     pub content_type: &'a str,
     /// Of a message: the id of the button or row that was tapped.
     pub choice: Option<&'a str>,

@@ -11,7 +11,7 @@ use crate::base::limits::{CONTENT_BYTES_MAX, HTTP_BODY_BYTES_MAX, TEXT_BYTES_MAX
 pub(super) struct Run<'r> {
     pub handler: &'r Handler,
     pub values: Values<'r>,
-    /// Who is asked, if something is.
+    /// Who is asked, if something is; empty: the contact of the conversation.
     pub who: &'r str,
     pub now_ms: i64,
     pub depth: u8,
@@ -100,7 +100,7 @@ impl Run<'_> {
     pub(super) fn say(&self, message: &Message) -> Option<Say> {
         match message {
             Message::Text(text) => self.text(text).map(Say::Text),
-            Message::Content(json) => {
+            Message::Content(json, _) => {
                 json.render(&self.values, CONTENT_BYTES_MAX).map(Say::Content)
             }
         }

@@ -18,7 +18,7 @@ pub(super) struct Stored {
     pub print: u64,
     /// The place: index in `do`, then 0 for `then` or 1 for `else`, index in that, and so on.
     pub at: Vec<u8>,
-    /// Who was asked.
+    /// Who was asked; empty: the contact of the conversation.
     #[serde(rename = "w")]
     pub who: String,
     /// Answers that were not as expected.

@@ -14,10 +14,10 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// What an occasion can tell.
-type Field = for<'o> fn(&Occasion<'o>) -> Cow<'o, str>;
+pub(super) type Field = for<'o> fn(&Occasion<'o>) -> Cow<'o, str>;
 
 /// (name, value)
-const FIELDS: [(&str, Field); 14] = [
+pub(super) const FIELDS: [(&str, Field); 14] = [
     ("name", |occasion| occasion.display().into()),
     ("sender", |occasion| occasion.sender.into()),
     ("contact", |occasion| contact(occasion).into()),

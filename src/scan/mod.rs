@@ -18,7 +18,6 @@ mod deliveries;
 mod describe;
 mod engine;
 mod erase;
-mod escape;
 mod export;
 mod facts;
 mod fates;
@@ -42,7 +41,6 @@ mod select;
 mod spark;
 mod summary;
 mod tail;
-mod time;
 mod top;
 mod user_set;
 mod verify;
@@ -54,6 +52,7 @@ mod tests;
 
 pub use engine::Progress;
 
+use crate::base::{escape, moment as time};
 use crate::log::catalog::Catalog;
 use crate::log::{LogError, directory};
 use clap::{ArgMatches, Command};

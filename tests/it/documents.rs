@@ -4,6 +4,7 @@ use crate::tree::read;
 use ringpost::base::codes::{Advice, CloseReason, ErrorCode};
 use ringpost::base::limits;
 use ringpost::chat::{reply::EVENTS, request::VERBS};
+use ringpost::handlers::{EventKind, Source, Words};
 use ringpost::whatsapp::{graph_error, limits as platform, send};
 
 /// The rows of the first table under a heading, cells trimmed, without the table's own head.
@@ -144,4 +145,102 @@ fn the_whatsapp_page_lists_every_type_and_limit() {
     ] {
         assert!(about(name).contains(&sentence), "docs/WHATSAPP.md, {name}: wants {sentence:?}");
     }
+}
+
+/// The first columns of a table in the page of handlers, names in backticks.
+fn columns(heading: &str, count: usize) -> Vec<Vec<String>> {
+    let rows = table(&read("docs/HANDLERS.md"), heading);
+    rows.into_iter().map(|row| row[..count].to_vec()).collect()
+}
+
+fn quoted(name: &str) -> String {
+    format!("`{name}`")
+}
+
+fn listed(names: &[&str]) -> String {
+    names.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(", ")
+}
+
+#[test]
+fn the_page_of_handlers_lists_every_condition_and_event() {
+    let advice = "make docs/HANDLERS.md and handlers equal";
+    let words = Words::all();
+    let events =
+        |events: &[&str]| if events.is_empty() { "all".to_owned() } else { listed(events) };
+    let row = |(name, of): &(&str, Vec<&str>)| match *name {
+        // Said here, since it stands directly in `when`.
+        "unanswered_min" => vec![quoted(name), quoted("unanswered")],
+        name => vec![quoted(name), events(of)],
+    };
+    let code = words.conditions.iter().map(row).collect();
+    same(columns("## When", 2), code, advice);
+    let names = |names: &[&str]| names.iter().map(|name| vec![quoted(name)]).collect();
+    let kinds: Vec<&str> = EventKind::NAMED.iter().map(|(name, _)| *name).collect();
+    same(columns("### Events", 1), names(&kinds), advice);
+    same(columns("### Texts", 1), names(&words.text_tests), advice);
+    let document = read("docs/HANDLERS.md");
+    assert!(document.contains(&listed(&words.statuses)), "{}", listed(&words.statuses));
+    let sources: Vec<String> = Source::ALL.iter().map(|(name, _)| quoted(name)).collect();
+    let rows = table(&document, "## When");
+    let from = rows.iter().find(|row| row[0] == "`from`").expect("a row");
+    assert!(sources.iter().all(|source| from[2].contains(source)), "{from:?}");
+}
+
+#[test]
+fn the_page_of_handlers_lists_every_action_and_placeholder() {
+    let advice = "make docs/HANDLERS.md and handlers equal";
+    let words = Words::all();
+    let row = |(name, beside): &(&str, Vec<&str>)| vec![quoted(name), listed(beside)];
+    same(columns("## Do", 2), words.actions.iter().map(row).collect(), advice);
+    let code = words.placeholders.iter().map(|name| vec![quoted(name)]).collect();
+    same(columns("### Placeholders", 1), code, advice);
+}
+
+#[test]
+fn the_page_of_handlers_tells_the_limits() {
+    let document = read("docs/HANDLERS.md");
+    let document = document.split_whitespace().collect::<Vec<_>>().join(" ");
+    for sentence in [
+        format!("A definition has at most {} KiB", limits::DEFINITION_BYTES_MAX / limits::KIB),
+        format!("compose up to {} deep", limits::HANDLER_CONDITION_DEPTH_MAX),
+        format!("at most {} conditions", limits::HANDLER_CONDITIONS_MAX),
+        format!("The first {} KiB of a text", limits::HANDLER_TEXT_BYTES_MAX / limits::KIB),
+        format!("A handler has at most {} actions", limits::HANDLER_ACTIONS_MAX),
+        format!("nest up to {} deep", limits::HANDLER_ACTION_DEPTH_MAX),
+        format!(
+            "up to {} KiB each, {} of them",
+            limits::HANDLER_VALUE_BYTES_MAX / limits::KIB,
+            limits::HANDLER_VALUES_MAX
+        ),
+        format!("`timeout_min` ({},", limits::HANDLER_ASK_TIMEOUT_MIN),
+        format!(
+            "`timeout_s` ({}, at most {})",
+            limits::HANDLER_CALL_TIMEOUT_S,
+            limits::HANDLER_CALL_TIMEOUT_S_MAX
+        ),
+        format!(
+            "The first {} KiB of an answer",
+            limits::HANDLER_CALL_REPLY_BYTES_MAX / limits::KIB
+        ),
+        format!(
+            "{} firings in {} seconds",
+            limits::HANDLER_FIRINGS_DEFAULT,
+            limits::HANDLER_WINDOW_S
+        ),
+        format!("{} days at most", limits::HANDLER_WAIT_MIN_MAX / 24 / 60),
+        format!("| {} handlers fire", limits::HANDLER_FIRED_MAX),
+        format!("| {} one after another", limits::HANDLER_CHAIN_MAX),
+        format!("| {} KiB of text together", limits::HANDLER_SEARCH_BYTES_MAX / limits::KIB),
+    ] {
+        assert!(document.contains(&sentence), "docs/HANDLERS.md: wants {sentence:?}");
+    }
+}
+
+/// What is shown of a program is what is tested of it.
+#[test]
+fn the_page_of_handlers_shows_the_receiver() {
+    let document = read("docs/HANDLERS.md");
+    let shown = document.split_once("```python\n").expect("a program").1;
+    let shown = shown.split_once("```").expect("its end").0;
+    assert!(read("docs/examples/call_receiver.py").contains(shown));
 }

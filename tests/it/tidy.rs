@@ -16,6 +16,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("chat", &["base", "metrics", "registry", "handlers"]),
     ("whatsapp", &["base", "metrics"]),
     ("scan", &["base", "metrics", "log"]),
+    ("rehearsal", &["base", "registry", "log", "handlers", "whatsapp"]),
     ("config", &["base", "metrics"]),
     ("net", &["base", "metrics"]),
     ("egress", &["base", "metrics"]),
@@ -71,13 +72,23 @@ const LAYERS: &[(&str, &[&str])] = &[
 
 /// What the programs may import: the scanner never links the server.
 const PROGRAMS: &[(&str, &[&str])] = &[
-    ("src/main.rs", &["base", "config", "node", "terminal"]),
+    ("src/main.rs", &["base", "rehearsal", "config", "node", "terminal"]),
     ("src/bin/ringpost-scan.rs", &["base", "log", "scan"]),
 ];
 
 /// Modules that know no runtime, no clock and no socket.
 const BELOW_NET: &[&str] = &[
-    "base", "metrics", "registry", "wire", "log", "handlers", "hooks", "chat", "whatsapp", "scan",
+    "base",
+    "metrics",
+    "registry",
+    "wire",
+    "log",
+    "handlers",
+    "hooks",
+    "chat",
+    "whatsapp",
+    "scan",
+    "rehearsal",
     "config",
 ];
 

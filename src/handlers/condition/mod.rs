@@ -3,10 +3,10 @@
 mod hours;
 
 mod parse;
-pub(super) use parse::{Budget, When, parse};
+pub(super) use parse::{Budget, CONDITIONS, OUTERMOST, STATUSES, When, parse};
 
 mod text;
-pub(super) use text::{TextTest, fold, front};
+pub(super) use text::{NAMES, TextTest, fold, front};
 
 use super::occasion::Occasion;
 use super::template::Kept;

@@ -41,9 +41,9 @@ impl Budget {
 }
 
 /// What stands directly in `when` only.
-const OUTERMOST: [&str; 3] = ["event", "from", "unanswered_min"];
+pub(in crate::handlers) const OUTERMOST: [&str; 3] = ["event", "from", "unanswered_min"];
 /// Conditions, and of which events they are known; empty: of all.
-const CONDITIONS: [(&str, &[EventKind]); 18] = [
+pub(in crate::handlers) const CONDITIONS: [(&str, &[EventKind]); 18] = [
     ("number", &[]),
     ("room", &[]),
     ("sender", &[]),
@@ -65,7 +65,7 @@ const CONDITIONS: [(&str, &[EventKind]); 18] = [
 ];
 
 const STATES: [(&str, ()); 3] = [("open", ()), ("pending", ()), ("resolved", ())];
-const STATUSES: [(&str, ()); 7] = [
+pub(in crate::handlers) const STATUSES: [(&str, ()); 7] = [
     ("accepted", ()),
     ("sent", ()),
     ("delivered", ()),

@@ -28,7 +28,8 @@ enum Pattern {
 }
 
 /// The names of patterns in definitions.
-const NAMES: [&str; 5] = ["equals", "prefix", "contains", "keyword", "regex"];
+pub(in crate::handlers) const NAMES: [&str; 5] =
+    ["equals", "prefix", "contains", "keyword", "regex"];
 
 impl TextTest {
     /// Reads `{"keyword": ["hi", "hello"], "ignore_case": true}`.

@@ -2,6 +2,7 @@
 
 mod conditions;
 mod conversations;
+mod examples;
 mod faults;
 mod properties;
 

@@ -6,7 +6,7 @@ const DAYS_400_YEARS: i64 = 146_097;
 const EPOCH_DAYS: i64 = 719_468;
 
 /// `2026-11-22T18:01:03.000250Z`.
-pub(super) fn format(us: i64) -> String {
+pub fn format(us: i64) -> String {
     let (seconds, micros) = (us.div_euclid(1_000_000), us.rem_euclid(1_000_000));
     let (days, second) = (seconds.div_euclid(DAY_S), seconds.rem_euclid(DAY_S));
     let (year, month, day) = civil(days);
@@ -16,7 +16,7 @@ pub(super) fn format(us: i64) -> String {
 }
 
 /// A date, a date with time of day in UTC, or a span before `now_us`: `90s`, `15m`, `2h`, `7d`.
-pub(super) fn parse(text: &str, now_us: i64) -> Option<i64> {
+pub fn parse(text: &str, now_us: i64) -> Option<i64> {
     if let Some(span_us) = parse_span(text) {
         return now_us.checked_sub(span_us);
     }
@@ -29,7 +29,7 @@ pub(super) fn parse(text: &str, now_us: i64) -> Option<i64> {
 }
 
 /// A span of time, microseconds: `90s`, `15m`, `2h`, `7d`.
-pub(super) fn parse_span(text: &str) -> Option<i64> {
+pub fn parse_span(text: &str) -> Option<i64> {
     let unit_s = match text.chars().last()? {
         's' => 1,
         'm' => 60,
@@ -76,7 +76,7 @@ fn digits(text: &str, len: std::ops::RangeInclusive<usize>) -> Option<i64> {
 }
 
 /// Days since 1970 -> year, month, day.
-pub(super) fn civil(days: i64) -> (i64, i64, i64) {
+pub fn civil(days: i64) -> (i64, i64, i64) {
     let shifted = days + EPOCH_DAYS;
     let (era, day_of_era) =
         (shifted.div_euclid(DAYS_400_YEARS), shifted.rem_euclid(DAYS_400_YEARS));
@@ -90,7 +90,7 @@ pub(super) fn civil(days: i64) -> (i64, i64, i64) {
 }
 
 /// Year, month, day -> days since 1970.
-pub(super) fn days(year: i64, month: i64, day: i64) -> i64 {
+pub fn days(year: i64, month: i64, day: i64) -> i64 {
     let march_year = year - i64::from(month <= 2);
     let (era, year_of_era) = (march_year.div_euclid(400), march_year.rem_euclid(400));
     let march_month = (month + 9) % 12;

@@ -7,7 +7,7 @@ use crate::base::letters::is_unsafe;
 use std::fmt::Write;
 
 /// Appends `text` with every unsafe character, and the backslash that introduces them, escaped.
-pub(super) fn terminal(text: &str, out: &mut String) {
+pub fn terminal(text: &str, out: &mut String) {
     for character in text.chars() {
         match character {
             '\n' => out.push_str("\\n"),
@@ -22,7 +22,7 @@ pub(super) fn terminal(text: &str, out: &mut String) {
 }
 
 /// Appends `text` as a JSON string (RFC 8259 §7) with unsafe characters as `\uXXXX`.
-pub(super) fn json(text: &str, out: &mut String) {
+pub fn json(text: &str, out: &mut String) {
     out.push('"');
     let plain_bytes = plain_prefix(text);
     out.push_str(&text[..plain_bytes]);
@@ -50,7 +50,7 @@ fn plain_prefix(text: &str) -> usize {
 }
 
 /// Appends `text` as a CSV field (RFC 4180 §2), escaped as for a terminal and quoted if needed.
-pub(super) fn csv(text: &str, out: &mut String) {
+pub fn csv(text: &str, out: &mut String) {
     if plain_prefix(text) == text.len() {
         out.push_str(text);
         return;
@@ -68,7 +68,7 @@ pub(super) fn csv(text: &str, out: &mut String) {
 
 /// `text` for HTML, between tags or in a quoted attribute, with unsafe characters escaped as for a
 /// terminal.
-pub(super) fn html(text: &str) -> String {
+pub fn html(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for character in text.chars() {
         match character {
