@@ -81,6 +81,34 @@ const SUBSCRIPTION_NUMBERS: [Labelled; 6] = [
     }),
 ];
 
+/// What a handler did since the start.
+#[derive(Clone, Debug, Default)]
+pub struct HandlerReading {
+    /// Its name, of letters, digits, `-` and `_`.
+    pub name: String,
+    /// Times that it did something.
+    pub fired: u64,
+    /// Times that limits kept it from that.
+    pub limited: u64,
+    /// Calls that were answered or failed.
+    pub calls: u64,
+    /// How long these took together.
+    pub calls_ms: u64,
+    /// Actions and calls that failed.
+    pub failed: u64,
+}
+
+/// One number of each handler: name, help, value. All are counters.
+type OfHandler = (&'static str, &'static str, fn(&HandlerReading) -> f64);
+
+const HANDLER_NUMBERS: [OfHandler; 5] = [
+    ("fired_total", "times that it did something", |it| it.fired as f64),
+    ("limited_total", "times that limits kept it from that", |it| it.limited as f64),
+    ("calls_total", "calls that were answered or failed", |it| it.calls as f64),
+    ("call_seconds_total", "how long these took together", |it| it.calls_ms as f64 / 1e3),
+    ("failed_total", "actions and calls that failed", |it| it.failed as f64),
+];
+
 /// One number of the page.
 struct Number {
     name: &'static str,
@@ -230,6 +258,7 @@ const LIMITS: [(u64, &str); 15] = [
 pub fn metrics_page<T: Deref<Target = Histograms>>(
     reading: &Reading,
     subscriptions: &[SubscriptionReading],
+    handlers: &[HandlerReading],
     shards: impl Iterator<Item = T>,
 ) -> String {
     let mut page = String::new();
@@ -247,6 +276,13 @@ pub fn metrics_page<T: Deref<Target = Histograms>>(
         let _ = writeln!(page, "# HELP {name} {help}\n# TYPE {name} {kind}");
         for it in subscriptions {
             let _ = writeln!(page, "{name}{{subscription=\"{}\"}} {}", it.name, of(it));
+        }
+    }
+    for (name, help, of) in HANDLER_NUMBERS {
+        let name = format!("ringpost_handler_{name}");
+        let _ = writeln!(page, "# HELP {name} {help}\n# TYPE {name} counter");
+        for it in handlers {
+            let _ = writeln!(page, "{name}{{handler=\"{}\"}} {}", it.name, of(it));
         }
     }
     // Copies, so that no shard finds its own locked for longer than that takes.
@@ -288,6 +324,10 @@ pub fn metrics_table() -> String {
     for (name, kind, help, _) in SUBSCRIPTION_NUMBERS {
         let name = format!("ringpost_subscription_{name}{{subscription}}");
         let _ = writeln!(text, "| `{name}` | {kind} | {help} |");
+    }
+    for (name, help, _) in HANDLER_NUMBERS {
+        let name = format!("ringpost_handler_{name}{{handler}}");
+        let _ = writeln!(text, "| `{name}` | counter | {help} |");
     }
     for metric in Metric::ALL {
         let (name, help) = (series(metric), metric.describe().1);

@@ -2,7 +2,7 @@
 
 mod metrics;
 
-pub use metrics::{Reading, SubscriptionReading, metrics_page, metrics_table};
+pub use metrics::{HandlerReading, Reading, SubscriptionReading, metrics_page, metrics_table};
 
 /// Status and body of `/healthz`: `ok`, or `degraded` with a line for each thing that is not as it
 /// should be, which is no reason to restart the server; 503 when only a restart helps.

@@ -87,6 +87,15 @@ pub enum Event<'a> {
         /// What.
         request: ApiRequest,
     },
+    /// The platform told something that belongs into no room.
+    Platform {
+        /// The number it is about, if it is about one.
+        number: Option<&'a str>,
+        /// The field of the webhook.
+        field: &'a str,
+        /// Its JSON.
+        json: &'a str,
+    },
     /// What became of an [`Effect::Fetch`].
     Fetched {
         /// Of the call.

@@ -120,10 +120,11 @@ pub struct Occasion<'a> {
     ///
     /// [`Planned::depth`]: super::Planned::depth
     pub depth: u8,
-    /// Of a message: what it says.
+    /// Of a message: what it says. Of news of the platform: their JSON.
     pub text: &'a str,
     /// Of a message: `text`, `image`, `location`, `button_reply` and so on; see
-    /// [`Content`](super::Content).
+    /// [`Content`](super::Content). Of news of the platform: the field of the webhook,
+    /// `account_update` for instance.
     pub content_type: &'a str,
     /// Of a message: the id of the button or row that was tapped.
     pub choice: Option<&'a str>,
@@ -207,8 +208,10 @@ impl<'a> Occasion<'a> {
         for (name, text) in texts.into_iter().filter(|(_, text)| !text.is_empty()) {
             value[name] = text.into();
         }
-        if self.kind == EventKind::Message {
+        if matches!(self.kind, EventKind::Message | EventKind::Platform) {
             value["type"] = self.content_type.into();
+        }
+        if self.kind == EventKind::Message {
             value["first_contact"] = self.is_first_contact.into();
         }
         if !self.tags.is_empty() {

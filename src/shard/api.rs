@@ -72,6 +72,7 @@ enum What {
     Definitions { kind: Kind, name: Option<Name> },
     Define { kind: Kind, name: Name, dry_run: bool },
     Remove { kind: Kind, name: Name },
+    Counts { name: Name },
     Standing { name: Name },
     Dead { name: Name },
     Replay { name: Name },
@@ -112,6 +113,8 @@ fn decide(request: &Request<'_>, world: &World) -> Result<(Route, usize), Plan> 
         (["media", number], "POST") => (upload(request, number)?, MEDIA_UPLOAD_BYTES_MAX),
         (["media", _], _) => return Err(not_allowed("POST")),
         (["subscriptions", name, verb], method) => of_subscription(name, verb, method)?,
+        (["handlers", name, "counts"], "GET") => (What::Counts { name: (*name).into() }, 0),
+        (["handlers", _, "counts"], _) => return Err(not_allowed("GET")),
         ([kind, name @ ..], method) if name.len() <= 1 => {
             let kind = kind_of(kind).ok_or_else(not_found)?;
             definitions(request, method, kind, name.first().copied())?
@@ -373,7 +376,8 @@ impl Route {
             What::Remove { kind, name } => {
                 ApiRequest::Define { kind, name, body: "".into(), dry_run: false }
             }
-            What::Standing { .. }
+            What::Counts { .. }
+            | What::Standing { .. }
             | What::Dead { .. }
             | What::Replay { .. }
             | What::File { .. }
@@ -404,6 +408,10 @@ impl Shard {
         self.await_answer(conn, (persistence, head_only));
         if let Err(fault) = route.check(&body, &self.world) {
             return self.finish_api(conn, faulty(&fault));
+        }
+        if let What::Counts { name } = &route.what {
+            let response = counts(name, &self.world);
+            return self.finish_api(conn, response);
         }
         match route.errand(&body, self.now.mono_us) {
             Ok(Errand::Hub(user, request)) => self.tell_hub(Event::Api { conn, user, request }),
@@ -446,6 +454,30 @@ impl Shard {
             self.end_busy(conn);
         }
     }
+}
+
+/// What a handler did since the start.
+fn counts(name: &str, world: &World) -> Response<'static> {
+    let all = world.handler_counts();
+    let Some(it) = all.get(name) else {
+        let d = json!({"code": 404, "msg": "there is no handler of this name"});
+        return refused(&d);
+    };
+    let value = json!({
+        "name": name,
+        "matched": it.matched,
+        "fired": it.fired,
+        "limited": it.limited,
+        "answered": it.answered,
+        "unanswered": it.unanswered,
+        "calls": it.calls,
+        "calls_ms": it.calls_ms,
+        "failed": it.failed,
+        "fired_at": it.fired_at_ms,
+        "failed_at": it.failed_at_ms,
+        "last_error": &*it.last_error,
+    });
+    Response::json(200, value.to_string())
 }
 
 /// A definition that cannot be read, and where that is.

@@ -8,6 +8,7 @@ use crate::base::hash::Map;
 use crate::chat::hub::LOG_RESERVE_BYTES;
 use crate::log::record::{MetricV1, NameId};
 use crate::metrics::{BUCKET_COUNT, Metric, Recorder};
+use std::collections::BTreeSet;
 
 /// A metric record at its largest: its histogram, and a KiB for all the rest.
 const METRIC_RECORD_BYTES_MAX: usize = BUCKET_COUNT * 6 + 1_024;
@@ -101,6 +102,7 @@ impl Shard {
         }
         self.meter.settled_s = now_s;
         self.settle_metrics();
+        self.tell_handler_counts();
         let every_us = self.world.config.metrics.log_every_s * 1_000_000;
         if every_us > 0 && self.meter.recorder.span_us(self.now.mono_us) >= every_us {
             self.log_metrics();
@@ -111,6 +113,26 @@ impl Shard {
         // Somebody is reading them now: the next second will do, and a shard waits for nobody.
         if let Ok(mut totals) = self.world.totals[usize::from(self.id.0)].try_lock() {
             self.meter.recorder.settle(&mut totals);
+        }
+    }
+
+    /// Leaves what handlers did here for those who ask.
+    fn tell_handler_counts(&mut self) {
+        let Ok(mut told) = self.world.handler_counts[usize::from(self.id.0)].try_lock() else {
+            return;
+        };
+        let mut known = 0;
+        for (name, counts) in self.hub.handler_counts() {
+            known += 1;
+            match told.get_mut(name) {
+                Some(told) if told == counts => {}
+                Some(told) => told.clone_from(counts),
+                None => drop(told.insert(name.into(), counts.clone())),
+            }
+        }
+        if told.len() > known {
+            let names: BTreeSet<_> = self.hub.handler_counts().map(|(name, _)| name).collect();
+            told.retain(|name, _| names.contains(&**name));
         }
     }
 

@@ -59,10 +59,11 @@ impl Shard {
             let hint = "the X-Hub-Signature-256 header does not match this body and our app secret";
             return Some(Response::error(401, "bad_signature", hint));
         }
-        let items = match webhook::parse(body) {
+        let parsed = webhook::parse(body);
+        let items = match &parsed {
             Ok(updates) => {
-                count(&updates);
-                items(&updates)
+                count(updates);
+                items(updates)
             }
             // Signed by the platform, so keep it and do not ask for it again.
             Err(ParseError::NotJson | ParseError::TooManyUpdates) => Vec::new(),
@@ -82,6 +83,11 @@ impl Shard {
         self.hub.grant(room);
         for item in items {
             self.hub.handle(self.now, Event::Inbound { ticket, item }, &mut self.effects);
+        }
+        for news in parsed.iter().flat_map(|updates| webhook::platform_events(updates)) {
+            let number = news.phone_number_id.as_deref();
+            let event = Event::Platform { number, field: &news.field, json: news.raw.get() };
+            self.hub.handle(self.now, event, &mut self.effects);
         }
         self.perform();
         None

@@ -5,17 +5,19 @@ use super::clock::Clock;
 use super::media;
 use super::raw::RawMail;
 use super::sources::Sources;
-use crate::admin::{self, Reading, SubscriptionReading};
+use crate::admin::{self, HandlerReading, Reading, SubscriptionReading};
 use crate::base::limits::SHARD_CONNECTIONS_MAX;
 use crate::chat::event::{Forget, Forgetting, Found, Message, OutboxEvent};
 use crate::config::Config;
 use crate::egress::{EgressSender, Got, Miss};
+use crate::handlers::Counts;
 use crate::log::{LogHandle, LogState};
 use crate::metrics::Histograms;
 use crate::net::Bell;
 use crate::outbox::{Standing, Word};
 use crate::subscriptions::{self, Answer, Item};
 use crossbeam_channel::Sender;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
@@ -49,6 +51,8 @@ pub struct World {
     pub standings: Mutex<Vec<subscriptions::Standing>>,
     /// What each shard has measured since the start, at most a second old.
     pub totals: Vec<Mutex<Histograms>>,
+    /// What handlers did on each shard since the start, at most a second old.
+    pub handler_counts: Vec<Mutex<BTreeMap<Box<str>, Counts>>>,
     /// The log, for its health.
     pub log: LogHandle,
     /// What recovery found damaged, in one sentence each.
@@ -164,6 +168,7 @@ impl World {
         let Ways { mail, archive, outbox, egress, subscriptions, media } = ways;
         let heartbeats = mail.iter().map(|_| AtomicU64::new(0)).collect();
         let totals = mail.iter().map(|_| Mutex::default()).collect();
+        let handler_counts = mail.iter().map(|_| Mutex::default()).collect();
         let sources = Sources::new(config.limits.connections_per_ip);
         Self {
             config,
@@ -182,6 +187,7 @@ impl World {
             damage,
             standings: Mutex::default(),
             totals,
+            handler_counts,
             erasures: AtomicU64::new(0),
             rescues: AtomicU64::new(0),
         }
@@ -255,7 +261,20 @@ impl World {
         let totals = self.totals.iter().filter_map(|totals| totals.lock().ok());
         let standings = self.subscription_standings();
         let subscriptions: Vec<_> = standings.iter().map(subscription_reading).collect();
-        admin::metrics_page(&reading, &subscriptions, totals)
+        let counts = self.handler_counts();
+        let handlers: Vec<_> = counts.iter().map(handler_reading).collect();
+        admin::metrics_page(&reading, &subscriptions, &handlers, totals)
+    }
+
+    /// What each handler did on all shards together.
+    pub fn handler_counts(&self) -> BTreeMap<Box<str>, Counts> {
+        let mut all = BTreeMap::<_, Counts>::new();
+        for shard in self.handler_counts.iter().filter_map(|counts| counts.lock().ok()) {
+            for (name, counts) in shard.iter() {
+                all.entry(name.clone()).or_default().add(counts);
+            }
+        }
+        all
     }
 
     /// Wakes a shard that should have turned long ago.
@@ -270,6 +289,17 @@ impl World {
         if let Some(bells) = self.bells.get() {
             bells[shard].ring();
         }
+    }
+}
+
+fn handler_reading((name, counts): (&Box<str>, &Counts)) -> HandlerReading {
+    HandlerReading {
+        name: name.to_string(),
+        fired: counts.fired,
+        limited: counts.limited,
+        calls: counts.calls,
+        calls_ms: counts.calls_ms,
+        failed: counts.failed,
     }
 }
 

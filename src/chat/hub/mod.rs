@@ -312,6 +312,7 @@ impl Hub {
             Event::Archived { ticket, found } => self.archived(now, ticket, found, effects),
             Event::Inbound { ticket, item } => self.inbound(ticket, item, effects),
             Event::Outbox { event } => self.outbox_said(now, event, effects),
+            Event::Platform { number, field, json } => self.heard_of_platform(number, field, json),
             Event::Fetched { ticket, result } => self.fetched(now, ticket, result, effects),
             Event::Api { conn, user, request } => self.api(conn, user, request, effects),
             Event::Tick => self.tick(now, effects),

@@ -6,12 +6,12 @@
 use super::Hub;
 use crate::base::clock::Now;
 use crate::base::ids::Offset;
+use crate::base::limits::HANDLER_TEXT_BYTES_MAX;
 use crate::base::names::{HANDLER_PREFIX, split_conversation};
 use crate::chat::event::{Direction, Effect, Name, Source};
 use crate::chat::room::Step;
-use crate::handlers::{self, EventKind, Handler, Handlers, Occasion, Planned};
+use crate::handlers::{self, Content, EventKind, Handler, Handlers, Occasion, Planned};
 use crate::registry::{self, Definition};
-use serde::Deserialize;
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
@@ -64,6 +64,8 @@ pub struct Happening {
     pub(super) error: u32,
     /// Of `unanswered`: from and to which wait, ms.
     pub(super) waited_ms: (i64, i64),
+    /// Of news of the platform: our number, and the field.
+    platform: Option<(Box<str>, Box<str>)>,
 }
 
 impl Happening {
@@ -81,19 +83,9 @@ impl Happening {
             status: "".into(),
             error: 0,
             waited_ms: (0, 0),
+            platform: None,
         }
     }
-}
-
-/// What a handler looks at in a content.
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Content {
-    r#type: String,
-    /// Of a tapped button or row.
-    id: Option<String>,
-    /// Of a button of a template.
-    payload: Option<String>,
 }
 
 impl Hub {
@@ -113,6 +105,18 @@ impl Hub {
         if self.cares(kind, room) {
             let hand = self.rules.hand;
             self.happened(Happening::new(kind, room, who, hand));
+        }
+    }
+
+    /// The platform told something that belongs into no room.
+    pub(super) fn heard_of_platform(&mut self, number: Option<&str>, field: &str, json: &str) {
+        let nowhere: Name = "".into();
+        if self.cares(EventKind::Platform, &nowhere) {
+            let end = json.floor_char_boundary(HANDLER_TEXT_BYTES_MAX);
+            let happening =
+                Happening::new(EventKind::Platform, &nowhere, &nowhere, Hand::default());
+            let platform = Some((number.unwrap_or("").into(), field.into()));
+            self.happened(Happening { text: json[..end].into(), platform, ..happening });
         }
     }
 
@@ -150,22 +154,23 @@ impl Hub {
         let Self { rules, rooms, .. } = self;
         let room = rooms.get(&happening.room);
         let outside = room.and_then(|room| room.conversation.as_deref());
-        let content = happening.content.as_deref();
-        let content = content.map(|json| serde_json::from_str(json).unwrap_or_default());
-        let Content { r#type, id, payload } = content.unwrap_or_default();
-        let choice = id.or(payload);
+        let content = happening.content.as_deref().map(Content::read).unwrap_or_default();
         let is_conversation = split_conversation(&happening.room).is_some();
         let outside = outside.filter(|_| is_conversation);
         let tags: Vec<Arc<str>> =
             outside.iter().flat_map(|one| &one.tags).map(|tag| Arc::from(&**tag)).collect();
+        let platform = happening.platform.as_ref();
+        let field = platform.map(|(_, field)| &**field);
+        let new = Occasion::new(happening.kind, now.wall_ms(), &happening.room);
         let occasion = Occasion {
+            number: platform.map(|(number, _)| &**number).or(new.number),
             sender: &happening.sender,
             name: &happening.name,
             source: happening.hand.source,
             depth: happening.hand.depth,
             text: &happening.text,
-            content_type: if r#type.is_empty() { "text" } else { &r#type },
-            choice: choice.as_deref(),
+            content_type: field.unwrap_or(content.type_name()),
+            choice: content.choice(),
             is_first_contact: happening.is_first_contact,
             state: outside.map_or("", |outside| outside.state.name()),
             assignee: outside.and_then(|outside| outside.assignee.as_deref()).unwrap_or(""),
@@ -175,7 +180,7 @@ impl Hub {
             unanswered_from_ms: happening.waited_ms.0,
             unanswered_ms: happening.waited_ms.1,
             step: room.and_then(|room| room.step.as_ref()).map(|step| &*step.stored),
-            ..Occasion::new(happening.kind, now.wall_ms(), &happening.room)
+            ..new
         };
         rules.handlers.consider(&occasion, planned);
     }

@@ -49,7 +49,7 @@ pub(in crate::handlers) const CONDITIONS: [(&str, &[EventKind]); 18] = [
     ("sender", &[]),
     ("text", &[EventKind::Message]),
     ("command", &[EventKind::Message]),
-    ("type", &[EventKind::Message]),
+    ("type", &[EventKind::Message, EventKind::Platform]),
     ("choice", &[EventKind::Message]),
     ("hours", &[]),
     ("first_contact", &[EventKind::Message]),

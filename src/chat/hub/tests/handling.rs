@@ -380,6 +380,19 @@ fn agents_have_commands_for_conversations() {
 }
 
 #[test]
+fn news_of_the_platform_belong_into_no_room_and_can_be_told_elsewhere() {
+    let tell = r#"{"when": {"event": "platform", "type": "account_update", "number": "1102"},
+        "do": [{"post": "Meta says {{text}}", "to": "ops"}, {"note": "nowhere"}]}"#;
+    let mut stage = stage(&[("tell", tell)]);
+    for (number, field) in [("1102", "account_update"), ("1103", "account_update"), ("1102", "x")] {
+        let json = r#"{"event":"BAN"}"#;
+        stage.event(Event::Platform { number: Some(number), field, json });
+    }
+    assert_eq!(stage.story(0), [r#"handler:tell: Meta says {"event":"BAN"} in ops"#]);
+    assert_eq!(stage.errors(), ["tell: note in : it happened in no room"]);
+}
+
+#[test]
 fn people_who_come_and_go_are_noticed_once() {
     let hello =
         r#"{"when": {"event": ["joined", "left"]}, "do": {"reply": "{{event}} {{sender}}"}}"#;
