@@ -14,6 +14,9 @@
 /// What goes into a hub and what comes out.
 pub mod event;
 
+/// What a platform's webhooks tell rooms.
+pub mod inbound;
+
 /// Old events, read back from the log.
 pub mod recall;
 
