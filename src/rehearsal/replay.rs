@@ -5,7 +5,7 @@ use super::past::Past;
 use super::report::{Fired, Form, Report};
 use super::{EXIT_ERROR, EXIT_FOUND, EXIT_NOT};
 use crate::base::moment;
-use crate::base::names::{PLATFORM_PREFIX, split_conversation};
+use crate::base::names::{HANDLER_PREFIX, PLATFORM_PREFIX, split_conversation};
 use crate::handlers::{Action, Content, EventKind, Handler, Handlers, Occasion, Planned, Source};
 use crate::log::record::{
     ConversationAction, ConversationV1, Delivery, Direction, MemberAction, MemberV1, MessageV1,
@@ -294,7 +294,11 @@ impl Stage<'_> {
         let Some(kind) = self.past.changes(entry.room(), action, &change.value) else {
             return Ok(());
         };
-        let source = if entry.user().is_empty() { Source::System } else { Source::Person };
+        let source = match entry.user() {
+            "" => Source::System,
+            user if user.starts_with(HANDLER_PREFIX) => Source::Handler,
+            _ => Source::Person,
+        };
         let occasion = Occasion { sender: entry.user(), source, ..at.occasion(kind, entry.room()) };
         self.consider(at, &occasion)
     }

@@ -11,6 +11,7 @@ use crate::handlers::Handler;
 use crate::hooks::Hook;
 use crate::registry::{Definition, Fault, Kind};
 use crate::subscriptions::{Answer, Item, Question, Spec};
+use crate::whatsapp::send::Content;
 use crate::wire::http::response::Response;
 use crossbeam_channel::TrySendError;
 use serde_json::{Value, json};
@@ -24,7 +25,9 @@ const TELLER: ShardId = ShardId(0);
 /// although these are not public.
 pub fn check(kind: Kind, name: &str, body: &str, networks: &[Network]) -> Result<(), Fault> {
     match kind {
-        Kind::Handler => Handler::parse(name, body).map(drop),
+        Kind::Handler => Handler::parse(name, body)?.check_contents(&|json| {
+            Content::parse(json).map(drop).map_err(|refused| refused.to_string())
+        }),
         Kind::Hook => Hook::parse(name, body).map(drop),
         Kind::Subscription => Spec::parse(body, networks).map(drop),
     }

@@ -262,7 +262,8 @@ impl World {
         let standings = self.subscription_standings();
         let subscriptions: Vec<_> = standings.iter().map(subscription_reading).collect();
         let counts = self.handler_counts();
-        let handlers: Vec<_> = counts.iter().map(handler_reading).collect();
+        let handlers: Vec<_> =
+            counts.iter().map(|(name, counts)| handler_reading(name, counts)).collect();
         admin::metrics_page(&reading, &subscriptions, &handlers, totals)
     }
 
@@ -292,9 +293,9 @@ impl World {
     }
 }
 
-fn handler_reading((name, counts): (&Box<str>, &Counts)) -> HandlerReading {
+fn handler_reading(name: &str, counts: &Counts) -> HandlerReading {
     HandlerReading {
-        name: name.to_string(),
+        name: name.to_owned(),
         fired: counts.fired,
         limited: counts.limited,
         calls: counts.calls,

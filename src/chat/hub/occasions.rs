@@ -65,7 +65,7 @@ pub struct Happening {
     /// Of `unanswered`: from and to which wait, ms.
     pub(super) waited_ms: (i64, i64),
     /// Of news of the platform: our number, and the field.
-    platform: Option<(Box<str>, Box<str>)>,
+    pub(super) platform: Option<(Box<str>, Box<str>)>,
 }
 
 impl Happening {

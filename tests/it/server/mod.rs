@@ -23,6 +23,8 @@ mod history;
 
 mod graph;
 
+mod handlers;
+
 mod http;
 
 mod hooks;

@@ -40,7 +40,7 @@ pub fn hear(server: &Server, wamid: &str, text: &str) {
     let message = json!({
         "from": "447700900123",
         "id": wamid,
-        "timestamp": now_s.to_string(),
+        "timestamp": at_s.to_string(),
         "type": "text",
         "text": {"body": text},
     });

@@ -3,20 +3,16 @@
 
 use super::client::Client;
 use super::graph::{Graph, Reply};
-use super::outgoing::{await_status, report, sending, webhook};
+use super::outgoing::{await_status, now_s, report, sending, webhook};
 use super::process::{PATIENCE, Server};
 use super::raw::exchange;
 use serde_json::{Value, json};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 const ROOM: &str = "wa:1102:447700900123";
 /// For how long the window is open still when the customer writes first.
 const OPEN_S: u64 = 20;
 const DAY_S: u64 = 24 * 3_600;
-
-fn now_s() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs()
-}
 
 /// Puts a handler, as an operator would.
 fn put(server: &Server, name: &str, definition: &Value) {
@@ -109,7 +105,7 @@ fn a_conversation_from_the_first_word_to_the_template_and_the_log_tells_it_all()
     let context = json!({"id": "wamid.buttons", "from": "1"});
     let tapped = json!({"type": "interactive", "context": context, "interactive": tap});
     customer(&server, "wamid.c2", begin_s + 1, tapped);
-    let tap = position(&mut agent, "ext", "wamid.c2");
+    let tap = position(&mut agent, "text", "Yes, please");
 
     // A command of the customer is answered, and one of the agent.
     customer(&server, "wamid.c3", begin_s + 2, text("/bay 4"));
