@@ -34,9 +34,18 @@ pub fn webhook(server: &Server, value: Value) {
     assert_eq!(exchange(server, request(&body, &lines)).status, 200);
 }
 
+/// Seconds since 1970.
+pub fn now_s() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs()
+}
+
 /// The customer writes now.
 pub fn hear(server: &Server, wamid: &str, text: &str) {
-    let now_s = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
+    hear_at(server, wamid, text, now_s());
+}
+
+/// The customer wrote then, seconds since 1970.
+pub fn hear_at(server: &Server, wamid: &str, text: &str, at_s: u64) {
     let message = json!({
         "from": "447700900123",
         "id": wamid,
