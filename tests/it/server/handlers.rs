@@ -379,8 +379,12 @@ fn definitions_change_while_it_runs() {
         assert_eq!(response.status, status, "{path}: {}", response.text());
         if body == wrong {
             let value: Value = serde_json::from_str(response.text()).expect("JSON");
-            let hint = value["error"]["hint"].as_str().expect("a hint");
-            assert!(hint.contains("line 2, column 8") && hint.contains("\"reply\"?"), "{hint}");
+            let error = &value["error"];
+            assert!(
+                error["hint"].as_str().is_some_and(|hint| hint.contains("\"reply\"?")),
+                "{error}"
+            );
+            assert_eq!((&error["line"], &error["column"]), (&json!(2), &json!(8)), "{error}");
         }
     }
     assert_eq!(answer("4"), ["two"], "nothing of that holds");
