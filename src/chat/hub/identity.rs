@@ -159,6 +159,28 @@ impl Hub {
         }
     }
 
+    /// A name is one more of the contact whose room `target` is. When there is a room of that name
+    /// too, of the two names the first in order goes on: whoever learns it first, and when both do
+    /// at once, no two rooms lead to each other.
+    pub(super) fn alias(
+        &mut self,
+        now: Now,
+        (name, target): (Name, Name),
+        user_id: Box<str>,
+        effects: &mut Vec<Effect>,
+    ) {
+        if !self.is_free(&name, &user_id) {
+            return;
+        }
+        if self.rooms.contains_key(&name) && name < target {
+            let (to, back) = (self.owner_of(&target), (target, name));
+            let (name, target) = back;
+            self.tell(to, Message::Alias { name, target, user_id }, effects);
+            return;
+        }
+        self.link(now, &name, &target, effects);
+    }
+
     /// The platform says that a contact has other ids now.
     pub(super) fn relinked(
         &mut self,

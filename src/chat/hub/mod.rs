@@ -356,9 +356,7 @@ impl Hub {
             Message::Seek { room, wanted, from } => self.sought(&room, (wanted, from), effects),
             Message::Found { wanted, at } => self.found(now, &wanted, at, effects),
             Message::Alias { name, target, user_id } => {
-                if self.is_free(&name, &user_id) {
-                    self.link(now, &name, &target, effects);
-                }
+                self.alias(now, (name, target), user_id, effects);
             }
             Message::Define { by, request } => self.define(now, &by, *request, effects),
             Message::Defined { definition } => self.defined(definition, effects),

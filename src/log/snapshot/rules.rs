@@ -7,6 +7,8 @@ use crate::log::record::{
     RawRecord, RecordView, RoomAction, StatusV1,
 };
 
+use std::cmp::Ordering;
+
 /// Gives the print under which the domain remembers a platform's item, if the record is one.
 /// The log does not know what makes two items the same.
 pub type Print = fn(&Entry<'_>) -> Option<u128>;
@@ -46,8 +48,8 @@ pub(super) enum Section {
     Definitions,
 }
 
-/// Of two records with one key only the newer matters. Ordered as the file is.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+/// Of two records with one key only the newer matters. Ordered as the file is: by its fields.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Key<'a> {
     pub section: Section,
     /// The room; empty in other sections.
@@ -59,6 +61,29 @@ pub(super) struct Key<'a> {
     pub user: &'a str,
     /// Tells items of one moment apart.
     pub print: u128,
+}
+
+impl Ord for Key<'_> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let fine = |key: &Self| (key.number, key.print);
+        self.section.cmp(&other.section).then_with(|| match self.section {
+            // There are many, and their texts are empty.
+            Section::Externals => fine(self).cmp(&fine(other)),
+            _ => (self.room, self.class, self.number, self.user, self.print).cmp(&(
+                other.room,
+                other.class,
+                other.number,
+                other.user,
+                other.print,
+            )),
+        })
+    }
+}
+
+impl PartialOrd for Key<'_> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
 }
 
 /// What stays of a record.

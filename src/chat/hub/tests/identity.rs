@@ -234,7 +234,27 @@ fn what_comes_again_after_its_name_led_elsewhere_is_known() {
     node.writes("GB.7", "4477", "c");
     assert_eq!(node.rooms(), rooms);
     node.writes("", "4477", "d");
-    assert_eq!(node.rooms().last().map(String::as_str), Some("GB.7 <GB.7> d"));
+    assert_eq!(node.rooms().last().map(String::as_str), Some("4477 <4477> d"));
+}
+
+#[test]
+fn two_rooms_that_turn_out_to_be_one_contact_go_on_in_the_first_of_them() {
+    for order in [["GB.7", "4477"], ["4477", "GB.7"]] {
+        let mut node = Node::new(3);
+        node.writes("GB.7", "", "by id");
+        node.writes("", "4477", "by number");
+        for key in order {
+            node.comes(key, ("GB.7", "4477"), key, message(key, None, None));
+        }
+        for mut node in [node.restarted(), node] {
+            let begin = node.records.len();
+            node.writes("GB.7", "", "by id again");
+            node.writes("", "4477", "by number again");
+            node.records.drain(..begin);
+            let want = ["4477 <4477> by id again", "4477 <4477> by number again"];
+            assert_eq!(node.rooms(), want, "{order:?}");
+        }
+    }
 }
 
 #[test]
