@@ -173,7 +173,9 @@ fn items(updates: &[Update<'_>]) -> Vec<Inbound> {
         // Kept in the raw record.
         Update::Unknown(_) => None,
     };
-    updates.iter().filter_map(item).collect()
+    let mut items = Vec::with_capacity(updates.len());
+    items.extend(updates.iter().filter_map(item));
+    items
 }
 
 fn message_item(message: &webhook::Inbound<'_>, user: Name, is_echo: bool) -> Option<Inbound> {

@@ -144,6 +144,7 @@ impl<'a> Reader<'a> {
         };
         let count = messages.len() + statuses.len() + errors.len() + echoes.len();
         bound(updates, count.max(1))?;
+        updates.reserve(count);
         if count == 0 {
             updates.push(self.unknown(None, change));
         }
