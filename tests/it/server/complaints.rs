@@ -1,6 +1,7 @@
 //! What people complain of in other receivers of the platform's webhooks, as tests: each is named
 //! after the number of the complaint that it answers. What signatures are worth and what is not
-//! taken at all stands in [`super::webhook`].
+//! taken at all stands in [`super::webhook`]; number 10 is about what is told to others, and stands
+//! in [`super::subscriptions`].
 
 use super::client::Client;
 use super::graph::{Graph, Reply};
@@ -84,16 +85,13 @@ fn complaint_1_a_late_status_never_takes_a_newer_one_back() {
     check(&mut agent, "told again, and after the end");
 }
 
-#[test]
-fn complaint_2_what_was_answered_with_200_is_in_the_room_also_in_bursts() {
-    let mut server = plan().shards(2).start();
-    let customers = 10;
+/// Ten customers write so many messages each, all at once and each over a connection of its own.
+fn burst(server: &Server, each: usize) {
     std::thread::scope(|scope| {
-        for customer in 0..customers {
-            let server = &server;
+        for customer in 0..10 {
             scope.spawn(move || {
                 let mut raw = Raw::connect(server);
-                for n in 0..20 {
+                for n in 0..each {
                     let mut message = text(&format!("wamid.{customer}.{n}"), &format!("{n}"));
                     message["from"] = format!("44770090010{customer}").into();
                     let body = whole("1102", json!({"messages": [message]}));
@@ -104,10 +102,16 @@ fn complaint_2_what_was_answered_with_200_is_in_the_room_also_in_bursts() {
             });
         }
     });
+}
+
+#[test]
+fn complaint_2_what_was_answered_with_200_is_in_the_room_also_in_bursts() {
+    let mut server = plan().shards(2).start();
+    burst(&server, 20);
     server.kill9();
     server.restart();
     let want: Vec<_> = (0..20).map(|n| n.to_string()).collect();
-    for customer in 0..customers {
+    for customer in 0..10 {
         let room = format!("wa:1102:44770090010{customer}");
         assert_eq!(texts(&server, &room), want, "in order, and none is missing");
     }
@@ -277,6 +281,47 @@ fn complaint_8_statuses_are_no_messages() {
     let stands = agent.granted("conv", outgoing::ROOM, json!({}));
     assert!(stands["waiting_since"].is_null() && stands["window_until"] == 0, "{stands}");
     assert_eq!(stands["unread"].as_u64().unwrap_or(0), 0, "{stands}");
+}
+
+/// The platform takes eighty a second by a number, and up to a thousand when it was asked.
+#[test]
+fn complaint_9_more_than_eighty_messages_a_second_are_taken_and_sent() {
+    let graph = Graph::start();
+    let server = sending(&graph).set("whatsapp.numbers", "1102=1000").shards(2).start();
+    let begin = Instant::now();
+    burst(&server, 100);
+    assert!(begin.elapsed() < Duration::from_secs(10), "in: {:?}", begin.elapsed());
+    let mut agent = Client::hello(&server, "agent");
+    let rooms: Vec<_> = (0..10).map(|one| format!("wa:1102:44770090010{one}")).collect();
+    for room in &rooms {
+        agent.join(room, json!({}));
+        // As many as may go to one contact at once.
+        for n in 0..40 {
+            let cid = format!("{room} {n}");
+            agent.post("send", room, json!({"cid": cid, "text": "on its way"}));
+        }
+    }
+    let begin = Instant::now();
+    (0..400).for_each(|_| drop(graph.message()));
+    assert!(begin.elapsed() < Duration::from_secs(5), "out: {:?}", begin.elapsed());
+}
+
+#[test]
+fn complaint_11_until_when_a_contact_may_be_written_to_is_told() {
+    let server = plan().start();
+    let mut agent = Client::member(&server, "agent", outgoing::ROOM);
+    let at_s = outgoing::now_s() - 3_600;
+    outgoing::hear_at(&server, "wamid.in", "hello", at_s);
+    let stands = agent.granted("conv", outgoing::ROOM, json!({}));
+    let until_ms = (at_s + 24 * 3_600) * 1_000;
+    assert_eq!(stands["window_until"], until_ms, "{stands}");
+    let inbox = agent.granted("inbox", "", json!({}));
+    assert!(inbox.to_string().contains(&format!("\"window_until\":{until_ms}")), "{inbox}");
+    let path = format!("/api/v1/conversations/{}", outgoing::ROOM);
+    let request = format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
+    let answer = exchange(&server, request);
+    let shown: Value = serde_json::from_str(answer.text()).expect("JSON");
+    assert_eq!(shown["window_until"], until_ms, "{shown}");
 }
 
 #[test]

@@ -83,6 +83,7 @@ fn serve(mut stream: TcpStream, taken: &Sender<Value>, script: &Mutex<Vec<u16>>)
         let signature = &headers["webhook-signature"];
         let (id, keys) = (&headers["webhook-id"], std::slice::from_ref(&key));
         assert!(is_signed((id, at_s, &body), signature, keys));
+        assert_eq!(headers["x-shop"], "seven");
         let status = script.lock().expect("whole").pop().unwrap_or(200);
         if status == 200 {
             taken.send(serde_json::from_slice(&body).expect("JSON")).ok()?;
@@ -99,7 +100,7 @@ fn now_s() -> i64 {
 
 fn definition(shop: &Shop) -> Value {
     json!({"url": shop.url, "secret": KEY, "rooms": ["gen*"], "batch": {"max": 7},
-           "from": "start", "retry_s": [1, 1, 1]})
+           "from": "start", "retry_s": [1, 1, 1], "headers": {"X-Shop": "seven"}})
 }
 
 fn server() -> Server {
@@ -168,8 +169,9 @@ fn a_subscriber_misses_nothing_though_the_server_is_killed() {
     assert_eq!(server.terminate(), 0);
 }
 
+/// Each has its address, key, headers and times of another try.
 #[test]
-fn a_subscriber_that_fails_delays_nobody_else() {
+fn complaint_10_a_subscriber_that_fails_delays_nobody_else() {
     let (mut server, shop, bad) = (server(), Shop::open(), Shop::open());
     bad.answers(&[500; 50]);
     let mut body = definition(&bad);
