@@ -276,8 +276,9 @@ pub const HANDLER_CALL_TIMEOUT_S: i64 = 5;
 pub const HANDLER_CALL_TIMEOUT_S_MAX: i64 = 30;
 /// What is read of the answer to a call, bytes.
 pub const HANDLER_CALL_REPLY_BYTES_MAX: usize = 64 * KIB;
-/// Calls of handlers that are under way on one shard.
-pub const HANDLER_CALLS_MAX: usize = 1_024;
+/// Calls of handlers that are under way on all shards together. With
+/// [`SUBSCRIPTION_FLIGHTS_MAX`] it leaves room for messages to the platform, whoever hangs.
+pub const HANDLER_CALLS_MAX: usize = 256;
 /// How long a question waits for its answer unless it says otherwise.
 pub const HANDLER_ASK_TIMEOUT_MIN: i64 = 60;
 /// The longest that it may say: a week.
@@ -308,6 +309,8 @@ pub const SUBSCRIPTION_HEADERS_MAX: usize = 16;
 pub const SUBSCRIPTION_RETRIES_MAX: usize = 20;
 /// Dead letters that one subscription keeps; beyond, the oldest is forgotten.
 pub const SUBSCRIPTION_DEAD_MAX: usize = 1_000;
+/// Posts to subscribers that are under way.
+pub const SUBSCRIPTION_FLIGHTS_MAX: usize = 128;
 
 // --- Files of the platform -----------------------------------------------------------------------
 

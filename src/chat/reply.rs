@@ -274,6 +274,12 @@ fn follows(before: &str, after: &str) -> bool {
     }
 }
 
+/// The platform's statuses after which this one is no news.
+pub fn overtakers(status: &str) -> impl Iterator<Item = &'static str> {
+    let reported = ["sent", "delivered", "read", "played"].into_iter();
+    reported.filter(move |later| !follows(later, status) && *later != status)
+}
+
 fn rewrite(frame: &str, change: impl FnOnce(&mut Msg)) -> Option<Frame> {
     let mut event: MsgEvent<Msg> = serde_json::from_str(frame).ok()?;
     change(&mut event.d);

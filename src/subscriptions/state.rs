@@ -4,13 +4,16 @@ use super::definition::Spec;
 use super::memory::{self, Memory};
 use super::source::{Found, Source};
 use crate::base::clock::Now;
-use crate::base::limits::{SUBSCRIPTION_BATCH_BYTES, SUBSCRIPTION_DEAD_MAX};
+use crate::base::limits::{
+    SUBSCRIPTION_BATCH_BYTES, SUBSCRIPTION_DEAD_MAX, SUBSCRIPTION_FLIGHTS_MAX,
+};
 use crate::base::network::Network;
 use crate::egress::{Got, Miss, Request};
 use crate::registry::Definition;
 use crate::registry::sign::signed_headers;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Bound;
 use std::sync::Arc;
 
 /// Bytes of a receiver's answer that are read, and thrown away.
@@ -136,6 +139,8 @@ pub struct Subscriptions {
     networks: Vec<Network>,
     all: BTreeMap<Arc<str>, Subscription>,
     flights: BTreeMap<u64, Arc<str>>,
+    /// The first that could not begin for the number of those.
+    held_up: Option<Arc<str>>,
     last_ticket: u64,
     random: u64,
 }
@@ -209,6 +214,7 @@ impl Subscriptions {
             networks,
             all: BTreeMap::new(),
             flights: BTreeMap::new(),
+            held_up: None,
             last_ticket: 0,
             random: seed | 1,
         }
@@ -287,16 +293,26 @@ impl Subscriptions {
 
     /// Begins what is due, and writes down what changed.
     pub fn turn(&mut self, now: Now, source: &mut dyn Source, out: &mut Vec<Deed>) {
-        for (name, subscription) in &mut self.all {
-            if let Some((flight, request)) =
-                subscription.next(name, now, source, self.last_ticket + 1)
-            {
-                self.last_ticket = flight.ticket;
-                self.flights.insert(flight.ticket, Arc::clone(name));
-                out.push(Deed::Call { ticket: flight.ticket, request });
-                subscription.phase = Phase::Flying(flight);
+        // Whoever had to wait for others comes first now.
+        let first = self.held_up.take().unwrap_or_else(|| "".into());
+        let halves = [
+            (Bound::Included(&*first), Bound::Unbounded),
+            (Bound::Unbounded, Bound::Excluded(&*first)),
+        ];
+        for half in halves {
+            for (name, subscription) in self.all.range_mut::<str, _>(half) {
+                if self.flights.len() >= SUBSCRIPTION_FLIGHTS_MAX {
+                    self.held_up.get_or_insert_with(|| Arc::clone(name));
+                } else if let Some((flight, request)) =
+                    subscription.next(name, now, source, self.last_ticket + 1)
+                {
+                    self.last_ticket = flight.ticket;
+                    self.flights.insert(flight.ticket, Arc::clone(name));
+                    out.push(Deed::Call { ticket: flight.ticket, request });
+                    subscription.phase = Phase::Flying(flight);
+                }
+                subscription.save(name, now.mono_ms(), false, out);
             }
-            subscription.save(name, now.mono_ms(), false, out);
         }
     }
 

@@ -3,6 +3,7 @@
 use super::*;
 use crate::base::clock::Now;
 use crate::base::ids::ShardId;
+use crate::base::limits::SUBSCRIPTION_FLIGHTS_MAX;
 use crate::egress::{Got, Miss, Request};
 use crate::log::record::{Direction, MessageV1, NameId, NameKind, Source as From};
 use crate::log::scratch::Scratch;
@@ -261,6 +262,26 @@ fn failures_follow_the_schedule_and_hold_up_nobody_else() {
     let standing = bench.standing("bad");
     assert_eq!((standing.dead_count, standing.cursor), (1, 2));
     assert!(standing.last_error.expect("told").contains("silence"));
+}
+
+#[test]
+fn many_that_hang_leave_room_and_take_turns() {
+    let mut bench = Bench::new();
+    for n in 0..SUBSCRIPTION_FLIGHTS_MAX + 2 {
+        bench.define(&format!("s{n:04}"), r#""batch":{"max":9}"#);
+    }
+    bench.source.end = 1;
+    bench.turn();
+    assert_eq!(bench.calls.len(), SUBSCRIPTION_FLIGHTS_MAX);
+    bench.source.end = 2;
+    for _ in 0..2 {
+        bench.answer(got(200));
+        assert_eq!(bench.calls.len(), SUBSCRIPTION_FLIGHTS_MAX);
+        let last = bench.told().pop();
+        assert_eq!(last.as_deref(), Some("[0,1]"), "whoever waited, and not who was told already");
+    }
+    bench.answer(got(200));
+    assert_eq!(bench.told().pop().as_deref(), Some("[1]"));
 }
 
 #[test]

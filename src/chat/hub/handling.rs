@@ -269,8 +269,9 @@ impl Hub {
         wanted: Wanted,
         effects: &mut Vec<Effect>,
     ) -> Result<(), Refusal> {
-        if self.calling.len() >= HANDLER_CALLS_MAX {
-            let text = format!("{HANDLER_CALLS_MAX} calls of handlers are under way already");
+        let most = (HANDLER_CALLS_MAX / usize::from(self.options.shard_count)).max(8);
+        if self.calling.len() >= most {
+            let text = format!("{most} calls of handlers are under way here already");
             return Err(refuse(ErrorCode::Overloaded, &text));
         }
         let Wanted { url, key, body, timeout_ms, resume } = wanted;

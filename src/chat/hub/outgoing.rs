@@ -5,7 +5,7 @@
 //! after a crash without sending anything twice.
 
 use super::occasions::Happening;
-use super::owner::Post;
+use super::owner::{Post, external_key_of};
 use super::{Hub, Waiting};
 use crate::base::clock::Now;
 use crate::base::codes::ErrorCode;
@@ -208,10 +208,11 @@ impl Hub {
     ) -> u64 {
         let reply::Delivery { of, external, status, error } = news;
         let title = title(&extra);
+        let overtaken = self.is_overtaken(name, &user, &news);
         let (room, external) = (name.clone(), Box::from(external));
         let fact = Fact::Delivery { of, external, status: status.into(), error, extra };
         let append = self.append(Record { ts_us: now.wall_us, user, room, fact }, effects);
-        let is_new = self.show_delivery(now, name, news, effects);
+        let is_new = !overtaken && self.show_delivery(now, name, news, effects);
         if let Some(o) = of {
             let failed = status == "failed";
             if failed && is_new {
@@ -224,6 +225,16 @@ impl Hub {
             effects.push(Effect::Outbox(OutboxOrder::Told { room, o, external, error }));
         }
         append
+    }
+
+    /// Whether a later report on a message that is not in memory came before this one.
+    fn is_overtaken(&self, name: &Name, user: &Name, news: &reply::Delivery<'_>) -> bool {
+        let tail = &self.rooms[name].tail;
+        if news.of.is_some_and(|o| tail.get(o).is_some()) {
+            return false;
+        }
+        let known = |later| self.externals.get(external_key_of(name, news.external, later, user));
+        reply::overtakers(news.status).any(|later| known(later).is_some())
     }
 
     /// Tells the room how far a message is, and keeps it with the message while that is in memory.

@@ -298,6 +298,34 @@ fn the_contact_sees_what_is_read_and_that_somebody_types() {
 }
 
 #[test]
+fn a_report_that_was_overtaken_is_no_news_however_old_the_message() {
+    let mut stage = stage();
+    stage.hears("wamid.in");
+    stage.sends("a", r#""text":"noon?""#);
+    stage.sync();
+    stage.outcome(2, Sent::Accepted { external: "wamid.out".into() });
+    for n in 0..600 {
+        stage.hears(&format!("wamid.{n}"));
+    }
+    let mut told = |stage: &mut Stage, status: &str| {
+        stage.log.clear();
+        stage.is_told(status, "wamid.out", 2, 0);
+        stage.log.iter().any(|line| line.contains(r#""t":"delivery""#))
+    };
+    for (status, want) in [
+        ("delivered", true),
+        ("sent", false),
+        ("read", true),
+        ("delivered", false),
+        ("failed", false),
+    ] {
+        assert_eq!(told(&mut stage, status), want, "{status}");
+    }
+    stage.restarted();
+    assert!(!told(&mut stage, "sent"), "nor after a start");
+}
+
+#[test]
 fn what_the_contact_quotes_of_ours_is_named_by_its_position() {
     let mut stage = stage();
     stage.hears("wamid.in");
