@@ -255,6 +255,8 @@ pub enum Effect {
         headers: Vec<(Box<str>, Box<str>)>,
         /// The JSON.
         body: Box<str>,
+        /// When nobody waits for the answer any more, ms of the monotonic clock.
+        due_ms: u64,
     },
     /// What was pushed before this has been waited for since then: count how long, once it is
     /// queued to its sockets.

@@ -51,6 +51,8 @@ pub struct Room {
     pub conversation: Option<Box<Conversation>>,
     /// What a handler asked here.
     pub step: Option<Step>,
+    /// Nobody answered in time, and the handler is being told.
+    pub step_rung: bool,
     /// When the hub looks at this room again, ms since 1970.
     pub alarm_ms: Option<i64>,
 }
@@ -119,6 +121,7 @@ impl Room {
             in_dirty_list: false,
             conversation: None,
             step: None,
+            step_rung: false,
             alarm_ms: None,
         }
     }

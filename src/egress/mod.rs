@@ -153,6 +153,8 @@ pub enum Request {
         headers: Vec<(Box<str>, Box<str>)>,
         /// The JSON.
         body: Arc<[u8]>,
+        /// How long all of it may take, within the limits of its phases.
+        within: Duration,
         /// Bytes of the answer that are kept; beyond, the answer is [`Miss::TooLarge`].
         answer_bytes_max: usize,
     },

@@ -76,7 +76,7 @@ impl Desk {
                 self.save(response, &file, bytes_max).await
             }
             Request::Upload { number, file, mime } => self.upload(&number, &file, &mime).await,
-            Request::Post { url, headers, body, answer_bytes_max } => {
+            Request::Post { url, headers, body, within, answer_bytes_max } => {
                 let uri = address::guarded(&url, &self.guard).map_err(refused)?;
                 let mut all = vec![json()];
                 for (name, value) in &headers {
@@ -85,8 +85,12 @@ impl Desk {
                 }
                 let payload = Payload::bytes(body.to_vec());
                 let pool = &self.guarded_pool;
-                let response = self.ask(pool, Method::POST, uri, all, payload).await?;
-                self.read(response, answer_bytes_max).await
+                let whole = async {
+                    let response = self.ask(pool, Method::POST, uri, all, payload).await?;
+                    self.read(response, answer_bytes_max).await
+                };
+                let late = |_| Miss::Lost(format!("nothing within {} s", within.as_secs()));
+                tokio::time::timeout(within, whole).await.map_err(late)?
             }
         }
     }

@@ -151,7 +151,13 @@ impl Bench {
         let headers = vec![("Webhook-Id".into(), "7".into())];
         let body: Arc<[u8]> = b"{}"[..].into();
         let answer_bytes_max = 1_000;
-        self.ask(Request::Post { url: url.into(), headers, body, answer_bytes_max })
+        self.ask(Request::Post {
+            url: url.into(),
+            headers,
+            body,
+            within: Duration::from_secs(60),
+            answer_bytes_max,
+        })
     }
 }
 
@@ -272,7 +278,13 @@ fn a_full_channel_gives_the_call_back() {
     for ticket in 0..40 {
         let url = format!("{}/silent", server.address).into();
         let body: Arc<[u8]> = b"{}"[..].into();
-        let request = Request::Post { url, headers: Vec::new(), body, answer_bytes_max: 9 };
+        let request = Request::Post {
+            url,
+            headers: Vec::new(),
+            body,
+            within: Duration::from_secs(60),
+            answer_bytes_max: 9,
+        };
         if let Err(call) = sender.try_call(Call { caller: CALLER, ticket, request }) {
             assert_eq!(call.ticket, ticket);
             given_back += 1;

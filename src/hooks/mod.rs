@@ -18,7 +18,7 @@ use crate::base::limits::{
     CID_BYTES_MAX, ERASED_NAME_PREFIX, HOOK_CONDITIONS_MAX, ROOM_NAME_BYTES_MAX, TEXT_BYTES_MAX,
     USER_NAME_BYTES_MAX,
 };
-use crate::base::names::PLATFORM_PREFIX;
+use crate::base::names::{HANDLER_PREFIX, PLATFORM_PREFIX};
 use crate::registry::Fault;
 use crate::registry::part::{Fields, Part};
 use crate::wire::http::query;
@@ -186,9 +186,11 @@ fn plain(part: &Part<'_>, bytes_max: usize) -> Result<Box<str>, Fault> {
 
 fn user(part: &Part<'_>) -> Result<Box<str>, Fault> {
     let name = plain(part, USER_NAME_BYTES_MAX)?;
-    for (prefix, whose) in
-        [(PLATFORM_PREFIX, "WhatsApp contacts"), (ERASED_NAME_PREFIX, "people who were erased")]
-    {
+    for (prefix, whose) in [
+        (PLATFORM_PREFIX, "WhatsApp contacts"),
+        (HANDLER_PREFIX, "handlers"),
+        (ERASED_NAME_PREFIX, "people who were erased"),
+    ] {
         if name.starts_with(prefix) {
             return Err(part.fault(format!("names that begin with {prefix} stand for {whose}")));
         }

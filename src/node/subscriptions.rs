@@ -74,6 +74,7 @@ pub fn start(options: Options, items: Receiver<Item>) -> Result<JoinHandle<()>, 
         erasures: 0,
         told: at,
         is_news: false,
+        is_blind: false,
         stop_by: None,
     };
     let thread = std::thread::Builder::new().name("ringpost-subscriptions".to_owned());
@@ -96,6 +97,8 @@ struct Turn {
     told: Instant,
     /// One came or went since.
     is_news: bool,
+    /// The log could not be opened when a definition came.
+    is_blind: bool,
     /// The server stops: nothing new is posted, and this ends by then.
     stop_by: Option<Instant>,
 }
@@ -183,6 +186,8 @@ impl Turn {
                 self.define(now, &definition);
             }
             Item::Define(_) => {}
+            // Whoever could not be taken in keeps what is written down.
+            Item::Complete if self.is_blind => {}
             Item::Complete => self.files.retain(|name| self.state.has(name)),
             Item::Reply { ticket, result } => {
                 self.state.answered(now, ticket, &result, &mut self.deeds);
@@ -210,8 +215,12 @@ impl Turn {
             self.source = opened.inspect_err(|error| eprintln!("ringpost: {error}")).ok();
             self.refresh();
         }
-        // Without a log nothing else works either.
-        let Some(source) = &mut self.source else { return };
+        let Some(source) = &mut self.source else {
+            let name = &definition.name;
+            eprintln!("ringpost: subscription {name} stands still until the next start");
+            self.is_blind = true;
+            return;
+        };
         let files = &self.files;
         let saved = |name: &str, file: File| files.read(name, file);
         self.state.define(now, definition, source, &saved, &mut self.deeds);

@@ -71,7 +71,7 @@ enum What {
     Inbox(Box<InboxFields>),
     Definitions { kind: Kind, name: Option<Name> },
     Define { kind: Kind, name: Name, dry_run: bool },
-    Remove { kind: Kind, name: Name },
+    Remove { kind: Kind, name: Name, dry_run: bool },
     Counts { name: Name },
     Standing { name: Name },
     Dead { name: Name },
@@ -190,7 +190,7 @@ fn definitions(
     match (method, name.map(Name::from)) {
         ("GET", name) => Ok((What::Definitions { kind, name }, 0)),
         ("PUT", Some(name)) => Ok((What::Define { kind, name, dry_run }, DEFINITION_BYTES_MAX)),
-        ("DELETE", Some(name)) => Ok((What::Remove { kind, name }, 0)),
+        ("DELETE", Some(name)) => Ok((What::Remove { kind, name, dry_run }, 0)),
         (_, Some(_)) => Err(not_allowed("GET, PUT, DELETE")),
         (_, None) => Err(not_allowed("GET")),
     }
@@ -373,8 +373,8 @@ impl Route {
                 }
                 ApiRequest::Define { kind, name, body: body.into(), dry_run }
             }
-            What::Remove { kind, name } => {
-                ApiRequest::Define { kind, name, body: "".into(), dry_run: false }
+            What::Remove { kind, name, dry_run } => {
+                ApiRequest::Define { kind, name, body: "".into(), dry_run }
             }
             What::Counts { .. }
             | What::Standing { .. }

@@ -20,6 +20,7 @@ use crate::outbox::Word;
 use crate::wire::ws::encode::{encode_close, encode_text};
 use crossbeam_channel::TrySendError;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 impl Shard {
     /// Gives the hub one event and performs what it answers.
@@ -91,11 +92,14 @@ impl Shard {
             Effect::InboundDone { ticket, accepted } => self.webhook_item_done(ticket, accepted),
             Effect::Defined(definition) => self.on_defined(&definition),
             Effect::Outbox(order) => self.tell_outbox(Word::Order(order)),
-            Effect::Fetch { ticket, url, headers, body } => {
+            Effect::Fetch { ticket, url, headers, body, due_ms } => {
                 let body = body.into_string().into_bytes().into();
                 let answer_bytes_max = HANDLER_CALL_REPLY_BYTES_MAX;
-                let request = Request::Post { url, headers, body, answer_bytes_max };
-                self.call_out(Call { caller: Caller::Shard(self.id), ticket, request });
+                let within = Duration::from_millis(due_ms.saturating_sub(self.now.mono_ms()));
+                let request = Request::Post { url, headers, body, within, answer_bytes_max };
+                let call = Call { caller: Caller::Shard(self.id), ticket, request };
+                self.calls_out.push_back((due_ms, call));
+                self.tend_calls();
             }
             Effect::Measure { metric, since_us } => self.meter.note(metric, since_us),
         }
@@ -147,19 +151,14 @@ impl Shard {
         }
     }
 
-    /// To the thread that calls out, or kept until it takes more. The hub waits only so long.
-    pub(super) fn call_out(&mut self, call: Call) {
-        if !self.calls_out.is_empty() {
-            self.calls_out.push_back(call);
-        } else if let Err(call) = self.world.egress.try_call(call) {
-            self.calls_out.push_back(*call);
-        }
-    }
-
+    /// To the thread that calls out, as far as it takes them. What nobody waits for is not asked.
     pub(super) fn tend_calls(&mut self) {
-        while let Some(call) = self.calls_out.pop_front() {
+        while let Some((due_ms, call)) = self.calls_out.pop_front() {
+            if due_ms <= self.now.mono_ms() {
+                continue;
+            }
             if let Err(call) = self.world.egress.try_call(call) {
-                self.calls_out.push_front(*call);
+                self.calls_out.push_front((due_ms, *call));
                 return;
             }
         }

@@ -104,8 +104,8 @@ pub struct Shard {
     pub(super) questions: VecDeque<Question>,
     /// What a full outbox did not take, oldest first.
     pub(super) outbox_words: VecDeque<Word>,
-    /// What the thread that calls out did not take, oldest first.
-    pub(super) calls_out: VecDeque<Call>,
+    /// What the thread that calls out did not take, oldest first, and until when somebody waits.
+    pub(super) calls_out: VecDeque<(u64, Call)>,
     pub(super) meter: Meter,
 
     pub(super) draining: bool,

@@ -15,7 +15,10 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
 use std::sync::Arc;
+use std::time::Duration;
 
+/// How long a receiver may take.
+const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 /// Bytes of a receiver's answer that are read, and thrown away.
 const ANSWER_BYTES_MAX: usize = 16 << 10;
 /// How often a cursor that moves is written down: after a crash so much is told again.
@@ -535,6 +538,7 @@ impl Subscription {
             signed.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
         headers.extend(spec.headers.iter().map(|(name, value)| (name.clone(), text(value))));
         Request::Post {
+            within: ANSWER_WITHIN,
             url: text(&spec.url),
             headers,
             body: body.into_bytes().into(),
@@ -575,8 +579,8 @@ impl Subscription {
             return self.save(name, now.mono_ms(), true, out);
         }
         if let Some(id) = flight.replay {
-            // It stays dead; whoever wants may ask again.
-            self.replays.pop_front();
+            // It stays dead, and the others behind it; whoever wants may ask again.
+            self.replays.clear();
             if let Some(dead) = self.memory.dead.iter_mut().find(|dead| dead.id == id) {
                 dead.error = failure.error;
             }

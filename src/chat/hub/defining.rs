@@ -69,6 +69,13 @@ impl Hub {
         ask: &Ask,
         effects: &mut Vec<Effect>,
     ) -> Result<(), Refusal> {
+        let is_said = matches!(ask, Ask::Send { .. } | Ask::Converse { .. });
+        if let Some(target) = self.goes_on_in(name)
+            && (is_said || !self.rooms.contains_key(name))
+        {
+            let text = format!("this contact's conversation is {target}");
+            return Err(refuse(ErrorCode::Gone, &text));
+        }
         if self.rooms.contains_key(name) {
             return Ok(());
         }

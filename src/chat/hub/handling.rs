@@ -58,11 +58,21 @@ impl Hub {
         let actor = Actor { handler: &handler, user, depth, room, o };
         let hand = Hand { source: handlers::Source::Handler, depth };
         let before = std::mem::replace(&mut self.rules.hand, hand);
-        for action in actions {
+        let mut actions = actions.into_iter().peekable();
+        while let Some(action) = actions.next() {
             let name = action.name();
+            // What was not asked has no answer, and what has not ended would come again.
+            let is_end = matches!(action, Action::EndStep);
+            let is_vital = is_end || matches!(actions.peek(), Some(Action::Step { .. }));
             if let Err(refusal) = self.act_one(now, &actor, action, effects) {
                 let why = format!("{name} in {room}: {}", refusal.text);
                 self.rules.handlers.failed(&handler, now.wall_ms(), &why);
+                if is_end {
+                    self.ring_again(room);
+                }
+                if is_vital {
+                    break;
+                }
             }
         }
         self.rules.hand = before;
@@ -288,7 +298,7 @@ impl Hub {
         let due_ms = since_ms + timeout_ms + CALL_GRACE_MS;
         let calling = Calling { handler, room, o: actor.o, resume, since_ms, due_ms };
         self.calling.insert(ticket, calling);
-        effects.push(Effect::Fetch { ticket, url, headers, body });
+        effects.push(Effect::Fetch { ticket, url, headers, body, due_ms });
         Ok(())
     }
 

@@ -41,6 +41,9 @@ impl Hub {
             waiting.push((from, ticket, item));
             return None;
         }
+        if self.is_of_here(&item) {
+            return Some(item);
+        }
         if let Some(target) = self.links.get(&item.room) {
             // What was taken in under this name before it led there is not taken again.
             if self.externals.get(external_key(&item)).is_some() {
@@ -146,6 +149,28 @@ impl Hub {
         self.append(Record { ts_us, user, room: name.clone(), fact }, effects);
     }
 
+    /// This name is that of its own room from now on.
+    fn unlink(&mut self, now: Now, name: &Name, effects: &mut Vec<Effect>) {
+        if self.links.remove(name).is_some() {
+            let change = ConversationChange::Link(name.clone());
+            let fact = Fact::Conversation { o: None, change };
+            let (ts_us, user) = (now.wall_us, super::conversing::SERVER.into());
+            self.append(Record { ts_us, user, room: name.clone(), fact }, effects);
+        }
+    }
+
+    /// Whether an item is about a message of this very room: it says where that stands, or its
+    /// message is known here, wherever the contact's conversation goes on.
+    fn is_of_here(&self, item: &Inbound) -> bool {
+        let known = |external| self.position_of(&item.room, external).is_some();
+        self.rooms.contains_key(&item.room)
+            && match &item.body {
+                InboundBody::Status { of, .. } => of.is_some() || known(&item.external),
+                InboundBody::Edit { of, .. } | InboundBody::Revoke { of, .. } => known(of),
+                _ => false,
+            }
+    }
+
     /// Everything that is known of a contact leads to this room.
     pub(super) fn link_ids(&mut self, room: &Name, contact: &Contact, effects: &mut Vec<Effect>) {
         let Some((number, _)) = split_conversation(room) else {
@@ -173,6 +198,7 @@ impl Hub {
             return;
         }
         if self.rooms.contains_key(&name) && name < target {
+            self.unlink(now, &name, effects);
             let (to, back) = (self.owner_of(&target), (target, name));
             let (name, target) = back;
             self.tell(to, Message::Alias { name, target, user_id }, effects);

@@ -64,6 +64,8 @@ pub struct Happening {
     pub(super) error: u32,
     /// Of `unanswered`: from and to which wait, ms.
     pub(super) waited_ms: (i64, i64),
+    /// Of a question that nobody answered in time: which.
+    pub(super) late: Option<Step>,
     /// Of news of the platform: our number, and the field.
     pub(super) platform: Option<(Box<str>, Box<str>)>,
 }
@@ -83,6 +85,7 @@ impl Happening {
             status: "".into(),
             error: 0,
             waited_ms: (0, 0),
+            late: None,
             platform: None,
         }
     }
@@ -138,6 +141,11 @@ impl Hub {
     /// Lets handlers consider what happened, and what comes of what they do about it.
     pub(super) fn consider(&mut self, now: Now, effects: &mut Vec<Effect>) {
         while let Some(happening) = self.rules.happened.pop_front() {
+            // Another question took its place, or there is none any more.
+            let step = self.rooms.get(&happening.room).and_then(|room| room.step.as_ref());
+            if happening.late.is_some() && happening.late.as_ref() != step {
+                continue;
+            }
             let mut planned = Vec::new();
             self.ask_handlers(now, &happening, &mut planned);
             for plan in planned {
@@ -215,7 +223,8 @@ impl Hub {
     pub(super) fn set_alarm(&mut self, name: &Name) {
         let Self { rules, rooms, .. } = self;
         let Some(room) = rooms.get_mut(name) else { return };
-        let step_ms = room.step.as_ref().map(|step| step.until_ms);
+        let step = room.step.as_ref().filter(|_| !room.step_rung);
+        let step_ms = step.map(|step| step.until_ms);
         let unanswered_ms = room.conversation.as_ref().and_then(|outside| {
             let since_ms = outside.waiting_ms?;
             let wait_ms = rules.handlers.next_unanswered(outside.considered_ms(since_ms))?;
@@ -249,7 +258,8 @@ impl Hub {
         room.alarm_ms = None;
         let contact = crate::chat::conversation::contact_of(name);
         let hand = Hand::default();
-        let is_late = room.step.as_ref().is_some_and(|step| step.until_ms <= now_ms);
+        let late = room.step.clone().filter(|step| !room.step_rung && step.until_ms <= now_ms);
+        room.step_rung |= late.is_some();
         if let Some(outside) = &mut room.conversation
             && let Some(since_ms) = outside.waiting_ms
         {
@@ -261,8 +271,9 @@ impl Hub {
                 self.happened(happening);
             }
         }
-        if is_late {
-            self.happened(Happening::new(EventKind::Timeout, name, &contact, hand));
+        if late.is_some() {
+            let happening = Happening::new(EventKind::Timeout, name, &contact, hand);
+            self.happened(Happening { late, ..happening });
         }
     }
 
@@ -296,9 +307,19 @@ impl Hub {
             return None;
         }
         room.step = step;
+        room.step_rung = false;
         let text = room.step.as_ref().map_or("".into(), Step::text);
         self.set_alarm(name);
         Some(text)
+    }
+
+    /// The end of a question could not be written down: it is tried again.
+    pub(super) fn ring_again(&mut self, name: &Name) {
+        if let Some(room) = self.rooms.get_mut(name)
+            && std::mem::take(&mut room.step_rung)
+        {
+            self.set_alarm(name);
+        }
     }
 
     /// What each handler did on this shard.

@@ -176,7 +176,7 @@ impl Hub {
                 self.known(&record.room).step = Step::read(text);
             }
             Fact::Conversation { change: ConversationChange::Link(target), .. } => {
-                self.links.insert(record.room.clone(), target.clone());
+                self.restore_link(&record.room, target);
             }
             Fact::Conversation { change, .. } => {
                 self.known(&record.room).outside().apply(change, ts_ms);
@@ -190,6 +190,15 @@ impl Hub {
             | Fact::SessionEnd { .. }
             | Fact::Command { .. }
             | Fact::Status(_) => {}
+        }
+    }
+
+    fn restore_link(&mut self, name: &Name, target: &Name) {
+        // One to itself takes back the one before.
+        if name == target {
+            self.links.remove(name);
+        } else {
+            self.links.insert(name.clone(), target.clone());
         }
     }
 

@@ -110,7 +110,7 @@ impl Stage {
                     self.log.push(format!("webhook {ticket} {accepted}"));
                 }
                 Effect::Outbox(order) => self.orders.push(order),
-                Effect::Fetch { ticket, url, headers, body } => {
+                Effect::Fetch { ticket, url, headers, body, .. } => {
                     let headers = headers.iter().map(|(name, value)| format!(" {name} {value}"));
                     let headers: String = headers.collect();
                     self.fetches.push((ticket, format!("{url} {body}{headers}")));

@@ -94,6 +94,7 @@ fn burst(server: &Server, each: usize) {
                 for n in 0..each {
                     let mut message = text(&format!("wamid.{customer}.{n}"), &format!("{n}"));
                     message["from"] = format!("44770090010{customer}").into();
+                    message["timestamp"] = outgoing::now_s().to_string().into();
                     let body = whole("1102", json!({"messages": [message]}));
                     let signature = sign(&body, &Secret::new(b"test_app_secret".as_slice()));
                     raw.write(request(&body, &format!("X-Hub-Signature-256: {signature}\r\n")));

@@ -193,6 +193,21 @@ fn the_api_asks_as_anybody_and_makes_rooms() {
 }
 
 #[test]
+fn the_api_says_where_a_conversation_is() {
+    let mut stage = stage();
+    let mut known = item("w1", message("hi", None, None));
+    known.ids = ContactIds { wa_id: Some("4477".into()), ..ContactIds::default() };
+    stage.event(Event::Inbound { ticket: 1, item: known });
+    stage.sync();
+    stage.log.clear();
+    let (cid, text, reply, mute, rich) = ("a".into(), "x".into(), None, false, None);
+    let ask = Ask::Send { cid, text, reply, mute, rich, since_us: 0 };
+    stage.api(ApiRequest::Room { room: "wa:1102:4477".into(), ask });
+    stage.told(&[r#"99 {"d":{"code":410,{}wa:1102:GB.7{}"#]);
+    assert!(stage.hub.room("wa:1102:4477").is_none());
+}
+
+#[test]
 fn definitions_are_durable_before_they_hold() {
     let mut stage = stage();
     let put = |body: &str, dry_run| ApiRequest::Define {

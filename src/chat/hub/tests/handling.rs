@@ -231,6 +231,34 @@ fn a_question_that_nobody_answers_ends_in_time_also_when_that_passes_during_a_st
 }
 
 #[test]
+fn a_question_behind_a_question_has_its_own_time() {
+    let ask = r#"{"when": {"text": {"keyword": "order"}}, "do": {"ask": "Which?", "as": "a",
+        "timeout_min": 30, "then": {"reply": "ok"}, "else": {"ask": "Still there?", "as": "b",
+        "timeout_min": 30, "then": {"reply": "good"}, "else": {"note": "gone"}}}}"#;
+    let mut stage = stage(&[("ask", ask)]);
+    stage.customer("order");
+    stage.passes(31);
+    let want = ["waits for nothing", "handler:ask: Still there?", "waits for an answer"];
+    assert_eq!(stage.story(0)[3..], want);
+    stage.passes(15);
+    assert_eq!(stage.story(0).len(), 6);
+    stage.passes(16);
+    assert_eq!(stage.story(0)[6..], ["waits for nothing", "handler:ask notes gone"]);
+    assert_eq!(stage.errors(), [""; 0]);
+}
+
+#[test]
+fn nobody_waits_for_the_answer_to_what_could_not_be_asked() {
+    let ask = r#"{"when": {"unanswered_min": 1500}, "do": [{"tag": "late"},
+        {"ask": "Still there?", "as": "a", "then": {"reply": "good"}}]}"#;
+    let mut stage = stage(&[("ask", ask)]);
+    stage.customer("hello");
+    stage.passes(1_501);
+    assert_eq!(stage.story(0), ["wa:GB.7: hello", r#"handler:ask sets "late""#]);
+    assert!(stage.errors()[0].contains("24 hours"), "{:?}", stage.errors());
+}
+
+#[test]
 fn a_contact_who_waits_is_noticed_once() {
     let late = r#"{"when": {"unanswered_min": 15}, "do": [{"tag": "late"},
         {"note": "waits for {{unanswered_min}} minutes"}]}"#;

@@ -307,7 +307,7 @@ fn a_report_that_was_overtaken_is_no_news_however_old_the_message() {
     for n in 0..600 {
         stage.hears(&format!("wamid.{n}"));
     }
-    let mut told = |stage: &mut Stage, status: &str| {
+    let told = |stage: &mut Stage, status: &str| {
         stage.log.clear();
         stage.is_told(status, "wamid.out", 2, 0);
         stage.log.iter().any(|line| line.contains(r#""t":"delivery""#))
