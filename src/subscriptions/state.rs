@@ -723,10 +723,7 @@ impl Failure {
             Err(Miss::TooLarge { status: 200..=299 }) => return None,
             Ok(got) => (format!("HTTP {}", got.status), got.status, got.retry_after_s),
             Err(Miss::TooLarge { status }) => (format!("HTTP {status}"), *status, None),
-            Err(Miss::NotSent(why)) => (format!("no connection: {why}"), 0, None),
-            Err(Miss::Refused(why)) => (format!("may not be called: {why}"), 0, None),
-            Err(Miss::Lost(why)) => (format!("no answer: {why}"), 0, None),
-            Err(Miss::File(why)) => (why.clone(), 0, None),
+            Err(miss) => (miss.to_string(), 0, None),
         };
         let retry_after_s = after_s.filter(|_| matches!(status, 429 | 503));
         Some(Self { error, is_gone: status == 410, retry_after_s })

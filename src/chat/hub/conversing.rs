@@ -129,7 +129,7 @@ impl Hub {
         }
         let open = ConversationChange::State(ConversationState::Open);
         self.change_conversation(now, name, &server, open, effects);
-        if self.rules.handlers.wants(EventKind::Unanswered) {
+        if self.cares(EventKind::Unanswered) {
             self.set_alarm(name);
         }
     }

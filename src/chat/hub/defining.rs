@@ -7,7 +7,7 @@ use super::{Hub, Waiting};
 use crate::base::clock::Now;
 use crate::base::codes::ErrorCode;
 use crate::base::ids::{ConnId, Offset, ShardId};
-use crate::base::limits::{DEFINITIONS_MAX, ROOMS_PER_SHARD_MAX};
+use crate::base::limits::DEFINITIONS_MAX;
 use crate::chat::api::ApiRequest;
 use crate::chat::event::{Ask, Asker, Effect, Fact, Message, Name, Record, Refusal};
 use crate::chat::request::{check_room, refuse};
@@ -69,25 +69,14 @@ impl Hub {
         ask: &Ask,
         effects: &mut Vec<Effect>,
     ) -> Result<(), Refusal> {
-        let is_said = matches!(ask, Ask::Send { .. } | Ask::Converse { .. });
-        if let Some(target) = self.goes_on_in(name)
-            && (is_said || !self.rooms.contains_key(name))
-        {
-            let text = format!("this contact's conversation is {target}");
-            return Err(refuse(ErrorCode::Gone, &text));
+        let is_there = self.rooms.contains_key(name);
+        if !is_there || matches!(ask, Ask::Send { .. } | Ask::Converse { .. }) {
+            self.check_goes_on_here(name)?;
         }
-        if self.rooms.contains_key(name) {
-            return Ok(());
-        }
-        if !matches!(ask, Ask::Send { .. }) {
+        if !is_there && !matches!(ask, Ask::Send { .. }) {
             return Err(refuse(ErrorCode::NoSuchRoom, "there is no such room"));
         }
-        if self.rooms.len() >= ROOMS_PER_SHARD_MAX {
-            return Err(refuse(ErrorCode::TooLarge, "the server has as many rooms as it may"));
-        }
-        self.check_log(0)?;
-        self.make_room(now, name, &"".into(), effects);
-        Ok(())
+        self.need_room(now, name, &"".into(), effects)
     }
 
     fn definitions_value(&self, kind: Kind, name: Option<&Name>) -> Option<Value> {

@@ -119,12 +119,6 @@ impl Hub {
             self.check_agent(by)?;
         }
         // What was said here before is read here.
-        if let Some(target) = self.goes_on_in(name)
-            && !self.rooms.contains_key(name)
-        {
-            let text = format!("this contact's conversation is {target}");
-            return Err(refuse(ErrorCode::Gone, &text));
-        }
         if let Some(room) = self.rooms.get(name) {
             if !room.admits(&by.user) {
                 let text = "this room is for its members; ask one of them for an invitation";
@@ -132,11 +126,26 @@ impl Hub {
             }
             return Ok(());
         }
+        self.check_goes_on_here(name)?;
+        self.need_room(now, name, &by.user, effects)
+    }
+
+    /// Makes the room unless it is there. An empty `owner` leaves it without one.
+    pub(super) fn need_room(
+        &mut self,
+        now: Now,
+        name: &Name,
+        owner: &Name,
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), Refusal> {
+        if self.rooms.contains_key(name) {
+            return Ok(());
+        }
         if self.rooms.len() >= ROOMS_PER_SHARD_MAX {
             return Err(refuse(ErrorCode::TooLarge, "the server has as many rooms as it may"));
         }
         self.check_log(0)?;
-        self.make_room(now, name, &by.user, effects);
+        self.make_room(now, name, owner, effects);
         Ok(())
     }
 

@@ -6,7 +6,7 @@ use super::owner::Post;
 use crate::base::clock::Now;
 use crate::base::codes::ErrorCode;
 use crate::base::ids::{Address, ConnId, Offset};
-use crate::base::limits::{HANDLER_CALL_REPLY_BYTES_MAX, HANDLER_CALLS_MAX, ROOMS_PER_SHARD_MAX};
+use crate::base::limits::{HANDLER_CALL_REPLY_BYTES_MAX, HANDLER_CALLS_MAX};
 use crate::base::names::HANDLER_PREFIX;
 use crate::chat::event::{
     Asker, ConversationChange, ConversationState, Effect, Fact, Message, Name, Record, Refusal,
@@ -54,7 +54,7 @@ impl Hub {
         effects: &mut Vec<Effect>,
     ) {
         let Planned { handler, depth, actions } = plan;
-        let user: Name = format!("{HANDLER_PREFIX}{handler}").into();
+        let user = user_of(&handler);
         let actor = Actor { handler: &handler, user, depth, room, o };
         let hand = Hand { source: handlers::Source::Handler, depth };
         let before = std::mem::replace(&mut self.rules.hand, hand);
@@ -169,18 +169,7 @@ impl Hub {
     ) -> Result<(), Refusal> {
         let (text, direction, extra) = self.letter(now, name, text, reply, rich.map(Box::new))?;
         self.check_log(text.len() + extra.text_bytes())?;
-        let post = Post {
-            user,
-            cid: "".into(),
-            text,
-            reply,
-            source,
-            direction,
-            name: "".into(),
-            external: "".into(),
-            extra,
-            skip: None,
-        };
+        let post = Post { reply, extra, ..Post::plain(user, text, source, direction) };
         self.post_letter(now, name, post, effects);
         Ok(())
     }
@@ -241,10 +230,10 @@ impl Hub {
             let say = Message::Say { room: room.clone(), handler, depth, text };
             return self.tell(self.owner_of(&room), say, effects);
         }
-        let user: Name = format!("{HANDLER_PREFIX}{handler}").into();
+        let user = user_of(&handler);
         let hand = Hand { source: handlers::Source::Handler, depth };
         let before = std::mem::replace(&mut self.rules.hand, hand);
-        let made = self.make_for_handler(now, &room, effects);
+        let made = self.need_room(now, &room, &"".into(), effects);
         let done = made.and_then(|()| {
             self.write(now, (&room, &user), Source::Handler, (text, None), None, effects)
         });
@@ -253,23 +242,6 @@ impl Hub {
             self.rules.handlers.failed(&handler, now.wall_ms(), &why);
         }
         self.rules.hand = before;
-    }
-
-    fn make_for_handler(
-        &mut self,
-        now: Now,
-        room: &Name,
-        effects: &mut Vec<Effect>,
-    ) -> Result<(), Refusal> {
-        if self.rooms.contains_key(room) {
-            return Ok(());
-        }
-        if self.rooms.len() >= ROOMS_PER_SHARD_MAX {
-            return Err(refuse(ErrorCode::TooLarge, "the server has as many rooms as it may"));
-        }
-        self.check_log(0)?;
-        self.make_room(now, room, &"".into(), effects);
-        Ok(())
     }
 
     fn call(
@@ -353,6 +325,11 @@ impl Hub {
             self.fetched(now, ticket, Err("there was no answer in time".into()), effects);
         }
     }
+}
+
+/// As whom a handler writes.
+fn user_of(handler: &str) -> Name {
+    format!("{HANDLER_PREFIX}{handler}").into()
 }
 
 /// A call that a handler wants.

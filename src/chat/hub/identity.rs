@@ -15,14 +15,16 @@
 use super::Hub;
 use super::inbound::external_key;
 use crate::base::clock::Now;
+use crate::base::codes::ErrorCode;
 use crate::base::ids::{Address, ShardId};
 use crate::base::limits::ROOM_NAME_BYTES_MAX;
 use crate::base::names::{PLATFORM_PREFIX, split_conversation};
 use crate::chat::conversation::{Contact, contact_of};
 use crate::chat::event::{
     Ask, Asker, ContactIds, ConversationChange, Effect, Fact, Inbound, InboundBody, Message, Name,
-    Record,
+    Record, Refusal,
 };
+use crate::chat::request::refuse;
 
 /// An item of a webhook, and who waits for it to be safe.
 pub type Item = (Address, u64, Inbound);
@@ -222,6 +224,13 @@ impl Hub {
     pub(super) fn forget_links(&mut self, contact: &str) {
         let theirs = |name: &str| split_conversation(name).is_some_and(|(_, with)| with == contact);
         self.links.retain(|name, target| !theirs(name) && !theirs(target));
+    }
+
+    /// Refuses what is meant for a conversation that goes on elsewhere, and says where.
+    pub(super) fn check_goes_on_here(&self, name: &str) -> Result<(), Refusal> {
+        let Some(target) = self.goes_on_in(name) else { return Ok(()) };
+        let text = format!("this contact's conversation is {target}");
+        Err(refuse(ErrorCode::Gone, &text))
     }
 
     /// Where the conversation of a name goes on, if not in the room of that name.

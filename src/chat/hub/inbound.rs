@@ -107,16 +107,10 @@ impl Hub {
             RawValue::from_string(json.into()).expect("whoever reads the platform writes JSON")
         });
         Post {
-            user,
-            cid: "".into(),
-            text,
             reply: about.as_deref().and_then(|about| self.position_of(room, about)),
-            source: Source::WhatsApp,
-            direction: Direction::In,
-            name: "".into(),
             external,
             extra: Extra { content, about, at: None },
-            skip: None,
+            ..Post::plain(user, text, Source::WhatsApp, Direction::In)
         }
     }
 

@@ -92,10 +92,9 @@ impl Happening {
 }
 
 impl Hub {
-    /// Whether anybody wants to know of such a thing in this room.
-    pub(super) fn cares(&self, kind: EventKind, room: &str) -> bool {
-        let asked = || self.rooms.get(room).is_some_and(|room| room.step.is_some());
-        self.rules.handlers.wants(kind) || (kind == EventKind::Message && asked())
+    /// Whether any handler wants to know of such things.
+    pub(super) fn cares(&self, kind: EventKind) -> bool {
+        self.rules.handlers.wants(kind)
     }
 
     /// Notes what happened, to be considered when the event is done.
@@ -105,7 +104,7 @@ impl Hub {
 
     /// Something without words happened to `who`.
     pub(super) fn note(&mut self, kind: EventKind, room: &Name, who: &Name) {
-        if self.cares(kind, room) {
+        if self.cares(kind) {
             let hand = self.rules.hand;
             self.happened(Happening::new(kind, room, who, hand));
         }
@@ -113,8 +112,8 @@ impl Hub {
 
     /// The platform told something that belongs into no room.
     pub(super) fn heard_of_platform(&mut self, number: Option<&str>, field: &str, json: &str) {
-        let nowhere: Name = "".into();
-        if self.cares(EventKind::Platform, &nowhere) {
+        if self.cares(EventKind::Platform) {
+            let nowhere: Name = "".into();
             let end = json.floor_char_boundary(HANDLER_TEXT_BYTES_MAX);
             let happening =
                 Happening::new(EventKind::Platform, &nowhere, &nowhere, Hand::default());

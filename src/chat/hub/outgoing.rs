@@ -256,7 +256,7 @@ impl Hub {
         let contact = contact_of(name);
         let frame = reply::delivery(name, now.wall_ms(), &contact, &news);
         self.publish(name, Offset(0), frame, (None, None), effects);
-        if self.cares(EventKind::Status, name) {
+        if self.cares(EventKind::Status) {
             let mut happening = Happening::new(EventKind::Status, name, &contact, self.rules.hand);
             (happening.status, happening.error) = (news.status.into(), news.error);
             happening.o = news.of;
@@ -286,19 +286,9 @@ impl Hub {
         why: &str,
         effects: &mut Vec<Effect>,
     ) {
-        let post = Post {
-            user: &"".into(),
-            cid: "".into(),
-            text: format!("Not delivered: {why}").into(),
-            reply: Some(o),
-            source: Source::System,
-            direction: Direction::Internal,
-            name: "".into(),
-            external: "".into(),
-            extra: Extra::default(),
-            skip: None,
-        };
-        self.post(now, name, post, effects);
+        let (user, text) = ("".into(), format!("Not delivered: {why}").into());
+        let post = Post::plain(&user, text, Source::System, Direction::Internal);
+        self.post(now, name, Post { reply: Some(o), ..post }, effects);
     }
 
     /// Posts what [`Hub::letter`] has let pass, and sends it on its way if it leaves. Gives its

@@ -46,6 +46,24 @@ pub(super) struct Post<'a> {
     pub skip: Option<Address>,
 }
 
+impl<'a> Post<'a> {
+    /// One that has nothing but its text.
+    pub fn plain(user: &'a Name, text: Box<str>, source: Source, direction: Direction) -> Self {
+        Self {
+            user,
+            cid: "".into(),
+            text,
+            reply: None,
+            source,
+            direction,
+            name: "".into(),
+            external: "".into(),
+            extra: Extra::default(),
+            skip: None,
+        }
+    }
+}
+
 impl Hub {
     pub(super) fn ask(
         &mut self,
@@ -205,16 +223,11 @@ impl Hub {
         let cid = own_cid.map_or(cid, |o| self.own_cid(o));
         let source = if by.api { Source::Api } else { Source::Ws };
         let post = Post {
-            user: &by.user,
             cid: cid.clone(),
-            text,
             reply,
-            source,
-            direction,
-            name: "".into(),
-            external: "".into(),
             extra,
             skip: mute.then_some(by.from),
+            ..Post::plain(&by.user, text, source, direction)
         };
         let (o, append) = self.post_letter(now, name, post, effects);
         let room = self.rooms.get_mut(name).expect("admitted");
@@ -259,6 +272,7 @@ impl Hub {
     ) -> (Offset, u64) {
         let room = self.rooms.get_mut(name).expect("the caller found it");
         let o = room.tail.top().next();
+        let is_asked = room.step.is_some();
         let frame = reply::msg(NewMsg {
             room: name,
             o,
@@ -289,7 +303,9 @@ impl Hub {
             let waits = Pending { at_ms: now.wall_ms(), text, extra, called: false };
             room.outside().pending.insert(o, waits);
         }
-        self.note_message(name, o, &post);
+        if is_asked || self.cares(EventKind::Message) {
+            self.note_message(name, o, &post);
+        }
         let fact = Fact::Message {
             o,
             cid: post.cid,
@@ -305,11 +321,8 @@ impl Hub {
         (o, append)
     }
 
-    /// Tells handlers of a message, when they want to know.
+    /// Tells handlers of a message.
     fn note_message(&mut self, name: &Name, o: Offset, post: &Post<'_>) {
-        if !self.cares(EventKind::Message, name) {
-            return;
-        }
         let hand = self.hand_of(post.source, post.direction);
         let of_contact = hand.source == handlers::Source::Contact;
         let outside = self.rooms[name].conversation.as_ref();
