@@ -51,7 +51,9 @@ impl<'a> Post<'a> {
     pub fn plain(user: &'a Name, text: Box<str>, source: Source, direction: Direction) -> Self {
         Self {
             user,
-            cid: "".into(),
+            // Shared by all: a message of a client has its own and takes nothing from the allocator
+            // for this one.
+            cid: Cid::default(),
             text,
             reply: None,
             source,
