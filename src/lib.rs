@@ -24,6 +24,9 @@ pub mod handlers;
 /// Doors through which others post into rooms.
 pub mod hooks;
 
+/// What people type after a slash: built-in commands, and those that are added.
+pub mod commands;
+
 /// The pure domain: sessions, rooms, presence, receipts, history; events in, effects out.
 pub mod chat;
 

@@ -235,6 +235,52 @@ pub const DEFINITION_BYTES_MAX: usize = 32 * KIB;
 pub const DEFINITION_NAME_BYTES_MAX: usize = 64;
 /// Definitions of one kind.
 pub const DEFINITIONS_MAX: usize = 1_000;
+/// Commands that were added to those that are built in.
+pub const COMMANDS_MAX: usize = 16_384;
+/// Commands in one list.
+pub const COMMANDS_LISTED_MAX: usize = 200;
+/// Other names of a command; examples of its use.
+pub const COMMAND_ALIASES_MAX: usize = 16;
+/// Arguments of a command.
+pub const COMMAND_ARGUMENTS_MAX: usize = 25;
+/// Choices of an argument; users who may use a command.
+pub const COMMAND_CHOICES_MAX: usize = 100;
+/// A line of help for people.
+pub const COMMAND_HELP_BYTES_MAX: usize = 512;
+/// Seconds of a cooldown: a day.
+pub const COMMAND_COOLDOWN_S_MAX: i64 = 24 * 3_600;
+/// Milliseconds until the first answer.
+pub const COMMAND_TIME_MS_MAX: u64 = 30_000;
+/// Fuel of a module in one call.
+pub const COMMAND_FUEL_MAX: u64 = 1_000_000_000;
+/// Operations of a script in one call.
+pub const COMMAND_OPERATIONS_MAX: u64 = 1_000_000;
+/// Memory of a module or program, KiB.
+pub const COMMAND_MEMORY_KB_MAX: u64 = 256 << 10;
+/// Bytes of one answer of a command.
+pub const COMMAND_OUTPUT_BYTES_MAX: usize = 16 * KIB;
+/// Calls of one command under way on a shard.
+pub const COMMAND_AT_ONCE_MAX: usize = 256;
+/// Calls of all commands under way on a shard.
+pub const COMMAND_CALLS_MAX: usize = 1_024;
+/// Commands that call each other.
+pub const COMMAND_DEPTH_MAX: u8 = 4;
+/// How often the address for later answers may be used; as Slack has it.
+pub const COMMAND_RESPONSES_MAX: u8 = 5;
+/// How long that address holds, milliseconds; as Slack has it.
+pub const COMMAND_RESPONSE_MS: u64 = 30 * 60_000;
+/// How long a command waits for `/yes`, milliseconds.
+pub const COMMAND_CONFIRM_MS: u64 = 60_000;
+/// Failures within [`COMMAND_FAILURE_WINDOW_MS`] that switch a command off.
+pub const COMMAND_FAILURES_MAX: usize = 3;
+/// See [`COMMAND_FAILURES_MAX`].
+pub const COMMAND_FAILURE_WINDOW_MS: u64 = 60_000;
+/// Values that one command keeps in a room.
+pub const COMMAND_KEYS_MAX: usize = 256;
+/// Bytes of what a command calls a value.
+pub const COMMAND_KEY_BYTES_MAX: usize = 200;
+/// Bytes of a value that a command keeps.
+pub const COMMAND_VALUE_BYTES_MAX: usize = 4 * KIB;
 
 // --- Handlers ------------------------------------------------------------------------------------
 

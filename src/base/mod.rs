@@ -32,4 +32,6 @@ pub mod network;
 
 pub mod rate;
 
+pub mod role;
+
 pub mod secret;

@@ -7,6 +7,14 @@ pub const PLATFORM_PREFIX: &str = "wa:";
 /// Begins the names under which handlers write (`handler:<name>`).
 pub const HANDLER_PREFIX: &str = "handler:";
 
+/// Begins the names under which commands write (`command:<name>`).
+pub const COMMAND_PREFIX: &str = "command:";
+
+/// Whether `user` is a contact of a platform.
+pub fn is_contact(user: &str) -> bool {
+    user.starts_with(PLATFORM_PREFIX)
+}
+
 /// Our number and the contact of a conversation's room; `None` for any other room.
 pub fn split_conversation(room: &str) -> Option<(&str, &str)> {
     room.strip_prefix(PLATFORM_PREFIX)?.split_once(':')

@@ -2,6 +2,7 @@
 
 use super::event::{Ask, Name};
 use super::inbox;
+use crate::base::ids::ShardId;
 use crate::registry::{Fault, Kind};
 
 /// A request.
@@ -16,6 +17,17 @@ pub enum ApiRequest {
     },
     /// A page of the inbox.
     Inbox(Box<inbox::Query>),
+    /// A later answer of a command, at the address that its call was given.
+    Respond {
+        /// Whose call it was.
+        shard: ShardId,
+        /// Which call.
+        ticket: u64,
+        /// That the address was given by us.
+        proof: Box<str>,
+        /// What was posted.
+        body: Box<str>,
+    },
     /// Put a definition, or remove it.
     Define {
         /// Of which kind.

@@ -245,7 +245,7 @@ pub enum Effect {
     Defined(Arc<Definition>),
     /// Tell the outbox.
     Outbox(OutboxOrder),
-    /// Post JSON to an address of an operator's choice; answered with [`Event::Fetched`].
+    /// Post to an address of an operator's choice; answered with [`Event::Fetched`].
     Fetch {
         /// To find the call again.
         ticket: u64,
@@ -253,8 +253,10 @@ pub enum Effect {
         url: Box<str>,
         /// Headers besides `Content-Type`.
         headers: Vec<(Box<str>, Box<str>)>,
-        /// The JSON.
+        /// What is posted.
         body: Box<str>,
+        /// Its `Content-Type`.
+        mime: &'static str,
         /// When nobody waits for the answer any more, ms of the monotonic clock.
         due_ms: u64,
     },
@@ -418,6 +420,26 @@ pub enum Message {
         by: Asker,
         /// What.
         request: Box<ApiRequest>,
+        /// What they are told when it is durable.
+        told: Option<Frame>,
+    },
+    /// Front to owner: a later answer of a command; see [`ApiRequest::Respond`].
+    Respond {
+        /// Who posted it.
+        by: Asker,
+        /// Which call.
+        ticket: u64,
+        /// That the address was given by us.
+        proof: Box<str>,
+        /// What was posted.
+        body: Box<str>,
+    },
+    /// To a home: tell all sessions of a user.
+    Whisper {
+        /// Who.
+        user: Name,
+        /// What.
+        frame: Frame,
     },
     /// Shard 0 to all: a definition was put or removed.
     Defined {
@@ -593,6 +615,10 @@ pub enum Ask {
         name: Box<str>,
         /// The rest of the line.
         text: Box<str>,
+        /// The client's id of the call; may be empty.
+        cid: Cid,
+        /// The version that the client knows, if it says so.
+        v: Option<u64>,
         /// When it came in, µs of the monotonic clock that all shards share.
         since_us: u64,
     },

@@ -41,6 +41,11 @@ impl User {
         self.status = (status != Status::default()).then(|| Box::new(status));
     }
 
+    /// Where its sessions are.
+    pub fn addresses(&self) -> impl Iterator<Item = Address> + '_ {
+        self.sessions.iter().map(|(address, _)| *address)
+    }
+
     /// Whether a session is live.
     pub fn is_online(&self) -> bool {
         !self.sessions.is_empty()

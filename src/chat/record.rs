@@ -2,6 +2,7 @@
 
 use crate::base::codes::ErrorCode;
 use crate::base::ids::{EpochId, Offset};
+pub use crate::base::role::Role;
 use crate::registry::Kind;
 use std::sync::Arc;
 
@@ -46,40 +47,6 @@ impl State {
     /// Reads the wire name.
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.iter().find(|(_, text, _)| *text == name).map(|(state, ..)| *state)
-    }
-}
-
-/// What a user may do in a room, least first.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
-pub enum Role {
-    /// Attached without membership.
-    #[default]
-    Guest,
-    /// A durable member.
-    Member,
-    /// May delete others' messages, invite, kick.
-    Moderator,
-    /// May give roles and close the room.
-    Owner,
-}
-
-impl Role {
-    /// (wire name, number in the log)
-    pub const ALL: [(Self, &'static str, u8); 4] = [
-        (Self::Guest, "guest", 0),
-        (Self::Member, "member", 1),
-        (Self::Moderator, "moderator", 2),
-        (Self::Owner, "owner", 3),
-    ];
-
-    /// The wire name.
-    pub fn name(self) -> &'static str {
-        Self::ALL.iter().find(|(role, ..)| *role == self).expect("all roles are listed").1
-    }
-
-    /// Reads the wire name.
-    pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL.iter().find(|(_, text, _)| *text == name).map(|(role, ..)| *role)
     }
 }
 
@@ -165,7 +132,10 @@ impl Record {
             Fact::Room { change: RoomChange::Topic(topic), .. } => topic.len(),
             Fact::SessionStart { sid, device, client } => sid.len() + device.len() + client.len(),
             Fact::SessionEnd { sid, .. } => sid.len(),
-            Fact::Command { name, args, .. } => name.len() + args.len(),
+            Fact::Command { name, args, call, cid, .. } => {
+                name.len() + args.len() + call.len() + cid.len()
+            }
+            Fact::State { key, value } => key.len() + value.len(),
             Fact::Delivery { external, status, extra, .. } => {
                 external.len() + status.len() + extra.len()
             }
@@ -206,8 +176,19 @@ pub enum Fact {
     SessionStart { sid: Box<str>, device: Box<str>, client: Box<str> },
     /// A session ended.
     SessionEnd { sid: Box<str>, code: u16 },
-    /// A command ran; from the call to its answer it took this long.
-    Command { name: Box<str>, args: Box<str>, outcome: Outcome, duration_us: u32 },
+    /// A command was called, and ended after this long.
+    Command {
+        name: Box<str>,
+        args: Box<str>,
+        call: Box<str>,
+        cid: Cid,
+        outcome: Outcome,
+        cost: u64,
+        duration_us: u32,
+    },
+    /// What a command keeps in the room; empty: nothing any more. The key begins with the
+    /// command's name and a space.
+    State { key: Box<str>, value: Box<str> },
     /// How far a message of ours is on its way to a contact: by a platform's report or by what
     /// became of a call. `of` is its position, when it is known here. `extra` is a JSON object or
     /// empty.
@@ -373,6 +354,8 @@ pub enum Outcome {
     BadArguments,
     /// It was asked for too often.
     Limited,
+    /// The server stopped before it ended, and nobody knows what came of it.
+    Lost,
 }
 
 impl Outcome {

@@ -169,6 +169,7 @@ pub fn frame_of(record: &Record) -> Option<(Offset, Frame)> {
         | Fact::SessionStart { .. }
         | Fact::SessionEnd { .. }
         | Fact::Command { .. }
+        | Fact::State { .. }
         | Fact::Delivery { .. }
         | Fact::Mark { .. }
         | Fact::Status(_) => return None,

@@ -10,7 +10,7 @@ use super::inbox;
 use crate::base::codes::ErrorCode;
 use crate::base::ids::{EpochId, Offset};
 use crate::base::limits;
-use crate::base::names::{HANDLER_PREFIX, PLATFORM_PREFIX};
+use crate::base::names::{COMMAND_PREFIX, HANDLER_PREFIX, PLATFORM_PREFIX};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -106,7 +106,7 @@ pub enum Request {
     AskStatus { users: Vec<String> },
     Converse { changes: Vec<ConversationChange> },
     Inbox { query: Box<inbox::Query>, watch: Option<bool> },
-    Command { name: Box<str>, text: Box<str> },
+    Command { name: Box<str>, text: Box<str>, cid: Cid, v: Option<u64> },
     Commands { prefix: Box<str> },
     Pong,
     Bye,
@@ -207,6 +207,9 @@ struct Command {
     name: Box<str>,
     #[serde(default)]
     text: Box<str>,
+    #[serde(default)]
+    cid: Box<str>,
+    v: Option<u64>,
 }
 
 #[derive(Deserialize, Default)]
@@ -240,11 +243,7 @@ impl Request {
             "status" => status(or_default("status", d)?),
             "conv" => conv(or_default("conv", d)?),
             "inbox" => inbox_query(or_default("inbox", d)?),
-            "cmd" => {
-                let fields: Command = required("cmd", d)?;
-                within("text", fields.text.len(), limits::TEXT_BYTES_MAX)?;
-                Ok(Self::Command { name: fields.name, text: fields.text })
-            }
+            "cmd" => called(required("cmd", d)?),
             "cmds" => Ok(Self::Commands { prefix: or_default::<Commands>("cmds", d)?.prefix }),
             "pong" => Ok(Self::Pong),
             "bye" => Ok(Self::Bye),
@@ -255,6 +254,19 @@ impl Request {
             }),
         }
     }
+}
+
+fn called(fields: Command) -> Result<Request, Refusal> {
+    let Command { name, text, cid, v } = fields;
+    within("name", name.len(), limits::DEFINITION_NAME_BYTES_MAX)?;
+    within("text", text.len(), limits::TEXT_BYTES_MAX)?;
+    within("cid", cid.len(), limits::CID_BYTES_MAX)?;
+    Ok(Request::Command { name, text, cid: cid.into(), v })
+}
+
+/// Reads a call of a command that came by the API.
+pub fn command(json: &str) -> Result<Request, Refusal> {
+    called(serde_json::from_str(json).map_err(|error| bad(&format!("no command: {error}")))?)
 }
 
 fn send(fields: Send<'_>) -> Result<Request, Refusal> {
@@ -394,6 +406,9 @@ pub fn check_user(name: &str) -> Result<(), Refusal> {
     }
     if name.starts_with(HANDLER_PREFIX) {
         return Err(bad("`user` names that begin with handler: belong to handlers"));
+    }
+    if name.starts_with(COMMAND_PREFIX) {
+        return Err(bad("`user` names that begin with command: belong to commands"));
     }
     if name.starts_with(limits::ERASED_NAME_PREFIX) {
         return Err(bad("`user` names that begin with erased- stand for people who were erased"));

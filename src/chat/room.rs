@@ -9,6 +9,7 @@ use super::tail::{Entry, Tail};
 use crate::base::ids::{Offset, ShardId};
 use crate::base::limits::{HISTORY_LIMIT_MAX, PRESENCE_TICK_MS, RESUME_EVENTS_MAX};
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 /// Everything the owner keeps of one room.
 ///
@@ -55,6 +56,8 @@ pub struct Room {
     pub step_rung: bool,
     /// When the hub looks at this room again, ms since 1970.
     pub alarm_ms: Option<i64>,
+    /// What commands keep here; each key begins with a command's name and a space.
+    kept: BTreeMap<Box<str>, Box<str>>,
 }
 
 /// A question of a handler that waits for its answer.
@@ -123,12 +126,57 @@ impl Room {
             step: None,
             step_rung: false,
             alarm_ms: None,
+            kept: BTreeMap::new(),
         }
     }
 
     /// The side of this room that looks to a platform.
     pub fn outside(&mut self) -> &mut Conversation {
         self.conversation.get_or_insert_default()
+    }
+
+    /// What a command keeps here.
+    pub fn kept(&self, key: &str) -> Option<&str> {
+        self.kept.get(key).map(|value| &**value)
+    }
+
+    /// Whether any command keeps anything.
+    pub fn keeps_anything(&self) -> bool {
+        !self.kept.is_empty()
+    }
+
+    /// Everything that is kept under keys that begin so.
+    pub fn kept_of<'r>(&'r self, begin: &'r str) -> impl Iterator<Item = (&'r str, &'r str)> {
+        let range = self.kept.range::<str, _>((Bound::Included(begin), Bound::Unbounded));
+        let range = range.take_while(move |(key, _)| key.starts_with(begin));
+        range.map(|(key, value)| (&**key, &**value))
+    }
+
+    /// Everything that is kept.
+    pub fn all_kept(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.kept.iter().map(|(key, value)| (&**key, &**value))
+    }
+
+    /// Keeps a value; an empty one is forgotten.
+    pub fn set_kept(&mut self, key: &str, value: &str) {
+        if value.is_empty() {
+            self.kept.remove(key);
+        } else {
+            self.kept.insert(key.into(), value.into());
+        }
+    }
+
+    /// Forgets what `forget` says of key and value.
+    pub fn forget_kept(&mut self, forget: impl Fn(&str, &str) -> bool) {
+        self.kept.retain(|key, value| !forget(key, value));
+    }
+
+    /// The name that `user` goes by here; empty: their own.
+    pub fn nick(&self, user: &str) -> &str {
+        if self.kept.is_empty() {
+            return "";
+        }
+        self.kept(&format!("nick {user}")).unwrap_or_default()
     }
 
     /// What `user` may do here.

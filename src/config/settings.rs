@@ -104,6 +104,13 @@ pub const SETTINGS: &[Setting] = &[
         help: "Origins whose pages may open a WebSocket, beside the server's own and loopback.",
     },
     Setting {
+        key: "server.public_url",
+        kind: Kind::Origin,
+        preset: Preset::Nothing,
+        flag: None,
+        help: "Where others reach this server, for answers of commands; the bound address unless set.",
+    },
+    Setting {
         key: "server.drain_ms",
         kind: Kind::Integer { min: 0, max: 600_000 },
         preset: Preset::Integer(30_000),

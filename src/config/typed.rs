@@ -50,6 +50,8 @@ pub struct ServerConfig {
     pub echo: bool,
     /// Allowed beside the server's own host and loopback.
     pub origins: Vec<String>,
+    /// Where others reach this server; by itself the address it listens on.
+    pub public_url: Option<String>,
     /// From the first signal to the end of the shards at the latest, milliseconds.
     pub drain_ms: u64,
 }
@@ -184,6 +186,7 @@ impl Config {
                 dev,
                 echo: dev || boolean(layers, "dev.echo"),
                 origins: origins(layers, "server.origins"),
+                public_url: optional_origin(layers, "server.public_url"),
                 drain_ms: integer(layers, "server.drain_ms"),
             },
             log: LogConfig {
@@ -345,6 +348,14 @@ fn choice(layers: &Layers, key: &str) -> &'static str {
 pub(super) fn path<'a>(layers: &'a Layers, key: &str) -> Option<&'a Path> {
     match layers.get(key) {
         Some(Value::Path(value)) => Some(value),
+        None => None,
+        other => panic!("{key}: {other:?}"),
+    }
+}
+
+fn optional_origin(layers: &Layers, key: &str) -> Option<String> {
+    match layers.get(key) {
+        Some(Value::Text(value)) => Some(value.clone()),
         None => None,
         other => panic!("{key}: {other:?}"),
     }

@@ -145,14 +145,16 @@ pub enum Request {
         /// Its type.
         mime: Box<str>,
     },
-    /// A POST of JSON to an address of an operator's choice.
+    /// A POST to an address of an operator's choice.
     Post {
         /// The address.
         url: Box<str>,
         /// Headers besides `Content-Type`.
         headers: Vec<(Box<str>, Box<str>)>,
-        /// The JSON.
+        /// What is posted.
         body: Arc<[u8]>,
+        /// Its `Content-Type`.
+        mime: &'static str,
         /// How long all of it may take, within the limits of its phases.
         within: Duration,
         /// Bytes of the answer that are kept; beyond, the answer is [`Miss::TooLarge`].

@@ -76,9 +76,9 @@ impl Desk {
                 self.save(response, &file, bytes_max).await
             }
             Request::Upload { number, file, mime } => self.upload(&number, &file, &mime).await,
-            Request::Post { url, headers, body, within, answer_bytes_max } => {
+            Request::Post { url, headers, body, mime, within, answer_bytes_max } => {
                 let uri = address::guarded(&url, &self.guard).map_err(refused)?;
-                let mut all = vec![json()];
+                let mut all = vec![(header::CONTENT_TYPE, HeaderValue::from_static(mime))];
                 for (name, value) in &headers {
                     let name = HeaderName::from_bytes(name.as_bytes()).map_err(refused)?;
                     all.push((name, HeaderValue::from_str(value).map_err(refused)?));

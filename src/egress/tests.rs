@@ -152,6 +152,7 @@ impl Bench {
         let body: Arc<[u8]> = b"{}"[..].into();
         let answer_bytes_max = 1_000;
         self.ask(Request::Post {
+            mime: "application/json",
             url: url.into(),
             headers,
             body,
@@ -279,6 +280,7 @@ fn a_full_channel_gives_the_call_back() {
         let url = format!("{}/silent", server.address).into();
         let body: Arc<[u8]> = b"{}"[..].into();
         let request = Request::Post {
+            mime: "application/json",
             url,
             headers: Vec::new(),
             body,

@@ -12,8 +12,6 @@ mod lock;
 
 mod template;
 
-mod slack;
-
 use crate::base::limits::{
     CID_BYTES_MAX, ERASED_NAME_PREFIX, HOOK_CONDITIONS_MAX, ROOM_NAME_BYTES_MAX, TEXT_BYTES_MAX,
     USER_NAME_BYTES_MAX,
@@ -21,6 +19,7 @@ use crate::base::limits::{
 use crate::base::names::{HANDLER_PREFIX, PLATFORM_PREFIX};
 use crate::registry::Fault;
 use crate::registry::part::{Fields, Part};
+use crate::registry::slack;
 use crate::wire::http::query;
 use data_encoding::HEXLOWER;
 use lock::Lock;

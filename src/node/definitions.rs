@@ -2,7 +2,7 @@
 
 use super::NodeError;
 use crate::base::network::Network;
-use crate::registry::{Definition, Fault, Kind, Registry, check_name, check_size};
+use crate::registry::{Definition, Fault, Kind, Registry, check_name_of, check_size};
 use crate::shard::definitions;
 use std::path::Path;
 use std::sync::Arc;
@@ -41,7 +41,7 @@ pub fn changed(
         for path in paths {
             let body = std::fs::read_to_string(&path).map_err(|error| wrong(&path, &error))?;
             let name = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
-            check_name(name)
+            check_name_of(kind, name)
                 .and_then(|()| check_size(&body))
                 .and_then(|()| definitions::check(kind, name, &body, networks))
                 .map_err(|fault| wrong(&path, &fault))?;

@@ -99,6 +99,8 @@ pub fn serve(config: Config, ready: impl FnOnce(SocketAddr)) -> Result<(), NodeE
 
     let listeners = net::listen_group(config.server.listen, shard_count, ListenOptions::default())?;
     let address = listeners[0].address();
+    let url = config.server.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
+    hubs.iter_mut().for_each(|hub| hub.set_public_url(&url));
     let (mail, mailboxes): (Vec<_>, Vec<_>) =
         (0..shard_count).map(|_| bounded(MAILBOX_ITEMS_MAX)).unzip();
     let (ask, questions) = bounded(QUESTIONS_MAX);

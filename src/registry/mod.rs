@@ -10,7 +10,11 @@ pub mod part;
 
 pub mod sign;
 
-use crate::base::limits::{DEFINITION_BYTES_MAX, DEFINITION_NAME_BYTES_MAX};
+pub mod slack;
+
+use crate::base::limits::{
+    COMMANDS_MAX, DEFINITION_BYTES_MAX, DEFINITION_NAME_BYTES_MAX, DEFINITIONS_MAX,
+};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -24,19 +28,27 @@ pub enum Kind {
     Hook,
     /// Somebody who is told what happens.
     Subscription,
+    /// What somebody may type after a slash.
+    Command,
 }
 
 impl Kind {
     /// (value, name, number in the log)
-    pub const ALL: [(Self, &'static str, u8); 3] = [
+    pub const ALL: [(Self, &'static str, u8); 4] = [
         (Self::Handler, "handler", 0),
         (Self::Hook, "hook", 1),
         (Self::Subscription, "subscription", 2),
+        (Self::Command, "command", 3),
     ];
 
     /// Its name.
     pub fn name(self) -> &'static str {
         Self::ALL.iter().find(|(kind, ..)| *kind == self).expect("all kinds are listed").1
+    }
+
+    /// How many there may be.
+    pub fn count_max(self) -> usize {
+        if self == Self::Command { COMMANDS_MAX } else { DEFINITIONS_MAX }
     }
 
     /// Its number in the log.
@@ -76,32 +88,44 @@ impl Definition {
 
 /// All definitions.
 #[derive(Clone, Debug, Default)]
-pub struct Registry(BTreeMap<(Kind, Arc<str>), Arc<Definition>>);
+pub struct Registry {
+    all: BTreeMap<(Kind, Arc<str>), Arc<Definition>>,
+    /// How many of each kind are not removed.
+    counts: [usize; Kind::ALL.len()],
+}
 
 impl Registry {
     /// Takes in a definition, or its removal; the newest version holds. Gives whether it did.
     pub fn put(&mut self, definition: Arc<Definition>) -> bool {
         let key = (definition.kind, definition.name.clone());
-        let newer = self.0.get(&key).is_none_or(|known| known.version < definition.version);
+        let newer = self.all.get(&key).is_none_or(|known| known.version < definition.version);
         if newer {
-            self.0.insert(key, definition);
+            let is_there = !definition.is_removed();
+            let count = &mut self.counts[usize::from(key.0.number())];
+            let was_there = self.all.insert(key, definition).is_some_and(|old| !old.is_removed());
+            *count = *count + usize::from(is_there) - usize::from(was_there);
         }
         newer
     }
 
     /// The version that a change of this name gets.
     pub fn next_version(&self, kind: Kind, name: &str) -> u64 {
-        self.0.get(&(kind, name.into())).map_or(1, |known| known.version + 1)
+        self.all.get(&(kind, name.into())).map_or(1, |known| known.version + 1)
     }
 
     /// The definition of this name.
     pub fn get(&self, kind: Kind, name: &str) -> Option<&Arc<Definition>> {
-        self.0.get(&(kind, name.into())).filter(|definition| !definition.is_removed())
+        self.all.get(&(kind, name.into())).filter(|definition| !definition.is_removed())
+    }
+
+    /// How many there are of a kind.
+    pub fn count(&self, kind: Kind) -> usize {
+        self.counts[usize::from(kind.number())]
     }
 
     /// All of a kind, by name.
     pub fn of_kind(&self, kind: Kind) -> impl Iterator<Item = &Arc<Definition>> {
-        let range = self.0.range((kind, "".into())..);
+        let range = self.all.range((kind, "".into())..);
         let of_kind = range.take_while(move |((known, _), _)| *known == kind);
         of_kind.map(|(_, definition)| definition).filter(|definition| !definition.is_removed())
     }
@@ -158,6 +182,13 @@ pub fn check_name(name: &str) -> Result<(), Fault> {
         && name.bytes().all(|byte| plain(byte) || matches!(byte, b'-' | b'_'));
     let problem = "a name is 1 to 64 of a-z, 0-9, - and _, and begins with a letter or digit";
     if fits { Ok(()) } else { Err(Fault::of("name", problem)) }
+}
+
+/// Whether `name` can name a definition of this kind. The name of a command may say behind `@`
+/// where it is known, which whoever reads commands looks at.
+pub fn check_name_of(kind: Kind, name: &str) -> Result<(), Fault> {
+    let own = name.split_once('@').filter(|_| kind == Kind::Command);
+    check_name(own.map_or(name, |(own, _)| own))
 }
 
 /// Whether the JSON of a definition is of a size that the log keeps in one record.

@@ -53,7 +53,8 @@ impl<'a> Shown<'a> {
 
 pub(super) fn describe(shown: &Shown<'_>) -> Description {
     let tag = shown.tag;
-    let kind = shown.kind.map_or_else(|| format!("type-{tag}"), |kind| kind.name().to_owned());
+    let kind =
+        shown.kind.map_or_else(|| format!("type-{tag}"), |kind| kind.reported().name().to_owned());
     let mut out = Description { kind, ..Description::default() };
     match &shown.view {
         Some(view) => fill(&mut out, view, shown.command),
@@ -130,6 +131,13 @@ fn fill_unplaced(out: &mut Description, view: &RecordView<'_>, command_name: &st
             out.say("outcome", code(Outcome::from_byte(command.outcome).map(Outcome::name)));
             out.say("duration_us", command.duration_us);
         }
+        RecordView::Call(call) => {
+            out.text = format!("/{command_name} {}", &*call.args);
+            out.say("outcome", code(Outcome::from_byte(call.outcome).map(Outcome::name)));
+            out.say("duration_us", call.duration_us);
+            out.say_some("cost", call.cost.to_native());
+            out.say_text("call", &call.call);
+        }
         RecordView::Status(status) => {
             out.say("status", code(Delivery::from_byte(status.status).map(Delivery::name)));
             out.say_text("external", &status.external);
@@ -151,6 +159,13 @@ fn fill_unplaced(out: &mut Description, view: &RecordView<'_>, command_name: &st
             out.text = status.text.to_string();
             out.say("state", status.state);
         }
+        view => fill_own(out, view),
+    }
+}
+
+/// What the server writes about itself, for operators and for snapshots.
+fn fill_own(out: &mut Description, view: &RecordView<'_>) {
+    match view {
         RecordView::Metric(metric) => {
             out.text = metric.name.to_string();
             out.say("shard", metric.shard);
@@ -168,6 +183,10 @@ fn fill_unplaced(out: &mut Description, view: &RecordView<'_>, command_name: &st
         RecordView::Seen(seen) => {
             out.o = Some(seen.o.to_native()).filter(|o| *o != 0);
             out.say_text("cid", &seen.cid);
+        }
+        RecordView::State(state) => {
+            out.text = state.key.to_string();
+            out.say_text("value", &state.value);
         }
         RecordView::Definition(definition) => {
             out.text = definition.name.to_string();

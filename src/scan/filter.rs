@@ -91,7 +91,7 @@ impl Filter {
     /// Whether the report wants this record. The names that explain numbers are the log's own
     /// affair, and only shown to those who ask for them.
     pub(super) fn wants(&self, entry: &Entry<'_>) -> bool {
-        let kind = entry.kind();
+        let kind = entry.kind().map(Kind::reported);
         let kind_wanted = match kind {
             Some(kind) if !self.kinds.is_empty() => self.kinds.contains(&kind),
             Some(kind) => kind != Kind::Name,
@@ -127,7 +127,7 @@ impl Filter {
 /// Reads the fixed fields; only a text is looked for in the archive.
 impl Facts for Entry<'_> {
     fn kind(&self) -> Option<Kind> {
-        Entry::kind(self)
+        Entry::kind(self).map(Kind::reported)
     }
 
     fn ts_us(&self) -> Option<i64> {

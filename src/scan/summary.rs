@@ -184,7 +184,8 @@ impl Counts {
             measures.push((format!("messages {}", direction.name()), Cell::Count(count)));
         }
         for kind in Kind::ALL {
-            let count = self.kinds[usize::from(kind.tag())];
+            let versions = Kind::ALL.iter().filter(|one| one.reported() == *kind);
+            let count: u64 = versions.map(|one| self.kinds[usize::from(one.tag())]).sum();
             if count > 0 {
                 measures.push((format!("kind {}", kind.name()), Cell::Count(count)));
             }

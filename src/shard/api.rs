@@ -11,7 +11,7 @@ use super::media;
 use super::turn::Shard;
 use super::world::World;
 use crate::base::hash::Map;
-use crate::base::ids::{ConnId, Offset};
+use crate::base::ids::{ConnId, Offset, ShardId};
 use crate::base::limits::{
     DEFINITION_BYTES_MAX, HISTORY_LIMIT_DEFAULT, HISTORY_LIMIT_MAX, INBOX_LIMIT_MAX,
     MEDIA_UPLOAD_BYTES_MAX, WS_MESSAGE_BYTES_MAX,
@@ -19,7 +19,7 @@ use crate::base::limits::{
 use crate::chat::api::ApiRequest;
 use crate::chat::event::{Ask, Event, Name, Page, Refusal};
 use crate::chat::request::{self, InboxFields, Request as Verb, check_user};
-use crate::registry::{Fault, Kind, check_name};
+use crate::registry::{Fault, Kind, check_name_of};
 use crate::subscriptions::Question;
 use crate::whatsapp::media::{is_media_id, is_mime};
 use crate::whatsapp::send::{MediaKind, check_upload};
@@ -78,6 +78,8 @@ enum What {
     Replay { name: Name },
     File { number: Box<str>, id: Box<str> },
     Upload { number: Box<str>, mime: Box<str> },
+    Command { room: Name },
+    Respond { shard: ShardId, ticket: u64, proof: Box<str> },
 }
 
 /// What a head under [`PREFIX`] leads to, and how long its body may be.
@@ -85,6 +87,26 @@ pub fn route(request: &Request<'_>, world: &World) -> (Plan, usize) {
     match decide(request, world) {
         Ok((route, body_bytes_max)) => (Plan::Api(Box::new(route)), body_bytes_max),
         Err(plan) => (plan, 0),
+    }
+}
+
+/// Begins the addresses at which later answers of commands are taken. Whoever knows one was given
+/// it, so there is no other key.
+pub const RESPOND_PREFIX: &str = "/respond/";
+
+/// What a head under [`RESPOND_PREFIX`] leads to, and how long its body may be.
+pub fn respond_route(request: &Request<'_>) -> (Plan, usize) {
+    let mut parts = request.path[RESPOND_PREFIX.len()..].split('.');
+    let mut next = || parts.next().unwrap_or_default();
+    let (shard, ticket, proof) = (next().parse(), next().parse(), next());
+    match (shard, ticket) {
+        (Ok(shard), Ok(ticket)) if request.method == "POST" => {
+            let what = What::Respond { shard: ShardId(shard), ticket, proof: proof.into() };
+            let route = Route { user: USER.into(), what };
+            (Plan::Api(Box::new(route)), WS_MESSAGE_BYTES_MAX)
+        }
+        (Ok(_), Ok(_)) => (not_allowed("POST"), 0),
+        _ => (not_found(), 0),
     }
 }
 
@@ -101,6 +123,10 @@ fn decide(request: &Request<'_>, world: &World) -> Result<(Route, usize), Plan> 
         }
         (["rooms", room, "messages"], "GET") => (history(request, room)?, 0),
         (["rooms", _, "messages"], _) => return Err(not_allowed("GET, POST")),
+        (["rooms", room, "commands"], "POST") => {
+            (What::Command { room: (*room).into() }, WS_MESSAGE_BYTES_MAX)
+        }
+        (["rooms", _, "commands"], _) => return Err(not_allowed("POST")),
         (["conversations"], "GET") => (inbox(request)?, 0),
         (["conversations"], _) => return Err(not_allowed("GET")),
         (["conversations", room], "GET") => (What::Conversation { room: (*room).into() }, 0),
@@ -305,7 +331,7 @@ impl Route {
         else {
             return Ok(());
         };
-        check_name(name)?;
+        check_name_of(*kind, name)?;
         if body.trim().is_empty() {
             return Ok(());
         }
@@ -347,6 +373,17 @@ impl Route {
                 };
                 let (mute, since_us) = (false, now_us);
                 ApiRequest::Room { room, ask: Ask::Send { cid, text, reply, mute, rich, since_us } }
+            }
+            What::Command { room } => {
+                let Verb::Command { name, text, cid, v } = request::command(text()?)? else {
+                    unreachable!("a command was read");
+                };
+                let ask = Ask::Command { name, text, cid, v, since_us: now_us };
+                ApiRequest::Room { room, ask }
+            }
+            What::Respond { shard, ticket, proof } => {
+                let body = text()?.into();
+                ApiRequest::Respond { shard, ticket, proof, body }
             }
             What::History { room, page, limit } => {
                 ApiRequest::Room { room, ask: Ask::History { page, limit } }

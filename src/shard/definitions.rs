@@ -7,6 +7,8 @@ use crate::base::ids::{ConnId, ShardId};
 use crate::base::network::Network;
 use crate::chat::event::Name;
 use crate::chat::hub::Hub;
+use crate::commands::{Backend, Entry};
+use crate::egress::check_url;
 use crate::handlers::Handler;
 use crate::hooks::Hook;
 use crate::registry::{Definition, Fault, Kind};
@@ -30,6 +32,20 @@ pub fn check(kind: Kind, name: &str, body: &str, networks: &[Network]) -> Result
         }),
         Kind::Hook => Hook::parse(name, body).map(drop),
         Kind::Subscription => Spec::parse(body, networks).map(drop),
+        Kind::Command => check_command(name, body, networks),
+    }
+}
+
+fn check_command(name: &str, body: &str, networks: &[Network]) -> Result<(), Fault> {
+    let (kind, name, version) = (Kind::Command, name.into(), 1);
+    let definition = Definition { kind, name, version, by: "".into(), ts_us: 0, body: body.into() };
+    let entry = Entry::read(&definition)?;
+    match &entry.manifest.backend {
+        Backend::Http(callback) => {
+            let fault = |problem: String| Fault::of("http.url", problem);
+            check_url(&callback.url, networks).map_err(|error| fault(error.to_string()))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -103,7 +119,7 @@ impl Shard {
     pub(super) fn on_defined(&mut self, definition: &Arc<Definition>) {
         match definition.kind {
             // The hub acts on these itself.
-            Kind::Handler => {}
+            Kind::Handler | Kind::Command => {}
             Kind::Hook => self.defined.put_hook(definition),
             Kind::Subscription if self.id == TELLER => {
                 self.defined.tell(Item::Define(Arc::clone(definition)), &self.world);

@@ -280,6 +280,7 @@ fn route(request: &Request<'_>, world: &World, defined: &Defined) -> (Plan, usiz
         ("/echo", _) => (not_allowed("GET, HEAD, POST"), 0),
         (path, _) if path.starts_with(hook::PREFIX) => hook::route(request, defined),
         (path, _) if path.starts_with(api::PREFIX) => api::route(request, world),
+        (path, _) if path.starts_with(api::RESPOND_PREFIX) => api::respond_route(request),
         ("/healthz" | "/readyz", _) if is_get => (health(world), 0),
         ("/metrics", _) if !world.config.metrics.endpoint => (not_found(), 0),
         ("/metrics", _) if is_get => (Plan::Text { status: 200, text: world.metrics_page() }, 0),

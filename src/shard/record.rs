@@ -11,9 +11,10 @@ use crate::chat::event::{
 };
 use crate::chat::hub;
 use crate::log::record::{
-    CommandV1, ConversationAction, ConversationV1, DefinitionV1, DeleteV1, Delivery,
+    CallV1, ConversationAction, ConversationV1, DefinitionV1, DeleteV1, Delivery,
     Direction as LogDirection, EditV1, MarkV1, MemberV1, MessageV1, Outcome as LogOutcome,
-    RoomAction, RoomV1, SessionAction, SessionV1, Source as LogSource, StatusV1, UserStatusV1,
+    RoomAction, RoomV1, SessionAction, SessionV1, Source as LogSource, StateV1, StatusV1,
+    UserStatusV1,
 };
 use crate::log::record::{
     FLAG_ERASED, Kind, MemberAction as LogMemberAction, NameId, NameKind, RawRecord, RecordView,
@@ -74,11 +75,13 @@ pub fn append(producer: &mut Producer, record: &ChatRecord) -> Result<LogPositio
             let (device, client, code) = ("", "", *code);
             producer.append(user, room, &SessionV1 { ts_us, sid, device, client, code, action })
         }
-        Fact::Command { name, args, outcome, duration_us } => {
+        Fact::Command { name, args, call, cid, outcome, cost, duration_us } => {
             let command = intern(producer, NameKind::Command, name)?.0;
-            let (outcome, duration_us) = (outcome_out(*outcome) as u8, *duration_us);
-            producer.append(user, room, &CommandV1 { ts_us, args, command, duration_us, outcome })
+            let (outcome, duration_us, cost) = (outcome_out(*outcome) as u8, *duration_us, *cost);
+            let call = CallV1 { ts_us, cost, args, call, cid, command, duration_us, outcome };
+            producer.append(user, room, &call)
         }
+        Fact::State { key, value } => producer.append(user, room, &StateV1 { ts_us, key, value }),
         Fact::Delivery { of, external, status, error, extra } => {
             let (status, extra) = delivery_out(*of, status, extra);
             let recipient = record.user.strip_prefix(PLATFORM_PREFIX).unwrap_or(&record.user);
@@ -206,8 +209,20 @@ fn read_parts(
         RecordView::Command(command) => Fact::Command {
             name: called.into(),
             args: (*command.args).into(),
+            call: "".into(),
+            cid: "".into(),
             outcome: outcome_in(command.outcome),
+            cost: 0,
             duration_us: command.duration_us.to_native(),
+        },
+        RecordView::Call(call) => Fact::Command {
+            name: called.into(),
+            args: (*call.args).into(),
+            call: (*call.call).into(),
+            cid: (*call.cid).into(),
+            outcome: outcome_in(call.outcome),
+            cost: call.cost.to_native(),
+            duration_us: call.duration_us.to_native(),
         },
         RecordView::Status(record) => {
             let (of, status, extra) = delivery_in(record.status, &record.extra);
@@ -231,6 +246,9 @@ fn read_state(view: &RecordView<'_>) -> Option<Fact> {
         RecordView::Conversation(record) => {
             let o = Some(record.o.to_native()).filter(|o| *o != 0).map(Offset);
             Fact::Conversation { o, change: conversation_in(record.action, &record.value)? }
+        }
+        RecordView::State(state) => {
+            Fact::State { key: (*state.key).into(), value: (*state.value).into() }
         }
         RecordView::Definition(definition) => Fact::Definition {
             kind: registry::Kind::from_number(definition.kind)?,
@@ -328,13 +346,14 @@ fn direction_in(number: u8) -> Direction {
     known.map_or(Direction::Internal, |(ours, _)| *ours)
 }
 
-const OUTCOMES: [(Outcome, LogOutcome); 6] = [
+const OUTCOMES: [(Outcome, LogOutcome); 7] = [
     (Outcome::Ok, LogOutcome::Ok),
     (Outcome::Failed, LogOutcome::Failed),
     (Outcome::Timeout, LogOutcome::Timeout),
     (Outcome::Denied, LogOutcome::Denied),
     (Outcome::BadArguments, LogOutcome::BadArguments),
     (Outcome::Limited, LogOutcome::Limited),
+    (Outcome::Lost, LogOutcome::Lost),
 ];
 
 fn outcome_out(outcome: Outcome) -> LogOutcome {

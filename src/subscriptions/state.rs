@@ -540,6 +540,7 @@ impl Subscription {
         Request::Post {
             within: ANSWER_WITHIN,
             url: text(&spec.url),
+            mime: "application/json",
             headers,
             body: body.into_bytes().into(),
             answer_bytes_max: ANSWER_BYTES_MAX,

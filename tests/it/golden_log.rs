@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 /// Folders below `fixtures/log`, oldest first: `segment` as it was on disk, without the zeros at
 /// its end, and the rows in it as `rows.jsonl`.
-const FIXTURES: &[&str] = &["v1", "v2"];
+const FIXTURES: &[&str] = &["v1", "v2", "v3"];
 
 /// 2026-11-22T18:00:00Z.
 const BEGIN_US: i64 = 1_795_370_400_000_000;
@@ -137,6 +137,20 @@ fn write_unplaced(p: &mut Producer, ann: NameId, phone: NameId, lobby: NameId, d
         outcome: Outcome::BadArguments as u8,
     };
     p.append(ann, lobby, &command).unwrap();
+    let call = CallV1 {
+        ts_us: at(19),
+        cost: 1 << 40,
+        args: "3d8 \u{1b}[0m",
+        call: "c-6923-0-1",
+        cid: "c-2",
+        command: dice.0,
+        duration_us: u32::MAX,
+        outcome: Outcome::Lost as u8,
+    };
+    p.append(ann, lobby, &call).unwrap();
+    let state = StateV1 { ts_us: at(20), key: "poll vote:ann", value: "1" };
+    p.append(ann, lobby, &state).unwrap();
+    p.append(ann, lobby, &StateV1 { value: "", ..state }).unwrap();
     let status = StatusV1 {
         ts_us: at(8),
         external: "wamid.HBg=",
@@ -257,7 +271,8 @@ fn what_is_written_today_reads_as_the_newest_fixture() {
     }
     assert_eq!(got.lines().count(), want.lines().count());
     for kind in Kind::ALL {
-        let found = want.contains(&format!("\"kind\":\"{}\"", kind.name()));
+        let name = kind.reported().name();
+        let found = want.contains(&format!("\"kind\":\"{name}\""));
         assert!(found, "no fixture has a {} record: see the head of this file", kind.name());
     }
 }

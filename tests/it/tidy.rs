@@ -13,7 +13,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("log", &["base", "metrics"]),
     ("handlers", &["base", "metrics", "registry"]),
     ("hooks", &["base", "metrics", "wire", "registry"]),
-    ("chat", &["base", "metrics", "registry", "handlers"]),
+    ("commands", &["base", "metrics", "registry"]),
+    ("chat", &["base", "metrics", "registry", "handlers", "commands"]),
     ("whatsapp", &["base", "metrics"]),
     ("scan", &["base", "metrics", "log"]),
     ("rehearsal", &["base", "registry", "log", "handlers", "whatsapp"]),
@@ -34,6 +35,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "log",
             "handlers",
             "hooks",
+            "commands",
             "chat",
             "whatsapp",
             "config",
@@ -55,6 +57,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "log",
             "handlers",
             "hooks",
+            "commands",
             "chat",
             "whatsapp",
             "config",
@@ -85,6 +88,7 @@ const BELOW_NET: &[&str] = &[
     "log",
     "handlers",
     "hooks",
+    "commands",
     "chat",
     "whatsapp",
     "scan",
@@ -97,7 +101,7 @@ const WAITS: &[&str] = &["log"];
 
 /// Modules that besides read and write nothing: all their inputs are arguments.
 const PURE: &[&str] =
-    &["base", "registry", "wire", "handlers", "hooks", "chat", "whatsapp", "config"];
+    &["base", "registry", "wire", "handlers", "hooks", "commands", "chat", "whatsapp", "config"];
 
 const RUNTIME_WORDS: &[&str] = &[
     "glommio",

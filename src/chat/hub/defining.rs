@@ -7,16 +7,15 @@ use super::{Hub, Waiting};
 use crate::base::clock::Now;
 use crate::base::codes::ErrorCode;
 use crate::base::ids::{ConnId, Offset, ShardId};
-use crate::base::limits::DEFINITIONS_MAX;
 use crate::chat::api::ApiRequest;
-use crate::chat::event::{Ask, Asker, Effect, Fact, Message, Name, Record, Refusal};
+use crate::chat::event::{Ask, Asker, Effect, Fact, Frame, Message, Name, Record, Refusal};
 use crate::chat::request::{check_room, refuse};
-use crate::registry::{Definition, Fault, Kind, check_name, check_size};
+use crate::registry::{Definition, Fault, Kind, check_name_of, check_size};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// The shard that orders definitions.
-const ORDERLY: ShardId = ShardId(0);
+pub(super) const ORDERLY: ShardId = ShardId(0);
 /// The request id of a connection of the API, which asks one thing at a time.
 const API_ID: u32 = 0;
 
@@ -39,9 +38,16 @@ impl Hub {
                 self.tell(self.owner_of(&room), Message::Ask { room, by, ask }, effects);
             }
             ApiRequest::Inbox(query) => self.ask_inbox((by.from, by.id), &query, effects),
+            ApiRequest::Respond { shard, ticket, proof, body } => {
+                if shard.0 >= self.options.shard_count {
+                    let refusal = refuse(ErrorCode::NoSuchRoom, "expired_url");
+                    return self.refuse(by.from, by.id, &refusal, effects);
+                }
+                self.tell(shard, Message::Respond { by, ticket, proof, body }, effects);
+            }
             request @ ApiRequest::Define { .. } => {
                 let request = Box::new(request);
-                self.tell(ORDERLY, Message::Define { by, request }, effects);
+                self.tell(ORDERLY, Message::Define { by, request, told: None }, effects);
             }
             ApiRequest::Definitions { kind, name } => {
                 match self.definitions_value(kind, name.as_ref()) {
@@ -94,11 +100,11 @@ impl Hub {
         &mut self,
         now: Now,
         by: &Asker,
-        request: ApiRequest,
+        (request, told): (ApiRequest, Option<Frame>),
         effects: &mut Vec<Effect>,
     ) {
         assert!(self.options.shard == ORDERLY);
-        if let Err(refusal) = self.try_define(now, by, request, effects) {
+        if let Err(refusal) = self.try_define(now, by, (request, told), effects) {
             self.refuse(by.from, by.id, &refusal, effects);
         }
     }
@@ -107,7 +113,7 @@ impl Hub {
         &mut self,
         now: Now,
         by: &Asker,
-        request: ApiRequest,
+        (request, told): (ApiRequest, Option<Frame>),
         effects: &mut Vec<Effect>,
     ) -> Result<(), Refusal> {
         let ApiRequest::Define { kind, name, body, dry_run } = request else {
@@ -119,15 +125,19 @@ impl Hub {
         }
         if !body.is_empty() {
             let wrong = |fault: Fault| refuse(ErrorCode::BadRequest, &fault.to_string());
-            check_name(&name).and_then(|()| check_size(&body)).map_err(wrong)?;
+            check_name_of(kind, &name).and_then(|()| check_size(&body)).map_err(wrong)?;
             (self.options.check)(kind, &name, &body).map_err(wrong)?;
-            if !known && self.registry.of_kind(kind).count() >= DEFINITIONS_MAX {
-                let text = format!("there are {DEFINITIONS_MAX} {}s already", kind.name());
+            if !known && self.registry.count(kind) >= kind.count_max() {
+                let text = format!("there are {} {}s already", kind.count_max(), kind.name());
                 return Err(refuse(ErrorCode::TooLarge, &text));
             }
         }
         let version = self.registry.next_version(kind, &name);
-        let d = json!({"name": &*name, "version": version});
+        let mut d = json!({"name": &*name, "version": version});
+        if told.is_some() {
+            // It was asked for by a command, which ends with this.
+            d["state"] = "done".into();
+        }
         if dry_run {
             self.grant_value(by, &d, effects);
             return Ok(());
@@ -142,6 +152,10 @@ impl Hub {
         self.registry.put(Arc::clone(&definition));
         self.when_durable(append, Waiting::Define { definition }, effects);
         self.confirm(by, append, &d, effects);
+        if let Some(frame) = told {
+            let what = Waiting::Reply { to: by.from, id: None, frame, since_us: None };
+            self.when_durable(append, what, effects);
+        }
         Ok(())
     }
 
@@ -156,7 +170,7 @@ impl Hub {
     /// A definition holds from now on.
     pub(super) fn defined(&mut self, definition: Arc<Definition>, effects: &mut Vec<Effect>) {
         self.registry.put(Arc::clone(&definition));
-        self.adopt(&definition);
+        self.take_over(&definition);
         effects.push(Effect::Defined(definition));
     }
 
@@ -170,8 +184,18 @@ impl Hub {
         if let Fact::Definition { kind, name, version, body } = record.fact {
             let Record { ts_us, user: by, .. } = record;
             let definition = Definition { kind, name, version, by, ts_us, body };
-            self.adopt(&definition);
+            self.take_over(&definition);
             self.registry.put(Arc::new(definition));
+        }
+    }
+
+    /// Acts by a definition from now on.
+    fn take_over(&mut self, definition: &Definition) {
+        match definition.kind {
+            Kind::Handler => self.adopt(definition),
+            // What another version took may be wrong by the rules of this one: it is not there.
+            Kind::Command => drop(self.book.adopt(definition)),
+            Kind::Hook | Kind::Subscription => {}
         }
     }
 
@@ -198,7 +222,7 @@ fn value(definition: &Definition, whole: bool) -> Value {
 }
 
 /// Whoever wrote a secret knows it; whoever reads definitions need not.
-fn hide_secrets(value: &mut Value) {
+pub(super) fn hide_secrets(value: &mut Value) {
     match value {
         Value::Object(fields) => {
             for (key, field) in fields {

@@ -120,6 +120,7 @@ impl Hub {
         }
         // What was said here before is read here.
         if let Some(room) = self.rooms.get(name) {
+            self.check_not_banned(now, name, by)?;
             if !room.admits(&by.user) {
                 let text = "this room is for its members; ask one of them for an invitation";
                 return Err(refuse(ErrorCode::Forbidden, text));

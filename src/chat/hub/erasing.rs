@@ -112,6 +112,7 @@ fn forget_in(room: &mut Room, what: &Forget) {
         Forget::Room { .. } => {
             room.topic = "".into();
             room.cids = Default::default();
+            room.forget_kept(|_, _| true);
             room.tail.update(|_, entry| forget_words(entry));
         }
         Forget::Message { o: wanted, .. } => {
@@ -154,6 +155,7 @@ fn forget_all(room: &mut Room) {
     // What has not left does not leave.
     room.conversation = None;
     room.step = None;
+    room.forget_kept(|_, _| true);
 }
 
 fn forget_user(room: &mut Room, user: &Name, alias: &Name) {
@@ -175,6 +177,13 @@ fn forget_user(room: &mut Room, user: &Name, alias: &Name) {
         room.topic_by = alias.clone();
     }
     let quoted = Value::from(&**user).to_string();
+    // What commands keep of somebody, in their keys or their values.
+    let named = |words: &str| {
+        words.contains(&quoted) || words.split(' ').skip(1).any(|word| word == &**user)
+    };
+    room.forget_kept(|key, value| {
+        key.ends_with(&format!(" {user}")) || named(key) || value == &**user || named(value)
+    });
     // What a question keeps are the words of whom it was put to.
     if room.step.as_ref().is_some_and(|step| step.stored.contains(&quoted)) {
         room.step = None;

@@ -1,6 +1,7 @@
 //! Front: the sessions whose sockets are on this shard, and the verbs they send.
 
-use super::{Hub, commands};
+use super::Hub;
+use super::commanding::split_command;
 use crate::base::clock::Now;
 use crate::base::codes::{CloseReason, ErrorCode};
 use crate::base::ids::{Address, ConnId, Offset};
@@ -122,13 +123,15 @@ impl Hub {
                 self.ask_status(conn, id, users, effects);
                 Ok(())
             }
-            Request::Command { name, text } => {
+            Request::Command { name, text, cid, v } => {
                 self.take_send(now, conn)?;
                 let since_us = now.mono_us;
-                self.forward(call, Ask::Command { name, text, since_us }, effects)
+                self.forward(call, Ask::Command { name, text, cid, v, since_us }, effects)
             }
             Request::Commands { prefix } => {
-                self.acknowledge(conn, id, &json!({"cmds": commands::list(&prefix)}), effects);
+                let listed = self.book.list(&prefix.to_lowercase(), room);
+                let values: Vec<_> = listed.iter().map(|listed| listed.value()).collect();
+                self.acknowledge(conn, id, &json!({"cmds": values}), effects);
                 Ok(())
             }
             Request::Converse { changes } => {
@@ -469,14 +472,14 @@ fn send_or_command(
     (text, rich): (Box<str>, Option<Box<Rich>>),
     reply: Option<Offset>,
 ) -> Ask {
-    let send = |text| Ask::Send { cid, text, reply, mute: false, rich, since_us: now.mono_us };
+    let since_us = now.mono_us;
+    let send = |cid, text| Ask::Send { cid, text, reply, mute: false, rich, since_us };
     match text.strip_prefix('/') {
-        Some(rest) if rest.starts_with('/') => send(rest.into()),
-        Some(line) => {
-            let (name, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
-            let since_us = now.mono_us;
-            Ask::Command { name: name.into(), text: rest.trim().into(), since_us }
+        None => send(cid, text),
+        Some(rest) if rest.starts_with('/') => send(cid, rest.into()),
+        Some(rest) => {
+            let (name, rest) = split_command(rest);
+            Ask::Command { name: name.into(), text: rest.into(), cid, v: None, since_us }
         }
-        None => send(text),
     }
 }

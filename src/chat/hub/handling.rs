@@ -1,6 +1,7 @@
 //! Owner: what handlers do in rooms, and the calls that they make.
 
 use super::Hub;
+use super::commanding::Line;
 use super::occasions::Hand;
 use super::owner::Post;
 use crate::base::clock::Now;
@@ -105,15 +106,8 @@ impl Hub {
                 self.write(now, (name, &actor.user), Source::Handler, (text, rich), reply, effects)
             }
             Action::Note { text } => {
-                let rich = Rich { content: None, note: true };
-                self.write(
-                    now,
-                    (name, &actor.user),
-                    Source::Handler,
-                    (text, Some(rich)),
-                    None,
-                    effects,
-                )
+                let note = (text, Some(Rich { content: None, note: true }));
+                self.write(now, (name, &actor.user), Source::Handler, note, None, effects)
             }
             Action::Assign(user) => {
                 let change = ConversationChange::Assign(user.map(|user| (*user).into()));
@@ -130,8 +124,9 @@ impl Hub {
             }
             Action::Command { name: command, args } => {
                 let by = self.nobody(&actor.user);
-                let call = (&*command, &*args);
-                self.take_command(now, name, &by, call, now.mono_us, effects)
+                let (cid, version, since_us) = (Default::default(), None, now.mono_us);
+                let line = Line { name: &command, args: &args, cid, version, since_us };
+                self.take_command(now, name, &by, line, effects)
             }
             Action::Step { stored, until_ms } => {
                 self.log_step(now, actor, Some(Step { until_ms, stored }), effects)
@@ -150,7 +145,7 @@ impl Hub {
     }
 
     /// Nobody who is connected, with all rights: the operator wrote what is done.
-    fn nobody(&self, user: &Name) -> Asker {
+    pub(super) fn nobody(&self, user: &Name) -> Asker {
         let conn = ConnId { index: 0, generation: 0 };
         let from = Address { shard: self.options.shard, conn };
         Asker { from, user: user.clone(), id: None, api: true }
@@ -270,7 +265,8 @@ impl Hub {
         let due_ms = since_ms + timeout_ms + CALL_GRACE_MS;
         let calling = Calling { handler, room, o: actor.o, resume, since_ms, due_ms };
         self.calling.insert(ticket, calling);
-        effects.push(Effect::Fetch { ticket, url, headers, body, due_ms });
+        let mime = "application/json";
+        effects.push(Effect::Fetch { ticket, url, headers, body, mime, due_ms });
         Ok(())
     }
 
@@ -282,8 +278,10 @@ impl Hub {
         result: Result<(u16, Vec<u8>), Box<str>>,
         effects: &mut Vec<Effect>,
     ) {
-        // It may have come too late.
-        let Some(calling) = self.calling.remove(&ticket) else { return };
+        let Some(calling) = self.calling.remove(&ticket) else {
+            // Or of a command; or it came too late.
+            return self.callback_answered(now, ticket, result, effects);
+        };
         let text;
         let (status, body, error) = match &result {
             Ok((status, body)) => {

@@ -5,12 +5,20 @@ use crate::base::clock::Now;
 use crate::base::codes::CloseReason;
 use crate::base::ids::Address;
 use crate::base::limits::USERS_PER_SHARD_KEPT;
-use crate::chat::event::{Effect, Message, Name, Secret, Wellbeing};
+use crate::chat::event::{Effect, Frame, Message, Name, Secret, Wellbeing};
 use crate::chat::home::{Admission, User};
 
 impl Hub {
     pub(super) fn home_of(&mut self, user: &Name) -> &mut User {
         self.users.entry(user.clone()).or_default()
+    }
+
+    /// Tells all sessions of a user something that is no room's affair.
+    pub(super) fn whisper_to_all(&mut self, user: &Name, frame: &Frame, effects: &mut Vec<Effect>) {
+        let addresses = self.users.get(user).map(|user| user.addresses().collect::<Vec<_>>());
+        for to in addresses.unwrap_or_default() {
+            self.answer(to, frame.clone(), effects);
+        }
     }
 
     pub(super) fn admit(

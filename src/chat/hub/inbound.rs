@@ -32,21 +32,9 @@ impl Hub {
         let Inbound { room, user, ids, external, body } = item;
         match body {
             InboundBody::Message { name, text, at_ms, content, about } => {
-                let arrived_ms = now.wall_ms();
-                // A clock that is ahead of ours opens no window for longer.
-                let at_ms = at_ms.unwrap_or(arrived_ms).min(arrived_ms);
-                let late = arrived_ms - at_ms > LATE_MS;
                 let shown = Shown { text, content, about };
-                let mut post = self.inbound_post(&room, &user, external.clone(), shown);
-                post.name = name.clone();
-                post.extra.at = late.then_some(at_ms);
-                let taken = self.post_inbound(now, &room, post, effects);
-                let at = (at_ms, taken.o.expect("a message"));
-                self.contact_wrote(now, &room, at, &external, effects);
-                if !ids.is_empty() {
-                    self.know_contact(now, &room, &Contact::new(&ids, name), effects);
-                }
-                taken
+                let who = (&room, &user, &ids);
+                self.take_letter(now, who, (external, name, at_ms), shown, effects)
             }
             InboundBody::Echo { text, content, about } => {
                 let shown = Shown { text, content, about };
@@ -92,6 +80,35 @@ impl Hub {
                 Taken { append, o: None }
             }
         }
+    }
+
+    /// A message of the contact, and what is done at its word.
+    fn take_letter(
+        &mut self,
+        now: Now,
+        (room, user, ids): (&Name, &Name, &ContactIds),
+        (external, name, at_ms): (Box<str>, Box<str>, Option<i64>),
+        shown: Shown,
+        effects: &mut Vec<Effect>,
+    ) -> Taken {
+        let arrived_ms = now.wall_ms();
+        // A clock that is ahead of ours opens no window for longer.
+        let at_ms = at_ms.unwrap_or(arrived_ms).min(arrived_ms);
+        let late = arrived_ms - at_ms > LATE_MS;
+        let line = shown.text.starts_with('/').then(|| shown.text.clone());
+        let mut post = self.inbound_post(room, user, external.clone(), shown);
+        post.name = name.clone();
+        post.extra.at = late.then_some(at_ms);
+        let taken = self.post_inbound(now, room, post, effects);
+        let at = (at_ms, taken.o.expect("a message"));
+        self.contact_wrote(now, room, at, &external, effects);
+        if !ids.is_empty() {
+            self.know_contact(now, room, &Contact::new(ids, name), effects);
+        }
+        if let Some(line) = line {
+            self.contact_commands(now, (room, user), &line, effects);
+        }
+        taken
     }
 
     /// A message of the contact; what differs is changed by the caller.

@@ -4,19 +4,24 @@
 //! in the order in which they must happen. Messages that a hub sends to itself are handled before
 //! the call returns, so a node of one shard behaves like a node of many with instant channels.
 
+mod authoring;
+mod built_in;
+mod callbacks;
 mod changes;
-mod commands;
+mod commanding;
 mod conversing;
 mod defining;
 mod entering;
 mod erasing;
 mod front;
+mod games;
 mod handling;
 mod history;
 mod homes;
 mod identity;
 mod inbound;
 mod joining;
+mod keeping;
 mod occasions;
 mod outgoing;
 mod owner;
@@ -46,10 +51,10 @@ use crate::base::limits::RECORD_BYTES_MAX;
 use crate::base::rate::Rate;
 use crate::base::table::Table;
 use crate::base::wheel::Wheel;
+use crate::commands::Book;
 use crate::handlers::EventKind;
 use crate::metrics::Metric;
 use crate::registry::{Definition, Registry};
-pub use commands::COMMANDS;
 use hmac::{Hmac, KeyInit, Mac};
 pub use restore::external_print;
 use sha2::Sha256;
@@ -168,6 +173,9 @@ pub struct Hub {
     seeking: Map<Name, Vec<identity::Item>>,
 
     registry: Registry,
+    /// The commands of the registry.
+    book: Book,
+    commanding: commanding::Commanding,
     rules: occasions::Rules,
     /// Calls of handlers, by ticket.
     calling: Map<u64, handling::Calling>,
@@ -204,6 +212,7 @@ enum Waiting {
     Letter { room: Name, o: Offset },
     Call { event: OutboxEvent },
     Define { definition: Arc<Definition> },
+    Leave { ticket: u64 },
 }
 
 /// What a record costs in the log beyond its text: headers, padding, names on first use.
@@ -248,6 +257,8 @@ impl Hub {
             links: Map::default(),
             seeking: Map::default(),
             registry: Registry::default(),
+            book: Book::default(),
+            commanding: commanding::Commanding::default(),
             rules: occasions::Rules::default(),
             calling: Map::default(),
             calling_number: 0,
@@ -256,6 +267,11 @@ impl Hub {
             forgets: erasing::Forgets::default(),
             secret_number: 0,
         }
+    }
+
+    /// Where others reach this server: the beginning of addresses that it gives away.
+    pub fn set_public_url(&mut self, url: &str) {
+        self.commanding.leaving.public_url = url.into();
     }
 
     /// The hub may append this many bytes until the next grant. Called before each event or batch
@@ -358,7 +374,13 @@ impl Hub {
             Message::Alias { name, target, user_id } => {
                 self.alias(now, (name, target), user_id, effects);
             }
-            Message::Define { by, request } => self.define(now, &by, *request, effects),
+            Message::Define { by, request, told } => {
+                self.define(now, &by, (*request, told), effects);
+            }
+            Message::Respond { by, ticket, proof, body } => {
+                self.respond(now, &by, (ticket, &proof), &body, effects);
+            }
+            Message::Whisper { user, frame } => self.whisper_to_all(&user, &frame, effects),
             Message::Defined { definition } => self.defined(definition, effects),
             Message::Evict { room, user } => self.evict(&room, &user, effects),
             Message::InboundDone { ticket, accepted } => {
@@ -392,7 +414,8 @@ impl Hub {
                 }
             }
         }
-        self.ring(now);
+        self.ring(now, effects);
+        self.tend_flights(now, effects);
         self.expire_calls(now, effects);
         self.tell_changes(now, effects);
         self.tell_inbox(now, effects);
@@ -512,6 +535,7 @@ impl Hub {
             }
             Waiting::Call { .. } => unreachable!("only calls wait"),
             Waiting::Define { definition } => self.tell_defined(&definition, effects),
+            Waiting::Leave { ticket } => self.take_off(ticket, effects),
         }
     }
 
@@ -534,6 +558,7 @@ impl Hub {
                 Waiting::Publish { .. } | Waiting::Letter { .. } | Waiting::Define { .. } => {
                     self.waiting.push_back((append, what));
                 }
+                Waiting::Leave { ticket } => self.stay_down(ticket),
                 Waiting::Call { event } => effects.push(Effect::Outbox(OutboxOrder::Later(event))),
             }
         }

@@ -4,6 +4,7 @@
 //! so a handler sees the room as it is after the event, and what it does is an event of its own.
 
 use super::Hub;
+use super::games::next_reminder_ms;
 use crate::base::clock::Now;
 use crate::base::ids::Offset;
 use crate::base::limits::HANDLER_TEXT_BYTES_MAX;
@@ -11,7 +12,7 @@ use crate::base::names::{HANDLER_PREFIX, split_conversation};
 use crate::chat::event::{Direction, Effect, Name, Source};
 use crate::chat::room::Step;
 use crate::handlers::{self, Content, EventKind, Handler, Handlers, Occasion, Planned};
-use crate::registry::{self, Definition};
+use crate::registry::Definition;
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
@@ -194,9 +195,6 @@ impl Hub {
 
     /// A definition holds from now on, or none of this name does.
     pub(super) fn adopt(&mut self, definition: &Definition) {
-        if definition.kind != registry::Kind::Handler {
-            return;
-        }
         match Handler::parse(&definition.name, &definition.body) {
             Ok(handler) if !definition.body.is_empty() => self.rules.handlers.put(handler),
             // What another version took may be wrong by the rules of this one.
@@ -211,7 +209,8 @@ impl Hub {
     pub(super) fn set_alarms(&mut self) {
         let waits = |room: &crate::chat::room::Room| {
             let outside = room.conversation.as_ref();
-            room.step.is_some() || outside.is_some_and(|outside| outside.waiting_ms.is_some())
+            let waits = outside.is_some_and(|outside| outside.waiting_ms.is_some());
+            waits || room.step.is_some() || next_reminder_ms(room).is_some()
         };
         let rooms = self.rooms.values().filter(|room| waits(room));
         let names: Vec<_> = rooms.map(|room| room.name.clone()).collect();
@@ -229,7 +228,8 @@ impl Hub {
             let wait_ms = rules.handlers.next_unanswered(outside.considered_ms(since_ms))?;
             Some(since_ms.saturating_add(wait_ms))
         });
-        let due_ms = step_ms.into_iter().chain(unanswered_ms).min();
+        let reminder_ms = next_reminder_ms(room);
+        let due_ms = step_ms.into_iter().chain(unanswered_ms).chain(reminder_ms).min();
         if room.alarm_ms != due_ms {
             if let Some(before_ms) = room.alarm_ms {
                 rules.alarms.remove(&(before_ms, name.clone()));
@@ -240,7 +240,7 @@ impl Hub {
     }
 
     /// Notes what is due by now: questions that nobody answered, contacts who wait.
-    pub(super) fn ring(&mut self, now: Now) {
+    pub(super) fn ring(&mut self, now: Now, effects: &mut Vec<Effect>) {
         let now_ms = now.wall_ms();
         for _ in 0..ALARMS_PER_TICK {
             if self.rules.alarms.first().is_none_or(|(due_ms, _)| *due_ms > now_ms) {
@@ -248,6 +248,7 @@ impl Hub {
             }
             let (_, name) = self.rules.alarms.pop_first().expect("it was there");
             self.ring_room(now_ms, &name);
+            self.tell_reminders(now, &name, effects);
             self.set_alarm(&name);
         }
     }

@@ -138,6 +138,7 @@ impl Hub {
         self.unsent = rooms.flatten().collect();
         self.begin_inbox();
         self.begin_handlers();
+        self.find_lost_calls();
     }
 
     pub(super) fn outbox_said(&mut self, now: Now, event: OutboxEvent, effects: &mut Vec<Effect>) {

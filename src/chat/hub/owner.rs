@@ -1,6 +1,7 @@
 //! Owner: what is written into a room, and what its members are told.
 
 use super::changes::Change;
+use super::commanding::Line;
 use super::inbound::external_key;
 use super::occasions::{Hand, Happening};
 use super::{Hub, Waiting, mark_dirty};
@@ -168,8 +169,9 @@ impl Hub {
                 self.check_agent(&by)?;
                 self.converse(now, &name, &by, &changes, effects)
             }
-            Ask::Command { name: command, text, since_us } => {
-                self.take_command(now, &name, &by, (&command, &text), since_us, effects)
+            Ask::Command { name: command, text, cid, v, since_us } => {
+                let line = Line { name: &command, args: &text, cid, version: v, since_us };
+                self.take_command(now, &name, &by, line, effects)
             }
             Ask::Join(_)
             | Ask::Leave { .. }
@@ -213,6 +215,7 @@ impl Hub {
             return Ok(());
         }
         self.take_room_send(now, name, by)?;
+        self.check_may_speak(now, name, by)?;
         let room = self.rooms.get_mut(name).expect("admitted");
         let own_cid = cid.is_empty().then(|| room.tail.top().next());
         if reply.is_some_and(|reply| reply > room.visible) {
@@ -227,6 +230,7 @@ impl Hub {
         let post = Post {
             cid: cid.clone(),
             reply,
+            name: self.rooms[name].nick(&by.user).into(),
             extra,
             skip: mute.then_some(by.from),
             ..Post::plain(&by.user, text, source, direction)

@@ -168,18 +168,23 @@ impl Hub {
                     RoomChange::Access(access) => room.access = *access,
                 }
             }
+            Fact::Command { cid, .. } if !cid.is_empty() => {
+                let who = (&record.room, record.user.clone(), cid.clone());
+                self.restore_cid(ts_ms, who, Offset(0));
+            }
+            Fact::Command { .. } => {}
+            Fact::State { key, value } => {
+                // What was erased has lost its name.
+                if key.contains(' ') {
+                    self.known(&record.room).set_kept(key, value);
+                }
+            }
             Fact::Mark { recv, read } => {
                 let marks = Marks { recv: *recv, read: *read };
                 self.known(&record.room).marks.insert(record.user.clone(), marks);
             }
-            Fact::Conversation { change: ConversationChange::Step(text), .. } => {
-                self.known(&record.room).step = Step::read(text);
-            }
-            Fact::Conversation { change: ConversationChange::Link(target), .. } => {
-                self.restore_link(&record.room, target);
-            }
             Fact::Conversation { change, .. } => {
-                self.known(&record.room).outside().apply(change, ts_ms);
+                self.restore_conversation(&record.room, change, ts_ms);
             }
             Fact::Message { .. }
             | Fact::Definition { .. }
@@ -188,8 +193,15 @@ impl Hub {
             | Fact::Delivery { .. }
             | Fact::SessionStart { .. }
             | Fact::SessionEnd { .. }
-            | Fact::Command { .. }
             | Fact::Status(_) => {}
+        }
+    }
+
+    fn restore_conversation(&mut self, name: &Name, change: &ConversationChange, ts_ms: i64) {
+        match change {
+            ConversationChange::Step(text) => self.known(name).step = Step::read(text),
+            ConversationChange::Link(target) => self.restore_link(name, target),
+            change => self.known(name).outside().apply(change, ts_ms),
         }
     }
 

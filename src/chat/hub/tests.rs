@@ -1,3 +1,4 @@
+mod commanding;
 mod conversing;
 mod handling;
 mod identity;

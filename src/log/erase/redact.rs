@@ -4,9 +4,9 @@ use super::target::Target;
 use crate::base::hash::{Map, Set};
 use crate::log::reader::Segment;
 use crate::log::record::{
-    CommandV1, ConversationAction, ConversationV1, EditV1, EraseV1, MemberV1, MessageV1, NameId,
-    NameKind, NameV1, RawRecord, RawV1, Record, RecordView, RoomAction, RoomV1, SeenV1, SessionV1,
-    StatusV1, UserStatusV1, serialize_into,
+    CallV1, CommandV1, ConversationAction, ConversationV1, EditV1, EraseV1, MemberV1, MessageV1,
+    NameId, NameKind, NameV1, RawRecord, RawV1, Record, RecordView, RoomAction, RoomV1, SeenV1,
+    SessionV1, StateV1, StatusV1, UserStatusV1, serialize_into,
 };
 use crate::log::rewrite::{Change, Payload};
 
@@ -228,6 +228,24 @@ impl<'a> Redactor<'a> {
                 let command = call.command.to_native();
                 let duration_us = call.duration_us.to_native();
                 Some(put(space, &CommandV1 { ts_us, args: "", command, duration_us, outcome }))
+            }
+            RecordView::Call(call) if covered || self.target.is_named_by(&call.args) => {
+                let (ts_us, cost) = (call.ts_us.to_native(), call.cost.to_native());
+                let (command, duration_us) =
+                    (call.command.to_native(), call.duration_us.to_native());
+                let (args, cid) = ("", "");
+                let (call, outcome) = (&*call.call, call.outcome);
+                let call = CallV1 { ts_us, cost, args, call, cid, command, duration_us, outcome };
+                Some(put(space, &call))
+            }
+            // What a command keeps of somebody, it keeps no more.
+            RecordView::State(state)
+                if covered
+                    || self.target.is_named_by(&state.key)
+                    || self.target.is_named_by(&state.value) =>
+            {
+                let ts_us = state.ts_us.to_native();
+                Some(put(space, &StateV1 { ts_us, key: "", value: "" }))
             }
             RecordView::Status(status) if covered || self.is_addressed(status) => {
                 let (ts_us, error) = (status.ts_us.to_native(), status.error.to_native());

@@ -137,6 +137,8 @@ codes! {
         BadArguments = 5, "bad_arguments";
         /// It was asked for too often.
         Limited = 6, "limited";
+        /// The server stopped before it ended.
+        Lost = 7, "lost";
     }
 }
 

@@ -4,7 +4,7 @@
 //! Any bytes give a value or `None`. Whoever shows a text to people validates the record instead
 //! ([`RecordView::check`](super::RecordView::check)).
 
-use super::types::{CommandV1, MessageV1, SessionV1, StatusV1};
+use super::types::{CallV1, CommandV1, MessageV1, SessionV1, StatusV1};
 use super::{Kind, RawRecord};
 use std::mem::offset_of;
 
@@ -36,10 +36,14 @@ fixed! {
     status: Status StatusV1<'static>, status -> u8;
     /// The platform's error number of a status; 0: none.
     status_error: Status StatusV1<'static>, error -> u32;
-    /// How long a command took, microseconds.
-    duration_us: Command CommandV1<'static>, duration_us -> u32;
-    /// Outcome of a command, as on disk.
-    outcome: Command CommandV1<'static>, outcome -> u8;
+    /// Of a command by the first version of its record.
+    command_duration_us: Command CommandV1<'static>, duration_us -> u32;
+    /// The same.
+    command_outcome: Command CommandV1<'static>, outcome -> u8;
+    /// Of a command by the second version of its record.
+    call_duration_us: Call CallV1<'static>, duration_us -> u32;
+    /// The same.
+    call_outcome: Call CallV1<'static>, outcome -> u8;
     /// Begin or end of a session, as on disk.
     session_action: Session SessionV1<'static>, action -> u8;
     /// Close code of a session.
@@ -47,6 +51,18 @@ fixed! {
 }
 
 impl<'a> RawRecord<'a> {
+    /// How long a command took, microseconds.
+    #[inline]
+    pub fn duration_us(&self) -> Option<u32> {
+        self.call_duration_us().or_else(|| self.command_duration_us())
+    }
+
+    /// Outcome of a command, as on disk.
+    #[inline]
+    pub fn outcome(&self) -> Option<u8> {
+        self.call_outcome().or_else(|| self.command_outcome())
+    }
+
     /// The text of a message, as far as its archive says where it is.
     #[inline]
     pub fn message_text(&self) -> Option<&'a [u8]> {

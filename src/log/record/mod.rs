@@ -21,9 +21,9 @@ pub use codes::{
     RoomAction, SessionAction, Source,
 };
 pub use types::{
-    CommandV1, ConversationV1, DefinitionV1, DeleteV1, EditV1, EpochV1, EraseV1, MarkV1, MemberV1,
-    MessageV1, MetricV1, NameV1, RawV1, RoomV1, RunV1, SeenV1, SessionV1, StatusV1, StopV1,
-    UserStatusV1,
+    CallV1, CommandV1, ConversationV1, DefinitionV1, DeleteV1, EditV1, EpochV1, EraseV1, MarkV1,
+    MemberV1, MessageV1, MetricV1, NameV1, RawV1, RoomV1, RunV1, SeenV1, SessionV1, StateV1,
+    StatusV1, StopV1, UserStatusV1,
 };
 pub use view::{Kind, Record, RecordView, serialize_into};
 
@@ -136,13 +136,15 @@ impl<'a> RawRecord<'a> {
         self.root_field(root_bytes, ts_at?).map(i64::from_le_bytes)
     }
 
-    /// The interned command of a [`CommandV1`].
+    /// The interned command of a [`CallV1`] or [`CommandV1`].
     pub fn command(&self) -> Option<NameId> {
-        if self.kind()? != Kind::Command {
-            return None;
-        }
-        let (root_bytes, _, _) = Kind::Command.layout();
-        let at = offset_of!(rkyv::Archived<CommandV1<'static>>, command);
+        let kind = self.kind()?;
+        let at = match kind {
+            Kind::Call => offset_of!(rkyv::Archived<CallV1<'static>>, command),
+            Kind::Command => offset_of!(rkyv::Archived<CommandV1<'static>>, command),
+            _ => return None,
+        };
+        let (root_bytes, _, _) = kind.layout();
         self.root_field(root_bytes, at).map(|bytes| NameId(u32::from_le_bytes(bytes)))
     }
 

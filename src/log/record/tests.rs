@@ -133,6 +133,31 @@ fn sessions_and_commands() {
         assert_eq!((&*command.args, command.command.to_native()), ("a b", 9));
         assert_eq!((command.duration_us.to_native(), command.outcome), (77, 1));
     });
+    let call = CallV1 {
+        ts_us: 3,
+        cost: 5,
+        args: "a b",
+        call: "c-1",
+        cid: "x",
+        command: 9,
+        duration_us: 77,
+        outcome: 1,
+    };
+    let golden = "612062632d317800 0300000000000000 0500000000000000 e8ffffff03000000
+        e3ffffff03000000 deffffff01000000 09000000 4d000000 0100000000000000";
+    check(&call, golden, |view| {
+        let RecordView::Call(call) = view else { panic!() };
+        assert_eq!((&*call.args, &*call.call, &*call.cid), ("a b", "c-1", "x"));
+        assert_eq!((call.command.to_native(), call.cost.to_native()), (9, 5));
+        assert_eq!((call.duration_us.to_native(), call.outcome), (77, 1));
+    });
+    let state = StateV1 { ts_us: 3, key: "poll vote:ann", value: "1" };
+    let golden =
+        "706f6c6c20766f74653a616e6e310000 0300000000000000 e8ffffff0d000000 edffffff01000000";
+    check(&state, golden, |view| {
+        let RecordView::State(state) = view else { panic!() };
+        assert_eq!((&*state.key, &*state.value), ("poll vote:ann", "1"));
+    });
 }
 
 #[test]
@@ -209,6 +234,8 @@ fn layouts_are_pinned() {
         (18, (40, 8, Some(0))),
         (19, (32, 8, Some(8))),
         (20, (40, 8, Some(0))),
+        (21, (56, 8, Some(0))),
+        (22, (24, 8, Some(0))),
     ];
     assert_eq!(layouts, want);
 }

@@ -146,6 +146,44 @@ pub struct CommandV1<'a> {
     pub outcome: u8,
 }
 
+/// A command was called and ended. Written instead of [`CommandV1`] since calls have an id.
+#[derive(Archive, Serialize, Clone, Copy, PartialEq, Debug)]
+pub struct CallV1<'a> {
+    /// When it ended.
+    pub ts_us: i64,
+    /// What it cost, in the unit of what carried it out: operations of a script, fuel of a module,
+    /// microseconds of processor time of a program; 0: nothing worth counting.
+    pub cost: u64,
+    /// What was given to it.
+    #[rkyv(with = InlineAsBox)]
+    pub args: &'a str,
+    /// The call's id.
+    #[rkyv(with = InlineAsBox)]
+    pub call: &'a str,
+    /// The caller's own id for it; may be empty.
+    #[rkyv(with = InlineAsBox)]
+    pub cid: &'a str,
+    /// The interned name of the command ([`NameKind::Command`](super::NameKind)).
+    pub command: u32,
+    /// From the call to its end, microseconds.
+    pub duration_us: u32,
+    /// An [`Outcome`](super::Outcome).
+    pub outcome: u8,
+}
+
+/// Something that a command keeps in the header's room.
+#[derive(Archive, Serialize, Clone, Copy, PartialEq, Debug)]
+pub struct StateV1<'a> {
+    /// When.
+    pub ts_us: i64,
+    /// The command's name, a space, and what the command calls it.
+    #[rkyv(with = InlineAsBox)]
+    pub key: &'a str,
+    /// What; empty: nothing any more.
+    #[rkyv(with = InlineAsBox)]
+    pub value: &'a str,
+}
+
 /// The platform says how far a message of ours got.
 #[derive(Archive, Serialize, Clone, Copy, PartialEq, Debug)]
 pub struct StatusV1<'a> {

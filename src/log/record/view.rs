@@ -51,6 +51,14 @@ macro_rules! kinds {
                 }
             }
 
+            /// As what reports show it: two versions of a record are one thing to their readers.
+            pub const fn reported(self) -> Self {
+                match self {
+                    Self::Call => Self::Command,
+                    other => other,
+                }
+            }
+
             /// Of the archived root: size, alignment, and where its time stands.
             pub const fn layout(self) -> (usize, usize, Option<usize>) {
                 match self {
@@ -157,6 +165,10 @@ kinds! {
     19 Conversation "conversation", ConversationV1<'_>, ConversationV1<'static>, timed;
     /// A definition that was put or removed.
     20 Definition "definition", DefinitionV1<'_>, DefinitionV1<'static>, timed;
+    /// A command that was called and ended.
+    21 Call "call", CallV1<'_>, CallV1<'static>, timed;
+    /// Something that a command keeps.
+    22 State "state", StateV1<'_>, StateV1<'static>, timed;
 }
 
 const _: () = assert!(Kind::ALL.len() < 32, "a batch keeps its types in a 32-bit mask");

@@ -62,7 +62,7 @@ impl TableKind {
             Some(Kind::Name) => None,
             Some(Kind::Message) => Some(Self::Messages),
             Some(Kind::Status) => Some(Self::Statuses),
-            Some(Kind::Command) => Some(Self::Commands),
+            Some(Kind::Command | Kind::Call) => Some(Self::Commands),
             Some(Kind::Session) => Some(Self::Sessions),
             Some(Kind::Metric) => Some(Self::Metrics),
             _ => Some(Self::Others),

@@ -3,8 +3,8 @@
 use crate::base::limits::{CID_WINDOW_MS, INBOUND_WINDOW_MS};
 use crate::log::reader::Entry;
 use crate::log::record::{
-    ConversationAction, ConversationV1, DefinitionV1, Delivery, Direction, MemberAction, MessageV1,
-    RawRecord, RecordView, RoomAction, StatusV1,
+    CallV1, ConversationAction, ConversationV1, DefinitionV1, Delivery, Direction, MemberAction,
+    MessageV1, RawRecord, RecordView, RoomAction, StateV1, StatusV1,
 };
 
 use std::cmp::Ordering;
@@ -32,6 +32,7 @@ pub(super) enum Class {
     Step,
     Link,
     Turn,
+    CommandState,
     UserStatus,
     External,
     Erasure,
@@ -183,14 +184,25 @@ pub(super) fn apply<'a>(
             keep_conversation(entry, change, keep);
             placed(change.o.to_native())
         }
-        RecordView::Definition(definition) => {
-            keep_definition(entry, definition, keep);
+        view => {
+            keep_placeless(entry, view, (ts_us, horizon), keep);
             None
         }
-        RecordView::Seen(seen) => {
-            keep_seen(entry, ts_us, seen, horizon, keep);
-            None
-        }
+    }
+}
+
+/// What has no position, and belongs to commands, operators or the snapshot itself.
+fn keep_placeless<'a>(
+    entry: &Entry<'a>,
+    view: RecordView<'a>,
+    (ts_us, horizon): (i64, Horizon),
+    keep: &mut impl FnMut(Key<'a>, Kept<'a>),
+) {
+    match view {
+        RecordView::Definition(definition) => keep_definition(entry, definition, keep),
+        RecordView::Call(call) => keep_call(entry, call, ts_us, horizon, keep),
+        RecordView::State(state) => keep_state(entry, state, keep),
+        RecordView::Seen(seen) => keep_seen(entry, ts_us, seen, horizon, keep),
         // Epochs and runs are counted and not keyed. The rest is history, which the log tells.
         RecordView::Epoch(_)
         | RecordView::Run(_)
@@ -199,7 +211,8 @@ pub(super) fn apply<'a>(
         | RecordView::Command(_)
         | RecordView::Stop(_)
         | RecordView::Raw(_)
-        | RecordView::Metric(_) => None,
+        | RecordView::Metric(_) => {}
+        _ => unreachable!("the caller keeps what has a position or a key of its own"),
     }
 }
 
@@ -219,6 +232,33 @@ fn keep_definition<'a>(
     let (record, user, gone) = (entry.record, entry.user(), definition.body.is_empty());
     let kept = Kept::Setting { record, room: "", user, gone };
     keep(Key { number, user: &definition.name, ..key }, kept);
+}
+
+/// A client's id of a call, so that a call that is asked for again is not made again.
+fn keep_call<'a>(
+    entry: &Entry<'a>,
+    call: &'a rkyv::Archived<CallV1<'static>>,
+    ts_us: i64,
+    horizon: Horizon,
+    keep: &mut impl FnMut(Key<'a>, Kept<'a>),
+) {
+    let (room, user) = (entry.room(), entry.user());
+    if !call.cid.is_empty() && ts_us >= horizon.cids_us {
+        let key = Key { number: ts_us as u64, user, ..key(Section::Rooms, room, Class::Cid) };
+        keep(key, Kept::Seen { ts_us, room, user, o: 0, print: 0, cid: &call.cid });
+    }
+}
+
+/// What a command keeps in a room.
+fn keep_state<'a>(
+    entry: &Entry<'a>,
+    state: &'a rkyv::Archived<StateV1<'static>>,
+    keep: &mut impl FnMut(Key<'a>, Kept<'a>),
+) {
+    let (room, user, record) = (entry.room(), "", entry.record);
+    let key = Key { user: &state.key, ..key(Section::Rooms, room, Class::CommandState) };
+    let gone = state.value.is_empty();
+    keep(key, Kept::Setting { record, room, user, gone });
 }
 
 /// A client's id, and a message that has to leave yet.
@@ -345,7 +385,9 @@ fn keep_seen<'a>(
         keep(external_key(ts_us, print), kept);
     }
     if !seen.cid.is_empty() && ts_us >= horizon.cids_us {
-        let key = Key { number: o, ..key(Section::Rooms, room, Class::Cid) };
+        // A call of a command has no position.
+        let (number, caller) = if o == 0 { (ts_us as u64, user) } else { (o, "") };
+        let key = Key { number, user: caller, ..key(Section::Rooms, room, Class::Cid) };
         keep(key, Kept::Seen { ts_us, room, user, o, print: 0, cid: &seen.cid });
     }
 }

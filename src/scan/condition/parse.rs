@@ -230,7 +230,10 @@ fn text_test(field: TextField, operator: &str, text: &str) -> Result<Condition, 
 /// Fields whose values are the names of a list; `None` for other fields.
 fn listed(name: &str, comparison: Comparison, text: &str) -> Option<Result<Condition, Wrong>> {
     let names: Vec<(&str, u64)> = match name {
-        "kind" => Kind::ALL.iter().map(|one| (one.name(), u64::from(one.tag()))).collect(),
+        "kind" => {
+            let own = Kind::ALL.iter().filter(|kind| kind.reported() == **kind);
+            own.map(|one| (one.name(), u64::from(one.tag()))).collect()
+        }
         "source" => Source::ALL.iter().map(|one| (one.name(), *one as u64)).collect(),
         "direction" => Direction::ALL.iter().map(|one| (one.name(), *one as u64)).collect(),
         "status" => Delivery::ALL.iter().map(|one| (one.name(), *one as u64)).collect(),

@@ -83,6 +83,8 @@ fields! {
     Args "args" Text;
     Outcome "outcome" Code;
     DurationUs "duration_us" Number;
+    Cost "cost" Count;
+    Call "call" Text;
     Status "status" Code;
     Recipient "recipient" Name;
     Error "error" Number;
@@ -118,7 +120,10 @@ impl Field {
     #[cfg_attr(not(feature = "export"), allow(dead_code, reason = "as `Type`"))]
     pub(super) fn codes(self) -> Vec<&'static str> {
         let mut codes: Vec<&'static str> = match self {
-            Self::Kind => Kind::ALL.iter().map(|kind| kind.name()).collect(),
+            Self::Kind => {
+                let own = Kind::ALL.iter().filter(|kind| kind.reported() == **kind);
+                own.map(|kind| kind.name()).collect()
+            }
             Self::Source => Source::ALL.iter().map(|source| source.name()).collect(),
             Self::Direction => Direction::ALL.iter().map(|direction| direction.name()).collect(),
             Self::Action => {
@@ -191,6 +196,7 @@ pub(super) const TABLES: &[Table] = &[
             Kind::Name,
             Kind::Conversation,
             Kind::Definition,
+            Kind::State,
         ],
         fields: &[
             Field::Seq,
@@ -238,17 +244,20 @@ pub(super) const TABLES: &[Table] = &[
     },
     Table {
         name: "commands",
-        kinds: &[Kind::Command],
+        kinds: &[Kind::Command, Kind::Call],
         fields: &[
             Field::Seq,
             Field::Ts,
             Field::Room,
             Field::User,
             Field::Erased,
+            Field::Cid,
             Field::Command,
             Field::Args,
             Field::Outcome,
             Field::DurationUs,
+            Field::Cost,
+            Field::Call,
         ],
     },
     Table {

@@ -32,7 +32,7 @@ impl<'a> Row<'a> {
         let mut row = Self { values: [Value::None; Field::ALL.len()] };
         row.set(Field::Seq, Value::Count(entry.seq));
         row.set(Field::Ts, entry.ts_us().map_or(Value::None, Value::Time));
-        row.set_code(Field::Kind, entry.kind().map(|kind| kind.name()));
+        row.set_code(Field::Kind, entry.kind().map(|kind| kind.reported().name()));
         row.set_text(Field::Room, entry.room());
         row.set_text(Field::User, entry.user());
         row.set(Field::Erased, Value::Flag(entry.record.header.flags & FLAG_ERASED != 0));
@@ -138,6 +138,15 @@ impl<'a> Row<'a> {
                 );
                 self.set(Field::DurationUs, Value::Number(command.duration_us.to_native()));
             }
+            RecordView::Call(call) => {
+                self.set_text(Field::Command, entry.command());
+                self.set(Field::Args, Value::Text(&call.args));
+                self.set_code(Field::Outcome, Outcome::from_byte(call.outcome).map(Outcome::name));
+                self.set(Field::DurationUs, Value::Number(call.duration_us.to_native()));
+                self.set(Field::Cost, Value::Count(call.cost.to_native()));
+                self.set_text(Field::Call, &call.call);
+                self.set_text(Field::Cid, &call.cid);
+            }
             RecordView::Status(status) => {
                 self.set_text(Field::External, &status.external);
                 self.set_text(Field::Recipient, &status.recipient);
@@ -197,6 +206,10 @@ impl<'a> Row<'a> {
             RecordView::Name(name) => {
                 self.set(Field::Id, Value::Count(u64::from(name.id.to_native())));
                 self.set_text(Field::Text, &name.text);
+            }
+            // Its value may be anything.
+            RecordView::State(state) => {
+                self.set_text(Field::Text, &state.key);
             }
             // Its body may hold secrets.
             RecordView::Definition(definition) => {

@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 /// The words of a message; `None` when it has none.
-pub(super) fn text(body: &Value) -> Option<String> {
+pub fn text(body: &Value) -> Option<String> {
     let mut lines: Vec<String> = Vec::new();
     lines.extend(body["text"].as_str().map(plain));
     for attachment in body["attachments"].as_array().into_iter().flatten() {

@@ -1,0 +1,420 @@
+//! Owner: calls of commands that leave the server, and the answers that come back, now or later.
+
+use super::Hub;
+use super::commanding::{Caller, Done, speaker};
+use crate::base::clock::Now;
+use crate::base::codes::ErrorCode;
+use crate::base::hash::Map;
+use crate::base::ids::Offset;
+use crate::base::limits::{
+    COMMAND_CALLS_MAX, COMMAND_RESPONSE_MS, COMMAND_RESPONSES_MAX, HANDLER_CALL_REPLY_BYTES_MAX,
+};
+use crate::chat::dedup::Seen;
+use crate::chat::event::{Asker, Cid, Effect, Name, Outcome, Refusal, Source};
+use crate::chat::request::refuse;
+use crate::commands::arguments::Given;
+use crate::commands::callback::{self, Posted};
+use crate::commands::{Callback, Entry, Shown};
+use data_encoding::HEXLOWER;
+use hmac::{Hmac, KeyInit, Mac};
+use serde_json::{Value, json};
+use sha2::Sha256;
+use std::sync::Arc;
+use subtle::ConstantTimeEq;
+
+/// Milliseconds after which a call whose reply was lost is given up, beyond its own time.
+const GRACE_MS: u64 = 250;
+/// Failures in a row after which nobody is asked for a while.
+const BREAKER_FAILURES: u32 = 5;
+/// For how long, milliseconds.
+const BREAKER_MS: u64 = 30_000;
+/// Marks the state of a call that is under way, behind the key of its command.
+const UNDER_WAY: &str = "call:";
+
+/// Calls that have left.
+#[derive(Debug, Default)]
+pub struct Leaving {
+    flights: Map<u64, Flight>,
+    /// Failures in a row, and until when nobody is asked, ms of the monotonic clock.
+    breakers: Map<Arc<str>, (u32, u64)>,
+    /// Begins the addresses for later answers.
+    pub(super) public_url: Box<str>,
+    /// Calls that were under way when the log ended: room, key of the state, its value.
+    pub(super) lost: Vec<(Name, Box<str>, Box<str>)>,
+}
+
+#[derive(Debug)]
+struct Flight {
+    call: Box<str>,
+    name: Box<str>,
+    args: Box<str>,
+    entry: Arc<Entry>,
+    by: Asker,
+    room: Name,
+    cid: Cid,
+    since_us: u64,
+    /// When its first answer must be there, ms of the monotonic clock.
+    due_ms: u64,
+    /// Until when later answers are taken.
+    until_ms: u64,
+    responses_left: u8,
+    stage: Stage,
+    /// What is posted, until it is.
+    request: Option<(Vec<(Box<str>, Box<str>)>, Box<str>)>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Stage {
+    /// It was posted, and nobody has said anything.
+    Asked,
+    /// It will be answered later.
+    Deferred,
+    /// Its record is written; more may be said.
+    Ended,
+}
+
+impl Flight {
+    fn caller(&self) -> Caller<'_> {
+        Caller {
+            call: self.call.clone(),
+            by: &self.by,
+            room: &self.room,
+            cid: self.cid.clone(),
+            version: None,
+            since_us: self.since_us,
+            confirmed: true,
+            depth: 0,
+        }
+    }
+
+    fn state_key(&self) -> String {
+        format!("{} {UNDER_WAY}{}", self.entry.key, self.call)
+    }
+}
+
+impl Hub {
+    /// Asks somebody's program. The call leaves when its beginning is in the log.
+    pub(super) fn call_back(
+        &mut self,
+        now: Now,
+        caller: &Caller<'_>,
+        (entry, name, callback): (&Arc<Entry>, &str, &Callback),
+        given: &Given,
+        effects: &mut Vec<Effect>,
+    ) -> Result<Done, Refusal> {
+        let now_ms = now.mono_ms();
+        let flights = &mut self.commanding.leaving.flights;
+        let overloaded = |text: &str| refuse(ErrorCode::Overloaded, text);
+        let under_way =
+            flights.values().filter(|one| one.entry.key == entry.key && one.stage != Stage::Ended);
+        if under_way.count() >= entry.manifest.limits.at_once {
+            let text = format!("/{name} is busy with {} calls", entry.manifest.limits.at_once);
+            return Err(overloaded(&text));
+        }
+        if flights.len() >= COMMAND_CALLS_MAX {
+            // Whoever has answered may say no more.
+            flights.retain(|_, flight| flight.stage != Stage::Ended);
+        }
+        if flights.len() >= COMMAND_CALLS_MAX {
+            return Err(overloaded("too many calls of commands are under way"));
+        }
+        let breaker = self.commanding.leaving.breakers.get(&entry.key);
+        if let Some((_, until_ms)) = breaker.filter(|(_, until_ms)| *until_ms > now_ms) {
+            let after_ms = until_ms - now_ms;
+            let text =
+                format!("/{name} does not answer; try again in {} s", after_ms.div_ceil(1_000));
+            return Err(Refusal { after_ms: Some(after_ms), ..overloaded(&text) });
+        }
+        self.calling_number += 1;
+        let ticket = self.calling_number;
+        let response_url = self.response_url(ticket);
+        let display = self.rooms[caller.room].nick(&caller.by.user).to_owned();
+        let (user, room) = (&caller.by.user, caller.room);
+        let call = &*caller.call;
+        let (text, response_url) = (&*given.line, &*response_url);
+        let posted = Posted { name, text, user, display: &display, room, response_url, call };
+        let body: Box<str> = posted.body().into();
+        let headers = callback::headers(callback, now.wall_us.div_euclid(1_000_000), &body);
+        let flight = Flight {
+            call: caller.call.clone(),
+            name: name.into(),
+            args: given.line.clone(),
+            entry: Arc::clone(entry),
+            by: caller.by.clone(),
+            room: room.clone(),
+            cid: caller.cid.clone(),
+            since_us: caller.since_us,
+            due_ms: now_ms + entry.manifest.limits.time_ms,
+            until_ms: now_ms + COMMAND_RESPONSE_MS,
+            responses_left: COMMAND_RESPONSES_MAX,
+            stage: Stage::Asked,
+            request: Some((headers, body)),
+        };
+        let value =
+            json!({"user": **user, "name": name, "args": text, "cid": *caller.cid}).to_string();
+        let key = flight.state_key();
+        let append = self.keep(now, (room, user), &key, &value, effects)?;
+        self.commanding.leaving.flights.insert(ticket, flight);
+        self.leave_when_durable(append, ticket, effects);
+        Ok(Done::Pending(append))
+    }
+
+    /// The beginning of a call is in the log: it leaves.
+    pub(super) fn take_off(&mut self, ticket: u64, effects: &mut Vec<Effect>) {
+        let Some(flight) = self.commanding.leaving.flights.get_mut(&ticket) else { return };
+        let (Some((headers, body)), crate::commands::Backend::Http(callback)) =
+            (flight.request.take(), &flight.entry.manifest.backend)
+        else {
+            return;
+        };
+        let (url, mime, due_ms) = ((*callback.url).into(), callback::MIME, flight.due_ms);
+        effects.push(Effect::Fetch { ticket, url, headers, body, mime, due_ms });
+    }
+
+    /// The beginning of a call will never be in the log: it does not leave.
+    pub(super) fn stay_down(&mut self, ticket: u64) {
+        self.commanding.leaving.flights.remove(&ticket);
+    }
+
+    /// Somebody's program has answered, or has not.
+    pub(super) fn callback_answered(
+        &mut self,
+        now: Now,
+        ticket: u64,
+        result: Result<(u16, Vec<u8>), Box<str>>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(flight) = self.commanding.leaving.flights.remove(&ticket) else { return };
+        if flight.stage != Stage::Asked {
+            // Its later answers were faster than the first.
+            self.commanding.leaving.flights.insert(ticket, flight);
+            return;
+        }
+        let said = match result {
+            Ok((200..=299, body)) => {
+                let text = String::from_utf8_lossy(&body);
+                let end = text.floor_char_boundary(HANDLER_CALL_REPLY_BYTES_MAX);
+                callback::Said::read(&text[..end]).map_err(|why| format!("its answer: {why}"))
+            }
+            Ok((status, _)) => Err(format!("it answered with HTTP status {status}")),
+            Err(why) => Err(why.into()),
+        };
+        match said {
+            Ok(said) => {
+                self.commanding.leaving.breakers.remove(&flight.entry.key);
+                self.said_by_callback(now, ticket, flight, said, effects);
+            }
+            Err(why) => self.flight_failed(now, flight, &why, effects),
+        }
+    }
+
+    fn flight_failed(&mut self, now: Now, flight: Flight, why: &str, effects: &mut Vec<Effect>) {
+        let late = flight.due_ms <= now.mono_ms();
+        let outcome = if late { Outcome::Timeout } else { Outcome::Failed };
+        self.end_flight(now, &flight, outcome, effects);
+        let key = flight.entry.key.clone();
+        let (count, until_ms) = self.commanding.leaving.breakers.entry(key.clone()).or_default();
+        *count += 1;
+        if *count >= BREAKER_FAILURES {
+            *until_ms = now.mono_ms() + BREAKER_MS;
+        }
+        // Why is for whoever put it; who asked need not know where it lives.
+        let text = match late {
+            true => format!("/{} did not answer in time", flight.name),
+            false => format!("/{} failed", flight.name),
+        };
+        self.say_for(now, &flight, "error", text, effects);
+        self.command_failed(now, &key, why, effects);
+    }
+
+    /// Shows what was said, now or later.
+    fn said_by_callback(
+        &mut self,
+        now: Now,
+        ticket: u64,
+        mut flight: Flight,
+        said: callback::Said,
+        effects: &mut Vec<Effect>,
+    ) {
+        let mut text = said.text;
+        text.truncate(text.floor_char_boundary(flight.entry.manifest.limits.output_bytes));
+        if said.progress {
+            self.say_for(now, &flight, "progress", text, effects);
+        } else if text.is_empty() {
+            if flight.stage == Stage::Asked {
+                flight.stage = Stage::Deferred;
+            }
+        } else {
+            if flight.stage != Stage::Ended {
+                self.end_flight(now, &flight, Outcome::Ok, effects);
+                flight.stage = Stage::Ended;
+            }
+            match said.shown.unwrap_or(flight.entry.manifest.shown) {
+                Shown::Ephemeral => self.say_for(now, &flight, "ephemeral", text, effects),
+                Shown::InChannel => self.say_in(now, &flight, text, effects),
+            }
+        }
+        self.commanding.leaving.flights.insert(ticket, flight);
+    }
+
+    /// Tells whoever asked.
+    fn say_for(
+        &mut self,
+        now: Now,
+        flight: &Flight,
+        kind: &str,
+        text: String,
+        effects: &mut Vec<Effect>,
+    ) {
+        if crate::base::names::is_contact(&flight.by.user) {
+            return self.say_in(now, flight, text, effects);
+        }
+        self.whisper(now, &flight.caller(), kind, text, effects);
+    }
+
+    fn say_in(&mut self, now: Now, flight: &Flight, text: String, effects: &mut Vec<Effect>) {
+        let (room, user) = (&flight.room, speaker(&flight.entry.name));
+        let text = (text.into(), None);
+        let done = self.write(now, (room, &user), Source::Command, text, None, effects);
+        if let Err(refusal) = done {
+            let text =
+                format!("/{} said something that cannot be shown: {}", flight.name, refusal.text);
+            self.whisper(now, &flight.caller(), "error", text, effects);
+        }
+    }
+
+    /// Writes the record of a call that has ended.
+    fn end_flight(
+        &mut self,
+        now: Now,
+        flight: &Flight,
+        outcome: Outcome,
+        effects: &mut Vec<Effect>,
+    ) {
+        let line = (&*flight.name, &*flight.args);
+        self.note_call(now, &flight.caller(), line, (outcome, 0), effects);
+        let by = (&flight.room, &flight.by.user);
+        // What a full log cannot forget now is forgotten at the next start.
+        let _ = self.keep(now, by, &flight.state_key(), "", effects);
+    }
+
+    /// A later answer came to the address that the call was given.
+    pub(super) fn respond(
+        &mut self,
+        now: Now,
+        by: &Asker,
+        (ticket, proof): (u64, &str),
+        body: &str,
+        effects: &mut Vec<Effect>,
+    ) {
+        let gone = |text: &str| refuse(ErrorCode::NoSuchRoom, text);
+        let proven = bool::from(self.proof(ticket).as_bytes().ct_eq(proof.as_bytes()));
+        let flights = &mut self.commanding.leaving.flights;
+        let Some(mut flight) = proven.then(|| flights.remove(&ticket)).flatten() else {
+            return self.refuse(by.from, by.id, &gone("expired_url"), effects);
+        };
+        let refusal = match callback::Said::read(body) {
+            _ if flight.until_ms <= now.mono_ms() => Some(gone("expired_url")),
+            _ if flight.responses_left == 0 => Some(gone("used_url")),
+            Err(why) => Some(refuse(ErrorCode::BadRequest, &format!("invalid_payload: {why}"))),
+            Ok(said) if said.text.is_empty() => Some(refuse(ErrorCode::BadRequest, "no_text")),
+            Ok(said) => match self.check_log(said.text.len()) {
+                Err(refusal) => Some(refusal),
+                Ok(()) => {
+                    flight.responses_left -= u8::from(!said.progress);
+                    self.grant_value(by, &json!({}), effects);
+                    return self.said_by_callback(now, ticket, flight, said, effects);
+                }
+            },
+        };
+        self.commanding.leaving.flights.insert(ticket, flight);
+        self.refuse(by.from, by.id, &refusal.expect("everything else has returned"), effects);
+    }
+
+    /// Where later answers are taken.
+    fn response_url(&self, ticket: u64) -> String {
+        let (url, shard) = (&self.commanding.leaving.public_url, self.options.shard.0);
+        format!("{url}/respond/{shard}.{ticket}.{}", self.proof(ticket))
+    }
+
+    /// What only whoever was given the address of a call can know: 128 bits.
+    fn proof(&self, ticket: u64) -> String {
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.options.key).expect("any length");
+        mac.update(b"respond");
+        mac.update(&self.options.boot_s.to_le_bytes());
+        mac.update(&self.options.shard.0.to_le_bytes());
+        mac.update(&ticket.to_le_bytes());
+        HEXLOWER.encode(&mac.finalize().into_bytes()[..16])
+    }
+
+    /// Gives up the calls whose time is over, and forgets those that may say no more. Writes down
+    /// what became of calls that a stop has cut off.
+    pub(super) fn tend_flights(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        let now_ms = now.mono_ms();
+        if !self.commanding.leaving.flights.is_empty() {
+            let over = |flight: &Flight| match flight.stage {
+                Stage::Asked => flight.due_ms + GRACE_MS <= now_ms,
+                Stage::Deferred | Stage::Ended => flight.until_ms <= now_ms,
+            };
+            let flights = &self.commanding.leaving.flights;
+            let over: Vec<u64> =
+                flights.iter().filter(|(_, one)| over(one)).map(|(ticket, _)| *ticket).collect();
+            for ticket in over {
+                let flight = self.commanding.leaving.flights.remove(&ticket).expect("just seen");
+                if flight.stage != Stage::Ended {
+                    self.flight_failed(now, flight, "there was no answer in time", effects);
+                }
+            }
+        }
+        while let Some((room, key, value)) = self.commanding.leaving.lost.pop() {
+            if self.check_log(value.len()).is_err() {
+                return self.commanding.leaving.lost.push((room, key, value));
+            }
+            self.end_lost(now, &room, &key, &value, effects);
+        }
+    }
+
+    /// A call that was under way when the server died: nobody knows what came of it, so it is not
+    /// made again.
+    fn end_lost(
+        &mut self,
+        now: Now,
+        room: &Name,
+        key: &str,
+        value: &str,
+        effects: &mut Vec<Effect>,
+    ) {
+        let value: Value = serde_json::from_str(value).unwrap_or_default();
+        let text = |name: &str| value[name].as_str().unwrap_or_default();
+        let call = key.rsplit_once(UNDER_WAY).map_or("", |(_, call)| call);
+        let user: Name = text("user").into();
+        let by = self.nobody(&user);
+        let (call, cid) = (call.into(), Cid::from(text("cid")));
+        let (version, since_us, confirmed, depth) = (None, now.mono_us, true, 0);
+        let caller = Caller { call, by: &by, room, cid, version, since_us, confirmed, depth };
+        let line = (text("name"), text("args"));
+        let append = self.note_call(now, &caller, line, (Outcome::Lost, 0), effects);
+        if !caller.cid.is_empty() {
+            let (ts_ms, at_ms) = (now.wall_ms(), now.mono_ms() as i64);
+            let seen = Seen { o: Offset(0), ts_ms, at_ms, append };
+            let found = self.rooms.get_mut(room).expect("it has state");
+            found.cids.insert(user.clone(), caller.cid.clone(), seen);
+        }
+        let _ = self.keep(now, (room, &user), key, "", effects);
+    }
+
+    /// Notes a call of the log that has no end there.
+    pub(super) fn find_lost_calls(&mut self) {
+        for room in self.rooms.values() {
+            for (key, value) in room.all_kept() {
+                if key.split_once(' ').is_some_and(|(_, rest)| rest.starts_with(UNDER_WAY)) {
+                    self.commanding.leaving.lost.push((
+                        room.name.clone(),
+                        key.into(),
+                        value.into(),
+                    ));
+                }
+            }
+        }
+    }
+}
