@@ -48,6 +48,9 @@ pub mod net;
 /// The one thread that calls out: the Graph API and addresses of an operator's choice.
 pub mod egress;
 
+/// Programs of the operator that carry out commands.
+pub mod programs;
+
 /// Messages out between the rooms that own them and the Graph API.
 pub mod outbox;
 

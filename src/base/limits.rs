@@ -256,7 +256,7 @@ pub const COMMAND_FUEL_MAX: u64 = 1_000_000_000;
 /// Operations of a script in one call.
 pub const COMMAND_OPERATIONS_MAX: u64 = 1_000_000;
 /// Memory of a module or program, KiB.
-pub const COMMAND_MEMORY_KB_MAX: u64 = 256 << 10;
+pub const COMMAND_MEMORY_KB_MAX: u64 = 2 << 20;
 /// Bytes of one answer of a command.
 pub const COMMAND_OUTPUT_BYTES_MAX: usize = 16 * KIB;
 /// Calls of one command under way on a shard.

@@ -260,6 +260,21 @@ pub enum Effect {
         /// When nobody waits for the answer any more, ms of the monotonic clock.
         due_ms: u64,
     },
+    /// Run a program of the operator; answered with [`Event::Fetched`], as a call with status 200.
+    Execute {
+        /// To find the call again.
+        ticket: u64,
+        /// Its file name.
+        program: Arc<str>,
+        /// For its standard input.
+        input: Box<str>,
+        /// When nobody waits for the answer any more, ms of the monotonic clock.
+        due_ms: u64,
+        /// What it may use of memory, bytes.
+        memory_bytes: u64,
+        /// What it may say, bytes.
+        output_bytes: usize,
+    },
     /// What was pushed before this has been waited for since then: count how long, once it is
     /// queued to its sockets.
     Measure {

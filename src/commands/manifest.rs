@@ -149,6 +149,9 @@ pub struct Limits {
     pub at_once: usize,
 }
 
+/// What a program may use of memory unless it says otherwise, KiB.
+const PROGRAM_MEMORY_KB: u64 = 512 << 10;
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
@@ -235,7 +238,7 @@ impl Manifest {
             room_cooldown_s,
             confirm: flag("confirm")?,
             shown: fields.get("reply").map_or(Ok(shown), |part| part.one_of(&Shown::ALL))?,
-            limits: limits(fields.get("limits"))?,
+            limits: limits(fields.get("limits"), &backend)?,
             disabled: disabled(fields.get("disabled"))?,
             arguments,
             backend,
@@ -445,8 +448,12 @@ fn cooldown(part: Option<&Part<'_>>) -> Result<(u64, u64), Fault> {
     Ok((seconds("user_s")?, seconds("room_s")?))
 }
 
-fn limits(part: Option<&Part<'_>>) -> Result<Limits, Fault> {
+fn limits(part: Option<&Part<'_>>, backend: &Backend) -> Result<Limits, Fault> {
     let mut limits = Limits::default();
+    if matches!(backend, Backend::Exec(_)) {
+        // Of addresses, of which an interpreter takes many and uses few.
+        limits.memory_kb = PROGRAM_MEMORY_KB;
+    }
     let Some(part) = part else { return Ok(limits) };
     let fields = part.object()?;
     fields.only(["time_ms", "fuel", "operations", "memory_kb", "output_bytes", "at_once"])?;

@@ -333,7 +333,14 @@ pub const SETTINGS: &[Setting] = &[
         kind: Kind::Path,
         preset: Preset::Nothing,
         flag: None,
-        help: "Folder whose `handlers/*.json`, `hooks/`, `subscriptions/` are put at each start.",
+        help: "Folder with `handlers/`, `hooks/`, `subscriptions/`, `commands/`, put at each start.",
+    },
+    Setting {
+        key: "commands.programs",
+        kind: Kind::Path,
+        preset: Preset::Nothing,
+        flag: None,
+        help: "Folder of programs that commands may run; none may unless it is set.",
     },
     Setting {
         key: "egress.networks",

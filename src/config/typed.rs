@@ -160,6 +160,8 @@ pub struct ApiConfig {
     pub keys: Vec<Secret>,
     /// A folder of definitions.
     pub definitions: Option<PathBuf>,
+    /// A folder of programs that commands may run.
+    pub programs: Option<PathBuf>,
 }
 
 impl Default for Config {
@@ -226,6 +228,7 @@ impl Config {
             api: ApiConfig {
                 keys: secrets(layers, "api.key"),
                 definitions: path(layers, "api.definitions").map(Path::to_path_buf),
+                programs: path(layers, "commands.programs").map(Path::to_path_buf),
             },
             media: MediaConfig { cache_bytes: integer(layers, "media.cache_mib") << 20 },
             warnings: Vec::new(),

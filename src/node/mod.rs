@@ -11,6 +11,8 @@ mod error;
 
 mod egress;
 
+mod folder;
+
 mod keeper;
 
 mod media;
@@ -92,6 +94,7 @@ pub fn serve(config: Config, ready: impl FnOnce(SocketAddr)) -> Result<(), NodeE
     let mut node_producer = producers.pop().expect("one more than shards");
     begin_epoch(&mut node_producer, &recovered, &mut hubs, word(&random, 2))?;
     put_definitions(&config, &mut node_producer, &mut hubs)?;
+    let known = folder::known(hubs[0].registry());
     let damage = warn(&recovered);
     // Unmaps what was read.
     drop(recovered);
@@ -119,6 +122,7 @@ pub fn serve(config: Config, ready: impl FnOnce(SocketAddr)) -> Result<(), NodeE
     watchdog::start(Arc::clone(&world), log.clone())?;
     writer.add_job(Box::new(Keeper::new(&world, node_producer, policy(&world.config))));
     let outward = Outward::start(far, word(&random, 3), &world)?;
+    folder::start(&world, known)?;
     ready(address);
 
     signals.forever().next();

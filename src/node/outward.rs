@@ -10,11 +10,13 @@ use crate::config::Config;
 use crate::egress::{Calls, EgressSender, channel};
 use crate::log::AckPolicy;
 use crate::outbox::Word;
+use crate::programs::{self, Job, Programs};
 use crate::shard::archive::Question;
 use crate::shard::media;
 use crate::shard::world::{Mail, Outlet, Ways, World};
 use crate::subscriptions::{Item, Standing};
 use crossbeam_channel::{Receiver, Sender, bounded};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
@@ -24,14 +26,15 @@ pub struct Near {
     outbox: Option<Outlet>,
     egress: EgressSender,
     subscriptions: Sender<Item>,
+    programs: Option<Programs>,
     media: Sender<media::Word>,
 }
 
 impl Near {
     /// All ways out of a shard, with those to its peers and to the archive.
     pub fn ways(self, mail: Vec<Sender<Mail>>, archive: Sender<Question>) -> Ways {
-        let Self { outbox, egress, subscriptions, media } = self;
-        Ways { mail, archive, outbox, egress, subscriptions, media }
+        let Self { outbox, egress, subscriptions, programs, media } = self;
+        Ways { mail, archive, outbox, egress, subscriptions, programs, media }
     }
 }
 
@@ -40,6 +43,7 @@ pub struct Far {
     words: Option<Receiver<Word>>,
     calls: Calls,
     items: Receiver<Item>,
+    jobs: Option<Receiver<Job>>,
     files: Receiver<media::Word>,
 }
 
@@ -49,7 +53,9 @@ pub fn channels(config: &Config) -> (Near, Far) {
     let (egress, calls) = channel(egress::QUEUE_MAX);
     let (subscriptions, items) = bounded(ITEMS_MAX);
     let (media, files) = bounded(WORDS_MAX);
-    (Near { outbox, egress, subscriptions, media }, Far { words, calls, items, files })
+    let (programs, jobs) = config.api.programs.as_ref().map(|_| programs::channel()).unzip();
+    let near = Near { outbox, egress, subscriptions, programs, media };
+    (near, Far { words, calls, items, jobs, files })
 }
 
 /// The running threads.
@@ -61,9 +67,12 @@ pub struct Outward {
 impl Outward {
     /// Starts them. Egress and the thread of files end with the process.
     pub fn start(far: Far, seed: u64, world: &Arc<World>) -> Result<Self, NodeError> {
-        let Far { words, calls, items, files } = far;
+        let Far { words, calls, items, jobs, files } = far;
         egress::start(calls, world)?;
         super::media::start(files, world)?;
+        if let (Some(jobs), Some(folder)) = (jobs, &world.config.api.programs) {
+            start_programs(&jobs, folder, world)?;
+        }
         let options = subscription_options(world, seed.rotate_left(32));
         let subscriptions = subscriptions::start(options, items)?;
         let outbox = words.map(|words| outbox::start(words, seed, world)).transpose()?;
@@ -80,6 +89,23 @@ impl Outward {
         // A thread of ours that panics has ended the process.
         let _ = self.subscriptions.join();
     }
+}
+
+/// Starts the threads that run programs. They end with the process.
+fn start_programs(
+    jobs: &Receiver<Job>,
+    folder: &Path,
+    world: &Arc<World>,
+) -> Result<(), NodeError> {
+    let world = Arc::clone(world);
+    let reply = move |shard: ShardId, ticket, outcome| {
+        let shard = usize::from(shard.0);
+        // A shard that has ended takes no mail.
+        if world.mail[shard].send(Mail::Executed { ticket, outcome }).is_ok() {
+            world.ring(shard);
+        }
+    };
+    programs::start(folder, jobs, reply).map_err(NodeError::Thread)
 }
 
 /// What the thread of the subscriptions is to know.

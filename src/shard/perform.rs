@@ -17,6 +17,7 @@ use crate::chat::reply;
 use crate::egress::{Call, Caller, Request};
 use crate::net::Close;
 use crate::outbox::Word;
+use crate::programs::{Allowance, Job};
 use crate::wire::ws::encode::{encode_close, encode_text};
 use crossbeam_channel::TrySendError;
 use std::sync::atomic::Ordering;
@@ -101,6 +102,12 @@ impl Shard {
                 self.calls_out.push_back((due_ms, call));
                 self.tend_calls();
             }
+            Effect::Execute { ticket, program, input, due_ms, memory_bytes, output_bytes } => {
+                let time = Duration::from_millis(due_ms.saturating_sub(self.now.mono_ms()));
+                let allowance = Allowance { time, memory_bytes, output_bytes };
+                let job = Job { shard: self.id, ticket, program, input, allowance };
+                self.execute(job);
+            }
             Effect::Measure { metric, since_us } => self.meter.note(metric, since_us),
         }
     }
@@ -148,6 +155,26 @@ impl Shard {
                 self.outbox_words.push_front(word);
                 return;
             }
+        }
+    }
+
+    /// To the threads that run programs. What cannot run is answered in a later turn.
+    fn execute(&mut self, job: Job) {
+        let ticket = job.ticket;
+        let why = match &self.world.programs {
+            None => "this server runs no programs: see the setting commands.programs",
+            Some(programs) => match programs.try_run(job) {
+                Ok(()) => return,
+                Err(_) => "too many programs wait already",
+            },
+        };
+        self.idle_jobs.push((ticket, why));
+    }
+
+    /// Answers the calls of programs that could not run.
+    pub(super) fn tend_jobs(&mut self) {
+        for (ticket, why) in std::mem::take(&mut self.idle_jobs) {
+            self.tell_hub(Event::Fetched { ticket, result: Err(why.into()) });
         }
     }
 

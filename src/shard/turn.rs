@@ -106,6 +106,8 @@ pub struct Shard {
     pub(super) outbox_words: VecDeque<Word>,
     /// What the thread that calls out did not take, oldest first, and until when somebody waits.
     pub(super) calls_out: VecDeque<(u64, Call)>,
+    /// Calls of programs that could not run, and why.
+    pub(super) idle_jobs: Vec<(u64, &'static str)>,
     pub(super) meter: Meter,
 
     pub(super) draining: bool,
@@ -161,6 +163,7 @@ impl Shard {
             questions: VecDeque::new(),
             outbox_words: VecDeque::new(),
             calls_out: VecDeque::new(),
+            idle_jobs: Vec::new(),
             meter: Meter::new(now.mono_us),
             draining: false,
             drain_deadline_ms: u64::MAX,
@@ -313,6 +316,10 @@ impl Shard {
                     let _ = answer.try_send(how_far);
                 }
                 Mail::Outbox(event) => self.tell_hub(Event::Outbox { event }),
+                Mail::Executed { ticket, outcome } => {
+                    let result = outcome.map(|output| (200, output)).map_err(Into::into);
+                    self.tell_hub(Event::Fetched { ticket, result });
+                }
                 Mail::Fetched { ticket, result } => {
                     let result = match result {
                         Ok(got) => Ok((got.status, got.body)),
@@ -385,6 +392,7 @@ impl Shard {
             }
         }
         self.tend_calls();
+        self.tend_jobs();
         for question in std::mem::take(&mut self.questions) {
             self.ask_archive(question);
         }

@@ -15,6 +15,7 @@ use crate::log::{LogHandle, LogState};
 use crate::metrics::Histograms;
 use crate::net::Bell;
 use crate::outbox::{Standing, Word};
+use crate::programs::{Outcome, Programs};
 use crate::subscriptions::{self, Answer, Item};
 use crossbeam_channel::Sender;
 use std::collections::BTreeMap;
@@ -43,6 +44,8 @@ pub struct World {
     pub outbox: Option<Outlet>,
     /// Calls out.
     pub egress: EgressSender,
+    /// Runs programs of the operator, when there is a folder of them.
+    pub programs: Option<Programs>,
     /// Definitions of subscriptions, and questions about them.
     pub subscriptions: Sender<Item>,
     /// Files of the platform.
@@ -75,6 +78,8 @@ pub struct Ways {
     pub egress: EgressSender,
     /// [`World::subscriptions`].
     pub subscriptions: Sender<Item>,
+    /// [`World::programs`].
+    pub programs: Option<Programs>,
     /// [`World::media`].
     pub media: Sender<media::Word>,
 }
@@ -114,6 +119,13 @@ pub enum Mail {
     },
     /// From the outbox.
     Outbox(OutboxEvent),
+    /// What became of a program.
+    Executed {
+        /// The ticket of the call.
+        ticket: u64,
+        /// How it ended.
+        outcome: Outcome,
+    },
     /// What became of a call out.
     Fetched {
         /// The ticket of the call.
@@ -165,7 +177,7 @@ impl World {
         log: LogHandle,
         damage: Vec<String>,
     ) -> Self {
-        let Ways { mail, archive, outbox, egress, subscriptions, media } = ways;
+        let Ways { mail, archive, outbox, egress, subscriptions, programs, media } = ways;
         let heartbeats = mail.iter().map(|_| AtomicU64::new(0)).collect();
         let totals = mail.iter().map(|_| Mutex::default()).collect();
         let handler_counts = mail.iter().map(|_| Mutex::default()).collect();
@@ -181,6 +193,7 @@ impl World {
             archive,
             outbox,
             egress,
+            programs,
             subscriptions,
             media,
             log,

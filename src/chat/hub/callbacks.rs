@@ -14,7 +14,7 @@ use crate::chat::event::{Asker, Cid, Effect, Name, Outcome, Refusal, Source};
 use crate::chat::request::refuse;
 use crate::commands::arguments::Given;
 use crate::commands::callback::{self, Posted};
-use crate::commands::{Callback, Entry, Shown};
+use crate::commands::{Backend, Entry, Shown};
 use data_encoding::HEXLOWER;
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
@@ -59,7 +59,7 @@ struct Flight {
     until_ms: u64,
     responses_left: u8,
     stage: Stage,
-    /// What is posted, until it is.
+    /// What is posted, or put in, until it is; and the headers of a post.
     request: Option<(Vec<(Box<str>, Box<str>)>, Box<str>)>,
 }
 
@@ -98,7 +98,7 @@ impl Hub {
         &mut self,
         now: Now,
         caller: &Caller<'_>,
-        (entry, name, callback): (&Arc<Entry>, &str, &Callback),
+        (entry, name): (&Arc<Entry>, &str),
         given: &Given,
         effects: &mut Vec<Effect>,
     ) -> Result<Done, Refusal> {
@@ -132,9 +132,16 @@ impl Hub {
         let (user, room) = (&caller.by.user, caller.room);
         let call = &*caller.call;
         let (text, response_url) = (&*given.line, &*response_url);
-        let posted = Posted { name, text, user, display: &display, room, response_url, call };
-        let body: Box<str> = posted.body().into();
-        let headers = callback::headers(callback, now.wall_us.div_euclid(1_000_000), &body);
+        let request = match &entry.manifest.backend {
+            Backend::Http(callback) => {
+                let display = &display;
+                let posted = Posted { name, text, user, display, room, response_url, call };
+                let body: Box<str> = posted.body().into();
+                let at_s = now.wall_us.div_euclid(1_000_000);
+                (callback::headers(callback, at_s, &body), body)
+            }
+            _ => (Vec::new(), self.input(now, caller, (entry, name), given).into()),
+        };
         let flight = Flight {
             call: caller.call.clone(),
             name: name.into(),
@@ -148,7 +155,7 @@ impl Hub {
             until_ms: now_ms + COMMAND_RESPONSE_MS,
             responses_left: COMMAND_RESPONSES_MAX,
             stage: Stage::Asked,
-            request: Some((headers, body)),
+            request: Some(request),
         };
         let value =
             json!({"user": **user, "name": name, "args": text, "cid": *caller.cid}).to_string();
@@ -159,16 +166,55 @@ impl Hub {
         Ok(Done::Pending(append))
     }
 
+    /// What a program is told.
+    fn input(
+        &self,
+        now: Now,
+        caller: &Caller<'_>,
+        (entry, name): (&Entry, &str),
+        given: &Given,
+    ) -> String {
+        let room = &self.rooms[caller.room];
+        let begin = format!("{} ", entry.key);
+        let kept = room.kept_of(&begin).map(|(key, value)| (&key[begin.len()..], value.into()));
+        let state: serde_json::Map<String, Value> =
+            kept.map(|(key, value): (&str, Value)| (key.to_owned(), value)).collect();
+        json!({
+            "call": caller.call,
+            "name": name,
+            "text": given.line,
+            "words": given.words,
+            "args": given.values,
+            "user": *caller.by.user,
+            "display": room.nick(&caller.by.user),
+            "role": self.rank(caller.room, caller.by).name(),
+            "room": **caller.room,
+            "topic": room.topic,
+            "present": room.presence.count(),
+            "members": room.members.len(),
+            "now_ms": now.wall_ms(),
+            "state": state,
+        })
+        .to_string()
+    }
+
     /// The beginning of a call is in the log: it leaves.
     pub(super) fn take_off(&mut self, ticket: u64, effects: &mut Vec<Effect>) {
         let Some(flight) = self.commanding.leaving.flights.get_mut(&ticket) else { return };
-        let (Some((headers, body)), crate::commands::Backend::Http(callback)) =
-            (flight.request.take(), &flight.entry.manifest.backend)
-        else {
-            return;
-        };
-        let (url, mime, due_ms) = ((*callback.url).into(), callback::MIME, flight.due_ms);
-        effects.push(Effect::Fetch { ticket, url, headers, body, mime, due_ms });
+        let Some((headers, body)) = flight.request.take() else { return };
+        let (due_ms, limits) = (flight.due_ms, flight.entry.manifest.limits);
+        effects.push(match &flight.entry.manifest.backend {
+            Backend::Http(callback) => {
+                let (url, mime) = ((*callback.url).into(), callback::MIME);
+                Effect::Fetch { ticket, url, headers, body, mime, due_ms }
+            }
+            Backend::Exec(program) => {
+                let (program, input) = (Arc::clone(program), body);
+                let (memory_bytes, output_bytes) = (limits.memory_kb << 10, limits.output_bytes);
+                Effect::Execute { ticket, program, input, due_ms, memory_bytes, output_bytes }
+            }
+            other => unreachable!("{} does not leave", other.name()),
+        });
     }
 
     /// The beginning of a call will never be in the log: it does not leave.

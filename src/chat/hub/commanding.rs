@@ -320,8 +320,8 @@ impl Hub {
                 let caller = Caller { call, cid, depth, version: None, ..*caller };
                 self.run(now, &caller, &name, args, effects)
             }
-            Backend::Http(callback) => {
-                self.call_back(now, caller, (&entry, name, callback), &given, effects)
+            Backend::Http(_) | Backend::Exec(_) => {
+                self.call_back(now, caller, (&entry, name), &given, effects)
             }
             other => {
                 let text = format!("this server was built without {}", other.name());

@@ -116,6 +116,9 @@ impl Stage {
                     let headers: String = headers.collect();
                     self.fetches.push((ticket, format!("{url} {body}{headers}")));
                 }
+                Effect::Execute { ticket, program, input, .. } => {
+                    self.fetches.push((ticket, format!("{program} {input}")));
+                }
                 Effect::Defined(one) => self.defined.push(format!("{} {}", one.name, one.version)),
                 Effect::ToShard { .. } | Effect::Archive { .. } => panic!("{effect:?}"),
             }

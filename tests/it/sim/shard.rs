@@ -175,7 +175,8 @@ impl Shard {
             Effect::Outbox(_)
             | Effect::Measure { .. }
             | Effect::Defined(_)
-            | Effect::Fetch { .. } => {}
+            | Effect::Fetch { .. }
+            | Effect::Execute { .. } => {}
         }
     }
 

@@ -1,0 +1,193 @@
+//! One process from its start to its end.
+
+use super::{Allowance, Outcome};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::{Errno, ioctl_fionbio};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process_group, prlimit};
+use rustix::time::Timespec;
+use std::io::{Read, Write};
+use std::os::fd::AsFd;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+/// What is kept of standard error, for the operator.
+const COMPLAINT_BYTES: usize = 4 << 10;
+/// How often a process is looked at that has closed its output and goes on.
+const LOOK: Duration = Duration::from_millis(2);
+/// Files that a process may have open; the largest file it may write.
+const FILES_MAX: u64 = 64;
+const FILE_BYTES_MAX: u64 = 64 << 20;
+
+/// Runs a program, and kills whatever of it is left.
+pub(super) fn run(path: &Path, args: &[&str], input: &str, allowance: &Allowance) -> Outcome {
+    let deadline = Instant::now() + allowance.time;
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let mut command = Command::new(path);
+    command
+        .args(args)
+        .current_dir(folder)
+        .env_clear()
+        .env("PATH", "/usr/local/bin:/usr/bin:/bin")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0);
+    let mut child = command.spawn().map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => "there is no such program, or its interpreter".to_owned(),
+        _ => format!("it cannot be started: {error}"),
+    })?;
+    let pid = Pid::from_child(&child);
+    let said =
+        limit(pid, allowance).and_then(|()| converse(&mut child, input, allowance, deadline));
+    let ended = match said {
+        Ok(said) => wait(&mut child, deadline).map(|status| (said, status)),
+        Err(why) => Err(why),
+    };
+    // What it has started goes too; a group that is empty by now is none.
+    let _ = kill_process_group(pid, Signal::KILL);
+    let _ = child.wait();
+    let (Said { output, complaint }, status) = ended?;
+    if status.success() {
+        return Ok(output);
+    }
+    let words = String::from_utf8_lossy(&complaint);
+    let last = words.lines().map(str::trim).rfind(|line| !line.is_empty());
+    Err(format!(
+        "it ended with {}{}",
+        how(status),
+        last.map_or(String::new(), |line| format!(": {line}"))
+    ))
+}
+
+fn limit(pid: Pid, allowance: &Allowance) -> Result<(), String> {
+    let seconds = allowance.time.as_secs() + 1;
+    for (resource, most) in [
+        (Resource::As, allowance.memory_bytes),
+        (Resource::Cpu, seconds),
+        (Resource::Nofile, FILES_MAX),
+        (Resource::Fsize, FILE_BYTES_MAX),
+        (Resource::Core, 0),
+    ] {
+        let limit = Rlimit { current: Some(most), maximum: Some(most) };
+        match prlimit(Some(pid), resource, limit) {
+            // It may have ended by itself.
+            Ok(_) | Err(Errno::SRCH) => {}
+            Err(error) => return Err(format!("it cannot be limited: {error}")),
+        }
+    }
+    Ok(())
+}
+
+/// What a process has written.
+#[derive(Debug, Default)]
+struct Said {
+    output: Vec<u8>,
+    complaint: Vec<u8>,
+}
+
+/// Feeds it and listens to it until it has closed its outputs.
+fn converse(
+    child: &mut Child,
+    input: &str,
+    allowance: &Allowance,
+    deadline: Instant,
+) -> Result<Said, String> {
+    let broken = |error: &dyn std::fmt::Display| format!("its pipes: {error}");
+    let mut stdin = child.stdin.take();
+    let (mut stdout, mut stderr) = (child.stdout.take(), child.stderr.take());
+    for fd in [stdin.as_ref().map(AsFd::as_fd), stdout.as_ref().map(AsFd::as_fd)] {
+        fd.map_or(Ok(()), |fd| ioctl_fionbio(fd, true)).map_err(|error| broken(&error))?;
+    }
+    stderr.as_ref().map_or(Ok(()), |fd| ioctl_fionbio(fd, true)).map_err(|e| broken(&e))?;
+    let (mut said, mut rest) = (Said::default(), input.as_bytes());
+    while stdout.is_some() || stderr.is_some() {
+        if rest.is_empty() {
+            stdin = None;
+        }
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(late(allowance));
+        }
+        wait_for(&stdin, &stdout, &stderr, left).map_err(|error| broken(&error))?;
+        if let Some(pipe) = &mut stdin {
+            match pipe.write(rest) {
+                Ok(count) => rest = &rest[count..],
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+                // It does not want to know more.
+                Err(_) => rest = &[],
+            }
+        }
+        let most = allowance.output_bytes;
+        drain(&mut stdout, &mut said.output, most + 1).map_err(|error| broken(&error))?;
+        drain(&mut stderr, &mut said.complaint, COMPLAINT_BYTES).map_err(|e| broken(&e))?;
+        if said.output.len() > most {
+            return Err(format!("it said more than {most} bytes"));
+        }
+    }
+    Ok(said)
+}
+
+fn wait_for(
+    stdin: &Option<impl AsFd>,
+    stdout: &Option<impl AsFd>,
+    stderr: &Option<impl AsFd>,
+    left: Duration,
+) -> Result<(), Errno> {
+    let mut fds: Vec<PollFd<'_>> = Vec::with_capacity(3);
+    fds.extend(stdin.iter().map(|fd| PollFd::new(fd, PollFlags::OUT)));
+    fds.extend(stdout.iter().map(|fd| PollFd::new(fd, PollFlags::IN)));
+    fds.extend(stderr.iter().map(|fd| PollFd::new(fd, PollFlags::IN)));
+    let timeout = Timespec::try_from(left).map_err(|_| Errno::INVAL)?;
+    match poll(&mut fds, Some(&timeout)) {
+        Ok(_) | Err(Errno::INTR) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Reads what is there. What is beyond `most` is read and not kept.
+fn drain(pipe: &mut Option<impl Read>, out: &mut Vec<u8>, most: usize) -> std::io::Result<()> {
+    let mut bytes = [0; 4_096];
+    while let Some(open) = pipe {
+        match open.read(&mut bytes) {
+            Ok(0) => *pipe = None,
+            Ok(count) => {
+                let room = most.saturating_sub(out.len());
+                out.extend_from_slice(&bytes[..count.min(room)]);
+                if room == 0 {
+                    return Ok(());
+                }
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Ok(()),
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+fn wait(child: &mut Child, deadline: Instant) -> Result<ExitStatus, String> {
+    loop {
+        match child.try_wait() {
+            Ok(Some(status)) => return Ok(status),
+            Ok(None) if Instant::now() >= deadline => {
+                return Err("it had said all and did not end".to_owned());
+            }
+            Ok(None) => std::thread::sleep(LOOK),
+            Err(error) => return Err(format!("it cannot be waited for: {error}")),
+        }
+    }
+}
+
+fn late(allowance: &Allowance) -> String {
+    format!("it took longer than {} ms", allowance.time.as_millis())
+}
+
+fn how(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("status {code}"),
+        (None, Some(signal)) => format!("signal {signal}"),
+        (None, None) => "nothing".to_owned(),
+    }
+}
