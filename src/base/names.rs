@@ -1,5 +1,7 @@
 //! How names of rooms, users and API versions are built, and which rooms a rule means.
 
+use std::sync::Arc;
+
 /// Begins the names of contacts of WhatsApp (`wa:<contact>`) and of the rooms of conversations with
 /// them (`wa:<our number>:<contact>`).
 pub const PLATFORM_PREFIX: &str = "wa:";
@@ -15,9 +17,36 @@ pub fn is_contact(user: &str) -> bool {
     user.starts_with(PLATFORM_PREFIX)
 }
 
+/// Longer names are rare, and are joined in memory of their own.
+const JOINED_BYTES_MAX: usize = 128;
+
 /// Our number and the contact of a conversation's room; `None` for any other room.
 pub fn split_conversation(room: &str) -> Option<(&str, &str)> {
     room.strip_prefix(PLATFORM_PREFIX)?.split_once(':')
+}
+
+/// The user that stands for a contact of WhatsApp.
+pub fn contact_user(contact: &str) -> Arc<str> {
+    joined([PLATFORM_PREFIX, contact])
+}
+
+/// The room of the conversation of a number of ours with a contact.
+pub fn conversation_room(number: &str, contact: &str) -> Arc<str> {
+    joined([PLATFORM_PREFIX, number, ":", contact])
+}
+
+/// Names are made for each message from outside, so they take their own memory and no other.
+fn joined<const N: usize>(parts: [&str; N]) -> Arc<str> {
+    let mut joined = [0; JOINED_BYTES_MAX];
+    let mut len = 0;
+    for part in parts {
+        let Some(place) = joined.get_mut(len..len + part.len()) else {
+            return parts.concat().into();
+        };
+        place.copy_from_slice(part.as_bytes());
+        len += part.len();
+    }
+    std::str::from_utf8(&joined[..len]).expect("texts joined are a text").into()
 }
 
 /// Whether a rule for `rooms` is about `room`: a room's name, or the beginning of names followed by
@@ -52,6 +81,15 @@ mod tests {
             ("general", None),
         ] {
             assert_eq!(split_conversation(room), want, "{room}");
+        }
+    }
+
+    #[test]
+    fn names_of_any_length_are_joined() {
+        for len in [0, 1, 60, 119, 120, 121, 122, 126, 127, 128, 129, 500] {
+            let contact = "é7".repeat(len)[..len * 3].to_owned() + &"x".repeat(len % 3);
+            assert_eq!(*conversation_room("1102", &contact), format!("wa:1102:{contact}"));
+            assert_eq!(*contact_user(&contact), format!("wa:{contact}"));
         }
     }
 

@@ -5,7 +5,7 @@
 use super::event::{ContactIds, ConversationChange, ConversationState, Name};
 use crate::base::ids::Offset;
 use crate::base::limits::{CONTACT_WINDOW_MS, TAGS_MAX, UNREAD_MAX};
-use crate::base::names::{PLATFORM_PREFIX, split_conversation};
+use crate::base::names::{contact_user, split_conversation};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -54,15 +54,27 @@ pub struct Contact {
 
 impl Contact {
     /// What the platform says of somebody.
-    pub fn new(ids: &ContactIds, name: Box<str>) -> Self {
-        let id = |id: &Option<Box<str>>| id.clone().unwrap_or_default();
+    pub fn new(ids: ContactIds, name: Box<str>) -> Self {
         Self {
-            user_id: id(&ids.user_id),
-            parent_user_id: id(&ids.parent_user_id),
-            wa_id: id(&ids.wa_id),
-            username: id(&ids.username),
+            user_id: ids.user_id.unwrap_or_default(),
+            parent_user_id: ids.parent_user_id.unwrap_or_default(),
+            wa_id: ids.wa_id.unwrap_or_default(),
+            username: ids.username.unwrap_or_default(),
             name,
         }
+    }
+
+    /// Whether a contact of whom the platform says this has nothing to be learned of.
+    pub fn knows(&self, ids: &ContactIds, name: &str) -> bool {
+        let fields = [
+            (&self.user_id, ids.user_id.as_deref()),
+            (&self.parent_user_id, ids.parent_user_id.as_deref()),
+            (&self.wa_id, ids.wa_id.as_deref()),
+            (&self.username, ids.username.as_deref()),
+            (&self.name, Some(name)),
+        ];
+        let knows = |known: &str, newer: &str| newer.is_empty() || known == newer;
+        fields.iter().all(|(known, newer)| newer.is_none_or(|newer| knows(known, newer)))
     }
 
     /// Takes over what is known better now. Gives whether that is news.
@@ -137,7 +149,7 @@ pub struct Conversation {
 
 impl Conversation {
     /// The contact wrote.
-    pub fn heard(&mut self, at_ms: i64, o: Offset, external: &str) {
+    pub fn heard(&mut self, at_ms: i64, o: Offset, external: Box<str>) {
         self.heard_ms = self.heard_ms.max(at_ms);
         self.active_ms = self.active_ms.max(at_ms);
         self.waiting_ms.get_or_insert(at_ms);
@@ -151,7 +163,7 @@ impl Conversation {
             self.heard.push_back(o);
         }
         if self.newest.as_ref().is_none_or(|(newest, _)| o > *newest) && !external.is_empty() {
-            self.newest = Some((o, external.into()));
+            self.newest = Some((o, external));
         }
     }
 
@@ -159,7 +171,7 @@ impl Conversation {
     pub fn recall_heard(&mut self, at_ms: i64, o: Offset) {
         let settled = self.responded_ms.is_some() || self.state == ConversationState::Resolved;
         let waiting_ms = self.waiting_ms;
-        self.heard(at_ms, o, "");
+        self.heard(at_ms, o, "".into());
         if settled {
             self.waiting_ms = waiting_ms;
         }
@@ -261,7 +273,7 @@ impl Conversation {
 /// The user that stands for the contact of a conversation's room.
 pub fn contact_of(room: &str) -> Name {
     let (_, contact) = split_conversation(room).unwrap_or_default();
-    format!("{PLATFORM_PREFIX}{contact}").into()
+    contact_user(contact)
 }
 
 #[cfg(test)]
@@ -272,8 +284,8 @@ mod tests {
     fn the_window_follows_the_newest_message() {
         let mut conversation = Conversation::default();
         assert_eq!(conversation.window_until_ms(), 0);
-        conversation.heard(5_000, Offset(2), "wamid.2");
-        conversation.heard(1_000, Offset(1), "wamid.1");
+        conversation.heard(5_000, Offset(2), "wamid.2".into());
+        conversation.heard(1_000, Offset(1), "wamid.1".into());
         assert_eq!(conversation.window_until_ms(), 5_000 + CONTACT_WINDOW_MS);
         assert_eq!(conversation.newest(), Some("wamid.2"));
     }
@@ -282,7 +294,7 @@ mod tests {
     fn a_receipt_is_sent_once() {
         let mut conversation = Conversation::default();
         assert_eq!(conversation.take_read(Offset(9)), None);
-        conversation.heard(1, Offset(3), "wamid.3");
+        conversation.heard(1, Offset(3), "wamid.3".into());
         assert_eq!(conversation.take_read(Offset(2)), None);
         assert_eq!(conversation.take_read(Offset(3)).as_deref(), Some("wamid.3"));
         assert_eq!(conversation.take_read(Offset(4)), None);

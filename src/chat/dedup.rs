@@ -76,8 +76,15 @@ impl Cids {
 /// length costs the same.
 #[derive(Debug, Default)]
 pub struct Externals {
-    seen: Map<u128, Taken>,
+    seen: Map<u128, Packed>,
     order: VecDeque<(u128, i64)>,
+}
+
+/// A [`Taken`] in fewer bytes: there are many. No message has position 0.
+#[derive(Clone, Copy, Debug)]
+struct Packed {
+    append: u64,
+    o: Offset,
 }
 
 /// What became of an item of a platform.
@@ -93,7 +100,8 @@ pub struct Taken {
 impl Externals {
     /// What is known of the earlier copy, if there was one.
     pub fn get(&self, key: u128) -> Option<Taken> {
-        self.seen.get(&key).copied()
+        let Packed { append, o } = *self.seen.get(&key)?;
+        Some(Taken { append, o: Some(o).filter(|o| *o != Offset(0)) })
     }
 
     /// Remembers an item seen at `now_ms` (ms since 1970).
@@ -106,7 +114,8 @@ impl Externals {
             self.order.pop_front();
             self.seen.remove(&oldest);
         }
-        if self.seen.insert(key, taken).is_none() {
+        let packed = Packed { append: taken.append, o: taken.o.unwrap_or_default() };
+        if self.seen.insert(key, packed).is_none() {
             self.order.push_back((key, now_ms));
         }
     }

@@ -234,11 +234,13 @@ pub enum Effect {
         /// What must be written before it can be answered.
         upto: Offset,
     },
-    /// An [`Event::Inbound`] is as durable as the policy asks, or was refused.
+    /// Some [`Event::Inbound`] are as durable as the policy asks, or were refused.
     InboundDone {
-        /// Its webhook request.
+        /// Their webhook request.
         ticket: u64,
-        /// Whether it is safe; if not the platform must send it again.
+        /// How many.
+        count: u32,
+        /// Whether they are safe; if not the platform must send it again.
         accepted: bool,
     },
     /// A definition was put or removed, and every shard is told.
@@ -461,10 +463,12 @@ pub enum Message {
         /// Which.
         definition: Arc<Definition>,
     },
-    /// Owner to front: an inbound item is safe or refused.
+    /// Owner to front: inbound items are safe or refused.
     InboundDone {
-        /// Its webhook request.
+        /// Their webhook request.
         ticket: u64,
+        /// How many.
+        count: u32,
         /// See [`Effect::InboundDone`].
         accepted: bool,
     },

@@ -39,6 +39,9 @@ impl Extra {
         if self.content.is_none() && self.about.is_none() && self.at.is_none() {
             return "".into();
         }
+        if let (None, None, Some(at)) = (&self.content, &self.about, self.at) {
+            return format!(r#"{{"at":{at}}}"#).into();
+        }
         serde_json::to_string(self).expect("our own values serialise").into()
     }
 }

@@ -196,6 +196,12 @@ impl Room {
         o
     }
 
+    /// Lets clients see what there is up to `o`.
+    pub fn show(&mut self, o: Offset) {
+        assert!(o > self.visible);
+        self.visible = o;
+    }
+
     /// Adds an event that has its offset already (from the log at start).
     pub fn restore(&mut self, epochs: &Epochs, o: Offset, entry: Entry) {
         if o <= self.tail.top() {

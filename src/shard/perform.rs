@@ -11,7 +11,7 @@ use crate::base::limits::{
     HANDLER_CALL_REPLY_BYTES_MAX, SEND_QUEUE_BYTES_MAX, SEND_QUEUE_RESUME_BYTES,
     WS_CLOSE_TIMEOUT_MS,
 };
-use crate::chat::event::{Effect, Event, Fact, Frame, LocalRoom};
+use crate::chat::event::{Effect, Event, Fact, Frame, LocalRoom, Record};
 use crate::chat::hub::LOG_RESERVE_BYTES;
 use crate::chat::reply;
 use crate::egress::{Call, Caller, Request};
@@ -44,6 +44,18 @@ impl Shard {
             self.perform_one(effect);
         }
         self.effects = effects;
+    }
+
+    /// Writes a record that the hub has decided, behind those that wait for the log.
+    fn append(&mut self, record: Record) {
+        if self.unlogged.is_empty()
+            && let Ok(position) = record::append(&mut self.producer, &record)
+        {
+            self.appended.push_back((position, self.now.mono_us));
+        } else {
+            self.unlogged.push_back(record);
+            self.append_unlogged();
+        }
     }
 
     /// Writes what the hub has decided, in order. A log that filled up between the grant and now
@@ -82,15 +94,16 @@ impl Shard {
                     let ran_us = self.world.clock.mono_us().saturating_sub(self.now.mono_us);
                     *duration_us = duration_us.saturating_add(ran_us as u32);
                 }
-                self.unlogged.push_back(record);
-                self.append_unlogged();
+                self.append(record);
             }
             Effect::Archive { ticket, room, want, upto } => {
                 let shard = self.id;
                 self.meter.asked(ticket, self.now.mono_us);
                 self.ask_archive(Question { shard, ticket, room, want, upto });
             }
-            Effect::InboundDone { ticket, accepted } => self.webhook_item_done(ticket, accepted),
+            Effect::InboundDone { ticket, count, accepted } => {
+                self.webhook_items_done(ticket, count, accepted);
+            }
             Effect::Defined(definition) => self.on_defined(&definition),
             Effect::Outbox(order) => self.tell_outbox(Word::Order(order)),
             Effect::Fetch { ticket, url, headers, body, mime, due_ms } => {

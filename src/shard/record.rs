@@ -295,11 +295,21 @@ pub fn kept(entry: &Entry<'_>) -> Option<Kept> {
     }
 }
 
-/// What the hub remembers a platform's item by, for snapshots.
+/// What the hub remembers a platform's item by, for snapshots: as of what [`read`] gives.
 pub fn external_print(entry: &Entry<'_>) -> Option<u128> {
     match entry.view()? {
-        RecordView::Message(message) if message.external.is_empty() => None,
-        RecordView::Message(_) | RecordView::Status(_) => hub::external_print(&read(entry)?),
+        RecordView::Message(message) => hub::message_print(entry.room(), &message.external),
+        RecordView::Status(status) if status.external.is_empty() => None,
+        RecordView::Status(record) => {
+            let (room, user, external) = (entry.room(), entry.user(), &*record.external);
+            match Delivery::from_byte(record.status) {
+                Some(known) => hub::delivery_print(room, user, external, known.name()),
+                None => {
+                    let (_, status, _) = delivery_in(record.status, &record.extra);
+                    hub::delivery_print(room, user, external, &status)
+                }
+            }
+        }
         _ => None,
     }
 }

@@ -8,12 +8,12 @@ use super::turn::Shard;
 use crate::base::hash::Map;
 use crate::base::ids::{ConnId, LogPosition, Offset};
 use crate::base::limits::{TEXT_BYTES_MAX, USER_NAME_BYTES_MAX};
-use crate::base::names::{PLATFORM_PREFIX, split_conversation};
+use crate::base::names::{contact_user, split_conversation};
 use crate::chat::event::{ContactIds, Event, Inbound, InboundBody, Name};
 use crate::log::record::{NameId, RAW_PART_BYTES_MAX, RawV1};
 use crate::metrics::{INTAKE, Metric};
 use crate::shard::link::PendingRequest;
-use crate::whatsapp::webhook::{self, DeliveryState, DeliveryStatus, Kind, Update};
+use crate::whatsapp::webhook::{self, DeliveryState, DeliveryStatus, FIELD_MESSAGES, Kind, Update};
 use crate::whatsapp::{callback, signature};
 use crate::whatsapp::{room_name, webhook::ParseError};
 use crate::wire::http::response::{Persistence, Response};
@@ -40,6 +40,9 @@ struct Pending {
     since_us: u64,
 }
 
+/// Effects after which they are performed while a body is still being handed out.
+const EFFECTS_AT_ONCE: usize = 64;
+
 /// Bytes of a platform's id or status name. Longer ones are kept in the raw record only: an item
 /// must fit a record whatever a signed body says.
 const EXTERNAL_BYTES_MAX: usize = 512;
@@ -59,38 +62,59 @@ impl Shard {
             let hint = "the X-Hub-Signature-256 header does not match this body and our app secret";
             return Some(Response::error(401, "bad_signature", hint));
         }
-        let parsed = webhook::parse(body);
-        let items = match &parsed {
-            Ok(updates) => {
-                count(updates);
-                items(updates)
-            }
-            // Signed by the platform, so keep it and do not ask for it again.
-            Err(ParseError::NotJson | ParseError::TooManyUpdates) => Vec::new(),
-        };
+        let updates = webhook::read(body);
         let Some(raw) = self.append_raw(body) else {
             return Some(log_full());
         };
         self.webhooks.ticket += 1;
         let ticket = self.webhooks.ticket;
         let delivery = (request.persistence, request.head_only);
-        let waiting = items.len();
         let since_us = self.now.mono_us;
-        let pending = Pending { conn, delivery, waiting, refused: false, raw, since_us };
+        let pending = Pending { conn, delivery, waiting: 0, refused: false, raw, since_us };
         self.webhooks.pending.insert(ticket, pending);
+        match updates {
+            Ok(updates) => self.hand_out(ticket, updates),
+            // Signed by the platform, so keep it and do not ask for it again.
+            Err(ParseError::NotJson | ParseError::TooManyUpdates) => {}
+        }
+        None
+    }
+
+    /// Gives rooms what is theirs, and handlers what belongs into no room.
+    fn hand_out<'a>(&mut self, ticket: u64, updates: impl Iterator<Item = Update<'a>>) {
         // One grant for all of them: the hub counts down what it has used of it.
         let room = self.log_room();
         self.hub.grant(room);
-        for item in items {
-            self.hub.handle(self.now, Event::Inbound { ticket, item }, &mut self.effects);
+        let (mut tally, mut news, mut handed) = (Tally::default(), Vec::new(), 0);
+        for update in updates {
+            tally.count(&update);
+            if let Some(item) = item(&update) {
+                handed += 1;
+                self.hub.handle(self.now, Event::Inbound { ticket, item }, &mut self.effects);
+            }
+            if let Update::Unknown(unknown) = update {
+                news.push(unknown);
+            }
+            // A few at a time: their memory is warm yet, and the next ones find it.
+            if self.effects.len() >= EFFECTS_AT_ONCE {
+                self.expect_items(ticket, std::mem::take(&mut handed));
+                self.perform();
+            }
         }
-        for news in parsed.iter().flat_map(|updates| webhook::platform_events(updates)) {
+        tally.settle();
+        for news in news {
             let number = news.phone_number_id.as_deref();
             let event = Event::Platform { number, field: &news.field, json: news.raw.get() };
             self.hub.handle(self.now, event, &mut self.effects);
         }
+        self.expect_items(ticket, handed);
         self.perform();
-        None
+    }
+
+    /// More items of a webhook are on their way. To be called before they may come back.
+    fn expect_items(&mut self, ticket: u64, count: usize) {
+        let pending = self.webhooks.pending.get_mut(&ticket).expect("it is being taken in");
+        pending.waiting += count;
     }
 
     /// The exact bytes of the body, in parts that fit a record.
@@ -116,9 +140,9 @@ impl Shard {
         last
     }
 
-    pub(super) fn webhook_item_done(&mut self, ticket: u64, accepted: bool) {
+    pub(super) fn webhook_items_done(&mut self, ticket: u64, count: u32, accepted: bool) {
         if let Some(pending) = self.webhooks.pending.get_mut(&ticket) {
-            pending.waiting -= 1;
+            pending.waiting -= count as usize;
             pending.refused |= !accepted;
         }
     }
@@ -157,25 +181,36 @@ fn log_full() -> Response<'static> {
     Response::error(503, "log_full", hint).header("Retry-After", "1")
 }
 
-fn count(updates: &[Update<'_>]) {
-    // Most bodies are of one field.
-    for run in updates.chunk_by(|left, right| left.field() == right.field()) {
-        INTAKE.count(run[0].field(), run.len() as u64);
+/// Counts updates by field, those that most bodies are full of at once.
+#[derive(Default)]
+struct Tally {
+    plain: u64,
+}
+
+impl Tally {
+    fn count(&mut self, update: &Update<'_>) {
+        match update {
+            Update::Message(_) | Update::Status(_) => self.plain += 1,
+            Update::Echo(_) | Update::Unknown(_) => INTAKE.count(update.field(), 1),
+        }
+    }
+
+    fn settle(self) {
+        if self.plain > 0 {
+            INTAKE.count(FIELD_MESSAGES, self.plain);
+        }
     }
 }
 
-/// What the rooms are told of a body.
-fn items(updates: &[Update<'_>]) -> Vec<Inbound> {
-    let item = |update: &Update<'_>| match update {
+/// What a room is told of an update.
+fn item(update: &Update<'_>) -> Option<Inbound> {
+    match update {
         Update::Message(message) => message_item(message, user(message.contact.as_str())?, false),
         Update::Echo(message) => message_item(message, user(message.author.as_deref()?)?, true),
         Update::Status(status) => status_item(status),
         // Kept in the raw record.
         Update::Unknown(_) => None,
-    };
-    let mut items = Vec::with_capacity(updates.len());
-    items.extend(updates.iter().filter_map(item));
-    items
+    }
 }
 
 fn message_item(message: &webhook::Inbound<'_>, user: Name, is_echo: bool) -> Option<Inbound> {
@@ -210,7 +245,7 @@ fn message_item(message: &webhook::Inbound<'_>, user: Name, is_echo: bool) -> Op
         },
     };
     Some(Inbound {
-        room: message.room_name()?.into(),
+        room: message.room_name()?,
         user,
         ids: if message.group_id.is_some() { ContactIds::default() } else { ids(known_as) },
         external: external(&message.wamid)?,
@@ -254,7 +289,7 @@ fn status_item(status: &DeliveryStatus<'_>) -> Option<Inbound> {
     let sent = sent.filter(ours);
     let room = match sent {
         Some((room, _)) => Name::from(room),
-        None => room_name(&status.phone_number_id, conversation)?.into(),
+        None => room_name(&status.phone_number_id, conversation)?,
     };
     let error = status.errors.first().map_or(0, |error| error.code.clamp(0, 9_999_999) as u32);
     Some(Inbound {
@@ -274,8 +309,7 @@ fn status_item(status: &DeliveryStatus<'_>) -> Option<Inbound> {
 /// The user that stands for a platform's contact. `None` for what no platform id looks like.
 fn user(id: &str) -> Option<Name> {
     let fits = !id.is_empty() && id.len() <= USER_NAME_BYTES_MAX;
-    (fits && id.bytes().all(|byte| byte.is_ascii_graphic()))
-        .then(|| format!("{PLATFORM_PREFIX}{id}").into())
+    (fits && id.bytes().all(|byte| byte.is_ascii_graphic())).then(|| contact_user(id))
 }
 
 /// The platform's id of a message. `None` when it is longer than a record should hold.
@@ -307,12 +341,17 @@ mod tests {
             let object = "whatsapp_business_account";
             serde_json::json!({"object": object, "entry": entry}).to_string()
         };
-        let count = |body: &str| items(&webhook::parse(body.as_bytes()).expect("JSON")).len();
+        let items = |body: &str| -> Vec<_> {
+            webhook::read(body.as_bytes())
+                .expect("JSON")
+                .filter_map(|update| item(&update))
+                .collect()
+        };
+        let count = |body: &str| items(body).len();
         assert_eq!(count(&body("wamid.1", "sent")), 2);
         let long = "é".repeat(100_000);
         assert_eq!(count(&body(&long, "x")), 0);
-        let bytes = body("wamid.1", &long);
-        let items = items(&webhook::parse(bytes.as_bytes()).expect("JSON"));
+        let items = items(&body("wamid.1", &long));
         assert_eq!(items.len(), 1, "a status with an absurd name stays in the raw record");
         let InboundBody::Message { name, text, .. } = &items[0].body else {
             panic!("{items:?}");

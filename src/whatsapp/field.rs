@@ -17,6 +17,7 @@ pub(super) type Field<'a> = Option<&'a RawValue>;
 pub(super) fn text(field: Field<'_>) -> Option<Cow<'_, str>> {
     let json = field?.get();
     match json.as_bytes().first()? {
+        b'"' if !json.as_bytes().contains(&b'\\') => Some(Cow::Borrowed(&json[1..json.len() - 1])),
         b'"' => serde_json::Deserializer::from_str(json).deserialize_bytes(TextVisitor).ok(),
         b'0'..=b'9' | b'-' => Some(Cow::Borrowed(json)),
         _ => None,

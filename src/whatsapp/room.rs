@@ -1,19 +1,20 @@
 //! The room in which a WhatsApp conversation lives.
 
 use crate::base::limits::ROOM_NAME_BYTES_MAX;
-use crate::base::names::PLATFORM_PREFIX;
+use crate::base::names::conversation_room;
+use std::sync::Arc;
 
 /// `wa:<phone_number_id>:<conversation>`, the conversation being a contact's key or a group's id.
 ///
 /// `None` when a part is empty, holds what no platform id holds (anything but printable ASCII, or a
 /// colon in the number's id, which would let two pairs share one name), or when the whole exceeds
 /// [`ROOM_NAME_BYTES_MAX`]: then the update is passed on without a room.
-pub fn room_name(phone_number_id: &str, conversation: &str) -> Option<String> {
+pub fn room_name(phone_number_id: &str, conversation: &str) -> Option<Arc<str>> {
     let printable = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_graphic());
     if !printable(phone_number_id) || phone_number_id.contains(':') || !printable(conversation) {
         return None;
     }
-    let name = format!("{PLATFORM_PREFIX}{phone_number_id}:{conversation}");
+    let name = conversation_room(phone_number_id, conversation);
     (name.len() <= ROOM_NAME_BYTES_MAX).then_some(name)
 }
 

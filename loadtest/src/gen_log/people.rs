@@ -159,5 +159,5 @@ fn contact(number: usize, dice: &mut Dice) -> Contact {
     };
     let room = ringpost::whatsapp::room_name(NUMBERS[number % NUMBERS.len()], &key)
         .expect("digits and letters make a room");
-    Contact { room, user: format!("wa:{key}"), display }
+    Contact { room: room.to_string(), user: format!("wa:{key}"), display }
 }

@@ -10,7 +10,7 @@ use crate::base::names::{rule_fits, split_conversation};
 use crate::chat::conversation::Contact;
 use crate::chat::event::{
     Asker, ConversationChange, ConversationState, Direction, Effect, Fact, Frame, Message, Name,
-    Record, Refusal, Source,
+    OutboxOrder, Record, Refusal, Source,
 };
 use crate::chat::inbox::{self, Asked, Page, Query};
 use crate::chat::reply;
@@ -112,23 +112,27 @@ impl Hub {
         now: Now,
         name: &Name,
         (at_ms, o): (i64, Offset),
-        external: &str,
+        external: Box<str>,
         effects: &mut Vec<Effect>,
     ) {
         let outside = self.rooms.get_mut(name).expect("the caller found it").outside();
         // The first turn of all is seen from the message itself.
         let again = outside.waiting_ms.is_none() && !outside.is_new();
-        self.heard(name, (at_ms, o), external, effects);
-        let outside = self.rooms.get_mut(name).expect("the caller found it").outside();
+        outside.heard(at_ms, o, external);
+        // The window is open again.
+        effects.push(Effect::Outbox(OutboxOrder::Heard { room: name.clone(), at_ms }));
         self.inbox.mark(name, outside);
-        let server: Name = SERVER.into();
+        let is_open = outside.state == ConversationState::Open;
+        let server = Name::default();
         if again {
             outside.waiting_ms = None;
             let turn = ConversationChange::Turn { waiting: true };
             self.change_conversation(now, name, &server, turn, effects);
         }
-        let open = ConversationChange::State(ConversationState::Open);
-        self.change_conversation(now, name, &server, open, effects);
+        if !is_open {
+            let open = ConversationChange::State(ConversationState::Open);
+            self.change_conversation(now, name, &server, open, effects);
+        }
         if self.cares(EventKind::Unanswered) {
             self.set_alarm(name);
         }

@@ -13,12 +13,12 @@
 //! While a shard seeks, what follows for the same name waits, so order is kept.
 
 use super::Hub;
-use super::inbound::external_key;
+use super::inbound::{Print, external_key};
 use crate::base::clock::Now;
 use crate::base::codes::ErrorCode;
 use crate::base::ids::{Address, ShardId};
 use crate::base::limits::ROOM_NAME_BYTES_MAX;
-use crate::base::names::{PLATFORM_PREFIX, split_conversation};
+use crate::base::names::{conversation_room, split_conversation};
 use crate::chat::conversation::{Contact, contact_of};
 use crate::chat::event::{
     Ask, Asker, ContactIds, ConversationChange, Effect, Fact, Inbound, InboundBody, Message, Name,
@@ -34,21 +34,20 @@ impl Hub {
     /// and is not for this room.
     pub(super) fn leads_elsewhere(
         &mut self,
-        from: Address,
-        ticket: u64,
-        item: Inbound,
+        (from, ticket, item): Item,
+        print: &Print,
         effects: &mut Vec<Effect>,
     ) -> Option<Inbound> {
         if let Some(waiting) = self.seeking.get_mut(&item.room) {
             waiting.push((from, ticket, item));
             return None;
         }
-        if self.is_of_here(&item) {
+        if self.is_of_here(&item, print) {
             return Some(item);
         }
         if let Some(target) = self.links.get(&item.room) {
             // What was taken in under this name before it led there is not taken again.
-            if self.externals.get(external_key(&item)).is_some() {
+            if self.externals.get(external_key(&item, print)).is_some() {
                 return Some(item);
             }
             let target = target.clone();
@@ -121,7 +120,8 @@ impl Hub {
             return;
         }
         for (from, ticket, item) in items {
-            self.take_inbound_here(now, from, ticket, item, effects);
+            let print = Print::of_item(&item);
+            self.take_inbound_here(now, (from, ticket, item), &print, effects);
         }
     }
 
@@ -163,14 +163,17 @@ impl Hub {
 
     /// Whether an item is about a message of this very room: it says where that stands, or its
     /// message is known here, wherever the contact's conversation goes on.
-    fn is_of_here(&self, item: &Inbound) -> bool {
-        let known = |external| self.position_of(&item.room, external).is_some();
-        self.rooms.contains_key(&item.room)
-            && match &item.body {
-                InboundBody::Status { of, .. } => of.is_some() || known(&item.external),
-                InboundBody::Edit { of, .. } | InboundBody::Revoke { of, .. } => known(of),
-                _ => false,
+    fn is_of_here(&self, item: &Inbound, print: &Print) -> bool {
+        let known = |message| self.externals.get(message).is_some_and(|taken| taken.o.is_some());
+        match &item.body {
+            InboundBody::Status { of, .. } => {
+                self.rooms.contains_key(&item.room) && (of.is_some() || known(print.message()))
             }
+            InboundBody::Edit { of, .. } | InboundBody::Revoke { of, .. } => {
+                self.rooms.contains_key(&item.room) && known(Print::of(&item.room, of).message())
+            }
+            _ => false,
+        }
     }
 
     /// Everything that is known of a contact leads to this room.
@@ -214,7 +217,7 @@ impl Hub {
         &mut self,
         now: Now,
         room: &Name,
-        ids: &ContactIds,
+        ids: ContactIds,
         effects: &mut Vec<Effect>,
     ) {
         self.know_contact(now, room, &Contact::new(ids, "".into()), effects);
@@ -256,6 +259,6 @@ fn other_name(item: &Inbound) -> Option<Name> {
 
 fn room_of(number: &str, id: &str) -> Option<Name> {
     let fits = !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_graphic());
-    let name = format!("{PLATFORM_PREFIX}{number}:{id}");
-    (fits && name.len() <= ROOM_NAME_BYTES_MAX).then(|| name.into())
+    let name = conversation_room(number, id);
+    (fits && name.len() <= ROOM_NAME_BYTES_MAX).then_some(name)
 }

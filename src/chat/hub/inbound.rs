@@ -1,7 +1,7 @@
 //! Owner: items of a platform that are news, each written into its room by its kind.
 
 use super::Hub;
-use super::owner::{Post, event, external_key_of};
+use super::owner::{Post, event};
 use crate::base::clock::Now;
 use crate::base::ids::Offset;
 use crate::chat::conversation::Contact;
@@ -10,6 +10,8 @@ use crate::chat::event::{ContactIds, Direction, Effect, Fact, Inbound, InboundBo
 use crate::chat::extra::Extra;
 use crate::chat::reply;
 use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
+use std::cell::OnceCell;
 
 /// A message whose own time is so long ago came late, and the log keeps both times.
 const LATE_MS: i64 = 60_000;
@@ -27,13 +29,14 @@ impl Hub {
         &mut self,
         now: Now,
         item: Inbound,
+        print: &Print,
         effects: &mut Vec<Effect>,
     ) -> Taken {
         let Inbound { room, user, ids, external, body } = item;
         match body {
             InboundBody::Message { name, text, at_ms, content, about } => {
                 let shown = Shown { text, content, about };
-                let who = (&room, &user, &ids);
+                let who = (&room, &user, ids);
                 self.take_letter(now, who, (external, name, at_ms), shown, effects)
             }
             InboundBody::Echo { text, content, about } => {
@@ -63,21 +66,15 @@ impl Hub {
                 self.post_inbound(now, &room, post, effects)
             }
             InboundBody::Relink { text, content, .. } => {
-                self.relinked(now, &room, &ids, effects);
+                self.relinked(now, &room, ids, effects);
                 self.post_notice(now, (&room, &user), external, (text, content), effects)
             }
             InboundBody::Notice { text, content } => {
                 self.post_notice(now, (&room, &user), external, (text, content), effects)
             }
             InboundBody::Status { of, status, error, extra } => {
-                // Who sent it from elsewhere gave it no name of ours.
-                let of = of.or_else(|| self.position_of(&room, &external));
                 let news = reply::Delivery { of, external: &external, status: &status, error };
-                let append = self.told(now, &room, user, (news, extra), effects);
-                if of.is_some() {
-                    self.note_external(&room, &external, Taken { append, o: of }, now.wall_ms());
-                }
-                Taken { append, o: None }
+                self.take_status(now, (&room, user), (news, print, extra), effects)
             }
         }
     }
@@ -86,7 +83,7 @@ impl Hub {
     fn take_letter(
         &mut self,
         now: Now,
-        (room, user, ids): (&Name, &Name, &ContactIds),
+        (room, user, ids): (&Name, &Name, ContactIds),
         (external, name, at_ms): (Box<str>, Box<str>, Option<i64>),
         shown: Shown,
         effects: &mut Vec<Effect>,
@@ -96,19 +93,40 @@ impl Hub {
         let at_ms = at_ms.unwrap_or(arrived_ms).min(arrived_ms);
         let late = arrived_ms - at_ms > LATE_MS;
         let line = shown.text.starts_with('/').then(|| shown.text.clone());
+        let outside = self.rooms[room].conversation.as_ref();
+        let is_known =
+            ids.is_empty() || outside.is_some_and(|outside| outside.contact.knows(&ids, &name));
+        let contact = (!is_known).then(|| Contact::new(ids, name.clone()));
         let mut post = self.inbound_post(room, user, external.clone(), shown);
-        post.name = name.clone();
+        post.name = name;
         post.extra.at = late.then_some(at_ms);
         let taken = self.post_inbound(now, room, post, effects);
         let at = (at_ms, taken.o.expect("a message"));
-        self.contact_wrote(now, room, at, &external, effects);
-        if !ids.is_empty() {
-            self.know_contact(now, room, &Contact::new(ids, name), effects);
+        self.contact_wrote(now, room, at, external, effects);
+        if let Some(contact) = contact {
+            self.know_contact(now, room, &contact, effects);
         }
         if let Some(line) = line {
             self.contact_commands(now, (room, user), &line, effects);
         }
         taken
+    }
+
+    fn take_status(
+        &mut self,
+        now: Now,
+        (room, user): (&Name, Name),
+        (news, print, extra): (reply::Delivery<'_>, &Print, Box<str>),
+        effects: &mut Vec<Effect>,
+    ) -> Taken {
+        // Who sent it from elsewhere gave it no name of ours.
+        let of = news.of.or_else(|| self.externals.get(print.message())?.o);
+        let news = reply::Delivery { of, ..news };
+        let append = self.told(now, room, user, (news, print, extra), effects);
+        if of.is_some() && !news.external.is_empty() {
+            self.externals.insert(print.message(), Taken { append, o: of }, now.wall_ms());
+        }
+        Taken { append, o: None }
     }
 
     /// A message of the contact; what differs is changed by the caller.
@@ -218,13 +236,13 @@ impl Hub {
 
     /// Where a message of the platform stands in the room, if that is remembered.
     pub(super) fn position_of(&self, room: &str, external: &str) -> Option<Offset> {
-        self.externals.get(external_key_of(room, external, "", ""))?.o
+        self.externals.get(Print::of(room, external).message())?.o
     }
 
     /// Remembers where a message that the platform names stands in the room.
     pub(super) fn note_external(&mut self, room: &str, external: &str, taken: Taken, now_ms: i64) {
         if !external.is_empty() {
-            let key = external_key_of(room, external, "", "");
+            let key = Print::of(room, external).message();
             self.externals.insert(key, taken, now_ms);
         }
     }
@@ -259,10 +277,61 @@ impl ContactIds {
 }
 
 /// What makes an item the same item: its room and id, and for a status also what it says of whom.
-pub(super) fn external_key(item: &Inbound) -> u128 {
-    let status = match &item.body {
-        InboundBody::Status { status, .. } => status,
-        _ => "",
-    };
-    external_key_of(&item.room, &item.external, status, &item.user)
+pub(super) fn external_key(item: &Inbound, print: &Print) -> u128 {
+    match &item.body {
+        InboundBody::Status { status, .. } => print.status(status, &item.user),
+        _ => print.message(),
+    }
+}
+
+/// Prints of what a platform says by one id in one room. Snapshots have them, and strangers choose
+/// ids: so they are of a digest in which nobody finds two with one print.
+pub(super) struct Print {
+    begun: Sha256,
+    message: OnceCell<u128>,
+}
+
+impl Print {
+    pub(super) fn of(room: &str, external: &str) -> Self {
+        let mut begun = Sha256::new();
+        digest(&mut begun, room, external);
+        Self { begun, message: OnceCell::new() }
+    }
+
+    pub(super) fn of_item(item: &Inbound) -> Self {
+        Self::of(&item.room, &item.external)
+    }
+
+    /// The message itself.
+    pub(super) fn message(&self) -> u128 {
+        *self.message.get_or_init(|| self.finish("", ""))
+    }
+
+    /// A status of it, by a user.
+    pub(super) fn status(&self, status: &str, user: &str) -> u128 {
+        if status.is_empty() { self.message() } else { self.finish(status, user) }
+    }
+
+    fn finish(&self, status: &str, user: &str) -> u128 {
+        let mut begun = self.begun.clone();
+        digest(&mut begun, status, user);
+        let digest = begun.finalize();
+        u128::from_le_bytes(digest[..16].try_into().expect("a digest has 32 bytes"))
+    }
+}
+
+/// Two texts, each behind its length.
+fn digest(into: &mut Sha256, first: &str, second: &str) {
+    let mut joined = [0; 160];
+    let [first_len, second_len] = [first, second].map(|text| (text.len() as u64).to_le_bytes());
+    let parts = [&first_len, first.as_bytes(), &second_len, second.as_bytes()];
+    let mut len = 0;
+    for part in parts {
+        let Some(place) = joined.get_mut(len..len + part.len()) else {
+            return parts.iter().for_each(|part| into.update(part));
+        };
+        place.copy_from_slice(part);
+        len += part.len();
+    }
+    into.update(&joined[..len]);
 }

@@ -56,7 +56,7 @@ use crate::handlers::EventKind;
 use crate::metrics::Metric;
 use crate::registry::{Definition, Registry};
 use hmac::{Hmac, KeyInit, Mac};
-pub use restore::external_print;
+pub use restore::{delivery_print, external_print, message_print};
 use sha2::Sha256;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -205,14 +205,44 @@ struct LogAccount {
 /// Something that must not happen before a record is durable.
 #[derive(Debug)]
 enum Waiting {
-    Reply { to: Address, id: Option<u32>, frame: Frame, since_us: Option<u64> },
-    Inbound { to: ShardId, ticket: u64 },
-    Join { room: Name, by: Asker, replay: Replay },
-    Publish { room: Name, o: Offset, frame: Frame, skip: Option<Address>, since_us: u64 },
-    Letter { room: Name, o: Offset },
-    Call { event: OutboxEvent },
-    Define { definition: Arc<Definition> },
-    Leave { ticket: u64 },
+    Reply {
+        to: Address,
+        id: Option<u32>,
+        frame: Frame,
+        since_us: Option<u64>,
+    },
+    /// So many items of one webhook.
+    Inbound {
+        to: ShardId,
+        ticket: u64,
+        count: u32,
+    },
+    Join {
+        room: Name,
+        by: Asker,
+        replay: Replay,
+    },
+    Publish {
+        room: Name,
+        o: Offset,
+        frame: Frame,
+        skip: Option<Address>,
+        since_us: u64,
+    },
+    Letter {
+        room: Name,
+        o: Offset,
+    },
+    Call {
+        event: OutboxEvent,
+    },
+    Define {
+        definition: Arc<Definition>,
+    },
+    /// A call of a command leaves.
+    Leave {
+        ticket: u64,
+    },
 }
 
 /// What a record costs in the log beyond its text: headers, padding, names on first use.
@@ -326,7 +356,7 @@ impl Hub {
             Event::Durable { appends } => self.durable(appends, effects),
             Event::LogFailed => self.log_failed(effects),
             Event::Archived { ticket, found } => self.archived(now, ticket, found, effects),
-            Event::Inbound { ticket, item } => self.inbound(ticket, item, effects),
+            Event::Inbound { ticket, item } => self.inbound(now, ticket, item, effects),
             Event::Outbox { event } => self.outbox_said(now, event, effects),
             Event::Platform { number, field, json } => self.heard_of_platform(number, field, json),
             Event::Fetched { ticket, result } => self.fetched(now, ticket, result, effects),
@@ -383,8 +413,8 @@ impl Hub {
             Message::Whisper { user, frame } => self.whisper_to_all(&user, &frame, effects),
             Message::Defined { definition } => self.defined(definition, effects),
             Message::Evict { room, user } => self.evict(&room, &user, effects),
-            Message::InboundDone { ticket, accepted } => {
-                effects.push(Effect::InboundDone { ticket, accepted });
+            Message::InboundDone { ticket, count, accepted } => {
+                effects.push(Effect::InboundDone { ticket, count, accepted });
             }
             Message::Hello { from, user, resume } => self.admit(from, user, resume, effects),
             Message::Welcome { to, secret } => self.welcome(now, to, secret, effects),
@@ -503,6 +533,27 @@ impl Hub {
         self.waiting.insert(index, (append, what));
     }
 
+    /// Tells a webhook's shard of one of its items when append number `append` is durable. Items
+    /// that come one after the other wait together, for the last of them: only then is their
+    /// request answered.
+    fn when_item_durable(
+        &mut self,
+        append: u64,
+        (to, ticket): (ShardId, u64),
+        effects: &mut Vec<Effect>,
+    ) {
+        if append > self.log.durable
+            && let Some((newest, Waiting::Inbound { to: shard, ticket: known, count })) =
+                self.waiting.back_mut()
+            && (*shard, *known) == (to, ticket)
+        {
+            *newest = append.max(*newest);
+            *count += 1;
+            return;
+        }
+        self.when_durable(append, Waiting::Inbound { to, ticket, count: 1 }, effects);
+    }
+
     fn durable(&mut self, appends: u64, effects: &mut Vec<Effect>) {
         assert!(appends <= self.log.appends);
         self.log.durable = self.log.durable.max(appends);
@@ -518,8 +569,8 @@ impl Hub {
                 let reply = Message::Reply { to: to.conn, frame, since_us };
                 self.tell(to.shard, reply, effects);
             }
-            Waiting::Inbound { to, ticket } => {
-                self.tell(to, Message::InboundDone { ticket, accepted: true }, effects);
+            Waiting::Inbound { to, ticket, count } => {
+                self.tell(to, Message::InboundDone { ticket, count, accepted: true }, effects);
             }
             Waiting::Join { room, by, replay } => self.begin_join(room, by, replay, effects),
             Waiting::Publish { room, o, frame, skip, since_us } => {
@@ -548,8 +599,8 @@ impl Hub {
         for (append, what) in std::mem::take(&mut self.waiting) {
             match what {
                 Waiting::Reply { to, id, .. } => self.refuse(to, id, &refusal, effects),
-                Waiting::Inbound { to, ticket } => {
-                    self.tell(to, Message::InboundDone { ticket, accepted: false }, effects);
+                Waiting::Inbound { to, ticket, count } => {
+                    self.tell(to, Message::InboundDone { ticket, count, accepted: false }, effects);
                 }
                 Waiting::Join { room, by, .. } => {
                     self.refuse_join(room, &by, refusal.clone(), effects);

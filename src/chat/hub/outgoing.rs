@@ -4,8 +4,9 @@
 //! the log before it is called, and its outcome after: at any moment the log says enough to go on
 //! after a crash without sending anything twice.
 
+use super::inbound::Print;
 use super::occasions::Happening;
-use super::owner::{Post, external_key_of};
+use super::owner::Post;
 use super::{Hub, Waiting};
 use crate::base::clock::Now;
 use crate::base::codes::ErrorCode;
@@ -204,18 +205,20 @@ impl Hub {
         now: Now,
         name: &Name,
         user: Name,
-        (news, extra): (reply::Delivery<'_>, Box<str>),
+        (news, print, extra): (reply::Delivery<'_>, &Print, Box<str>),
         effects: &mut Vec<Effect>,
     ) -> u64 {
         let reply::Delivery { of, external, status, error } = news;
-        let title = title(&extra);
-        let overtaken = self.is_overtaken(name, &user, &news);
+        let failed = status == "failed";
+        let title = if failed { title(&extra) } else { String::new() };
+        // Looking for later reports costs more than all the rest, so not when nobody is told.
+        let hears = !self.rooms[name].shards.is_empty() || self.cares(EventKind::Status);
+        let overtaken = (failed || hears) && self.is_overtaken(name, &user, (&news, print));
         let (room, external) = (name.clone(), Box::from(external));
         let fact = Fact::Delivery { of, external, status: status.into(), error, extra };
         let append = self.append(Record { ts_us: now.wall_us, user, room, fact }, effects);
         let is_new = !overtaken && self.show_delivery(now, name, news, effects);
         if let Some(o) = of {
-            let failed = status == "failed";
             if failed && is_new {
                 let words =
                     if title.is_empty() { "the platform did not deliver it" } else { &title };
@@ -229,12 +232,17 @@ impl Hub {
     }
 
     /// Whether a later report on a message that is not in memory came before this one.
-    fn is_overtaken(&self, name: &Name, user: &Name, news: &reply::Delivery<'_>) -> bool {
+    fn is_overtaken(
+        &self,
+        name: &Name,
+        user: &Name,
+        (news, print): (&reply::Delivery<'_>, &Print),
+    ) -> bool {
         let tail = &self.rooms[name].tail;
         if news.of.is_some_and(|o| tail.get(o).is_some()) {
             return false;
         }
-        let known = |later| self.externals.get(external_key_of(name, news.external, later, user));
+        let known = |later| self.externals.get(print.status(later, user));
         reply::overtakers(news.status).any(|later| known(later).is_some())
     }
 
@@ -254,10 +262,13 @@ impl Hub {
                 None => return false,
             }
         }
-        let contact = contact_of(name);
-        let frame = reply::delivery(name, now.wall_ms(), &contact, &news);
-        self.publish(name, Offset(0), frame, (None, None), effects);
+        // Nobody reads it later: it is written for those who are here.
+        if !room.shards.is_empty() {
+            let frame = reply::delivery(name, now.wall_ms(), &contact_of(name), &news);
+            self.publish(name, Offset(0), frame, (None, None), effects);
+        }
         if self.cares(EventKind::Status) {
+            let contact = contact_of(name);
             let mut happening = Happening::new(EventKind::Status, name, &contact, self.rules.hand);
             (happening.status, happening.error) = (news.status.into(), news.error);
             happening.o = news.of;
@@ -309,19 +320,6 @@ impl Hub {
             self.we_wrote(now, name, source, direction, effects);
         }
         (o, append)
-    }
-
-    /// The contact wrote: the window is open again.
-    pub(super) fn heard(
-        &mut self,
-        name: &Name,
-        (at_ms, o): (i64, Offset),
-        external: &str,
-        effects: &mut Vec<Effect>,
-    ) {
-        let room = self.rooms.get_mut(name).expect("the caller found it");
-        room.outside().heard(at_ms, o, external);
-        effects.push(Effect::Outbox(OutboxOrder::Heard { room: name.clone(), at_ms }));
     }
 
     /// Somebody has read: the contact sees it.

@@ -2,7 +2,8 @@
 
 use super::changes::Change;
 use super::commanding::Line;
-use super::inbound::external_key;
+use super::identity::Item;
+use super::inbound::{Print, external_key};
 use super::occasions::{Hand, Happening};
 use super::{Hub, Waiting, mark_dirty};
 use crate::base::clock::Now;
@@ -22,7 +23,6 @@ use crate::chat::room::Marks;
 use crate::chat::tail::Entry;
 use crate::handlers::{self, EventKind};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 /// What a client wants to be said.
 struct Wish {
@@ -94,7 +94,7 @@ impl Hub {
                 self.exit(now, &room, &by, (said, counted, member), effects);
             }
             Ask::Inbound { ticket, item } => {
-                self.take_inbound(now, by.from, ticket, *item, effects)
+                self.take_inbound(now, (by.from, ticket, *item), effects)
             }
             Ask::Status(status) => {
                 // A refused join may have left no room behind.
@@ -355,17 +355,24 @@ impl Hub {
         (fact, skip): (Fact, Option<Address>),
         effects: &mut Vec<Effect>,
     ) -> u64 {
-        let frame = entry.frame.clone();
         let room = self.rooms.get_mut(name).expect("the caller found it");
+        let waits = self.options.fanout_durable;
+        // In an empty room there is nobody to show it to, and no more to do than to say so.
+        let shown = (waits || !room.shards.is_empty()).then(|| entry.frame.clone());
         let o = room.push(&self.epochs, entry);
+        if shown.is_none() {
+            room.show(o);
+        }
         let record = Record { ts_us: now.wall_us, user, room: name.clone(), fact };
         let append = self.append(record, effects);
-        if self.options.fanout_durable {
-            let (room, since_us) = (name.clone(), now.mono_us);
-            let what = Waiting::Publish { room, o, frame, skip, since_us };
-            self.when_durable(append, what, effects);
-        } else {
-            self.make_visible(name, o, frame, (skip, now.mono_us), effects);
+        match shown {
+            None => {}
+            Some(frame) if waits => {
+                let (room, since_us) = (name.clone(), now.mono_us);
+                let what = Waiting::Publish { room, o, frame, skip, since_us };
+                self.when_durable(append, what, effects);
+            }
+            Some(frame) => self.make_visible(name, o, frame, (skip, now.mono_us), effects),
         }
         append
     }
@@ -379,8 +386,7 @@ impl Hub {
         effects: &mut Vec<Effect>,
     ) {
         let room = self.rooms.get_mut(name).expect("rooms are never forgotten");
-        assert!(o > room.visible);
-        room.visible = o;
+        room.show(o);
         self.publish(name, o, frame, (skip, Some(since_us)), effects);
     }
 
@@ -528,25 +534,34 @@ impl Hub {
     }
 
     /// Front: an item of a webhook goes to the owner of its room.
-    pub(super) fn inbound(&mut self, ticket: u64, item: Inbound, effects: &mut Vec<Effect>) {
-        let room = item.room.clone();
-        let nobody = crate::base::ids::ConnId { index: 0, generation: 0 };
-        let from = Address { shard: self.options.shard, conn: nobody };
-        let by = Asker { from, user: item.user.clone(), id: None, api: false };
-        let ask = Ask::Inbound { ticket, item: Box::new(item) };
-        self.tell(self.owner_of(&room), Message::Ask { room, by, ask }, effects);
-    }
-
-    fn take_inbound(
+    pub(super) fn inbound(
         &mut self,
         now: Now,
-        from: Address,
         ticket: u64,
         item: Inbound,
         effects: &mut Vec<Effect>,
     ) {
-        if let Some(item) = self.leads_elsewhere(from, ticket, item, effects) {
-            self.take_inbound_here(now, from, ticket, item, effects);
+        let nobody = crate::base::ids::ConnId { index: 0, generation: 0 };
+        let from = Address { shard: self.options.shard, conn: nobody };
+        let owner = self.owner_of(&item.room);
+        if owner == self.options.shard && self.own.is_empty() {
+            // What it would say to itself it may as well do.
+            self.rules.hand = Hand { source: handlers::Source::Contact, depth: 0 };
+            self.take_inbound(now, (from, ticket, item), effects);
+            self.rules.hand = Hand::default();
+            return;
+        }
+        let (room, user) = (item.room.clone(), item.user.clone());
+        let by = Asker { from, user, id: None, api: false };
+        let ask = Ask::Inbound { ticket, item: Box::new(item) };
+        self.tell(owner, Message::Ask { room, by, ask }, effects);
+    }
+
+    fn take_inbound(&mut self, now: Now, item: Item, effects: &mut Vec<Effect>) {
+        let (from, ticket, _) = item;
+        let print = Print::of_item(&item.2);
+        if let Some(item) = self.leads_elsewhere(item, &print, effects) {
+            self.take_inbound_here(now, (from, ticket, item), &print, effects);
         }
     }
 
@@ -554,40 +569,28 @@ impl Hub {
     pub(super) fn take_inbound_here(
         &mut self,
         now: Now,
-        from: Address,
-        ticket: u64,
-        item: Inbound,
+        (from, ticket, item): Item,
+        print: &Print,
         effects: &mut Vec<Effect>,
     ) {
-        let key = external_key(&item);
+        let key = external_key(&item, print);
         if let Some(taken) = self.externals.get(key) {
-            let what = Waiting::Inbound { to: from.shard, ticket };
-            self.when_durable(taken.append, what, effects);
+            self.when_item_durable(taken.append, (from.shard, ticket), effects);
             return;
         }
         if self.check_log(item.text_bytes()).is_err() {
-            self.tell(from.shard, Message::InboundDone { ticket, accepted: false }, effects);
+            let refused = Message::InboundDone { ticket, count: 1, accepted: false };
+            self.tell(from.shard, refused, effects);
             return;
         }
         let name = item.room.clone();
         if !self.rooms.contains_key(&name) {
             self.make_room(now, &name, &"".into(), effects);
         }
-        let taken = self.take_item(now, item, effects);
+        let taken = self.take_item(now, item, print, effects);
         self.externals.insert(key, taken, now.wall_ms());
-        self.when_durable(taken.append, Waiting::Inbound { to: from.shard, ticket }, effects);
+        self.when_item_durable(taken.append, (from.shard, ticket), effects);
     }
-}
-
-pub(super) fn external_key_of(room: &str, external: &str, status: &str, user: &str) -> u128 {
-    let mut digest = Sha256::new();
-    let who = if status.is_empty() { "" } else { user };
-    for part in [room, external, status, who] {
-        digest.update((part.len() as u64).to_le_bytes());
-        digest.update(part.as_bytes());
-    }
-    let digest = digest.finalize();
-    u128::from_le_bytes(digest[..16].try_into().expect("a digest has 32 bytes"))
 }
 
 /// A durable event that is not a message.

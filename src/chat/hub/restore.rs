@@ -4,7 +4,7 @@
 //! Then the records behind it, whose events fill the tails.
 
 use super::Hub;
-use super::owner::external_key_of;
+use super::inbound::Print;
 use crate::base::ids::{EpochId, Offset};
 use crate::chat::conversation::{ACCEPTED, CALLING, Pending, QUEUED};
 use crate::chat::dedup::{Seen, Taken};
@@ -20,19 +20,26 @@ use crate::chat::tail::Entry;
 /// What a platform's message or status is remembered by; `None` for a record of anything else.
 pub fn external_print(record: &Record) -> Option<u128> {
     match &record.fact {
-        Fact::Message { external, .. } if !external.is_empty() => {
-            Some(external_key_of(&record.room, external, "", ""))
-        }
-        // The platform's answer names a message of ours; it is no report that could come twice.
-        Fact::Delivery { external, status, .. }
-            if &**status == ACCEPTED && !external.is_empty() =>
-        {
-            Some(external_key_of(&record.room, external, "", ""))
-        }
-        Fact::Delivery { external, status, .. } if !external.is_empty() => {
-            Some(external_key_of(&record.room, external, status, &record.user))
+        Fact::Message { external, .. } => message_print(&record.room, external),
+        Fact::Delivery { external, status, .. } => {
+            delivery_print(&record.room, &record.user, external, status)
         }
         _ => None,
+    }
+}
+
+/// What a platform's message is remembered by; `None` without an id.
+pub fn message_print(room: &str, external: &str) -> Option<u128> {
+    (!external.is_empty()).then(|| Print::of(room, external).message())
+}
+
+/// What a platform's word on a message of ours is remembered by.
+pub fn delivery_print(room: &str, user: &str, external: &str, status: &str) -> Option<u128> {
+    match (external, status) {
+        ("", _) => None,
+        // The platform's answer names a message of ours; it is no report that could come twice.
+        (_, ACCEPTED) => message_print(room, external),
+        _ => Some(Print::of(room, external).status(status, user)),
     }
 }
 
@@ -235,7 +242,7 @@ impl Hub {
                 ..
             } => {
                 let at_ms = Extra::read(extra).at.unwrap_or(at_ms);
-                self.known(&record.room).outside().heard(at_ms, *o, external);
+                self.known(&record.room).outside().heard(at_ms, *o, external.clone());
             }
             // What was written in the platform's own app has left already.
             Fact::Message { source: Source::WhatsApp, .. } => {}

@@ -107,8 +107,9 @@ impl Stage {
                     self.appends += 1;
                     self.records.push(record);
                 }
-                Effect::InboundDone { ticket, accepted } => {
-                    self.log.push(format!("webhook {ticket} {accepted}"));
+                Effect::InboundDone { ticket, count, accepted } => {
+                    let items = (0..count).map(|_| format!("webhook {ticket} {accepted}"));
+                    self.log.extend(items);
                 }
                 Effect::Outbox(order) => self.orders.push(order),
                 Effect::Fetch { ticket, url, headers, body, .. } => {

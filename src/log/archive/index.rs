@@ -8,6 +8,7 @@ use crate::base::ids::Offset;
 use crate::log::reader::Entry;
 use crate::log::record::{NameId, RecordView};
 use rkyv::{Archive, Serialize};
+use std::collections::hash_map::Entry as Slot;
 
 /// Missing positions that get a place each; more of them end a run, and cost nothing.
 const GAP_EVENTS_MAX: u64 = 64;
@@ -125,11 +126,14 @@ impl HistoryMade {
         let ts_us = entry.ts_us().unwrap_or(0);
         let index = match self.by_id.get(&header.room) {
             Some(index) => *index,
+            None if entry.room().is_empty() => return,
             None => self.open_room(header.room, entry.room()),
         };
         self.rooms[index].put(o, target, place, ts_us);
-        if let Some(place) = entry.user_place() {
-            self.users.entry(header.user).or_insert(place);
+        if let Slot::Vacant(slot) = self.users.entry(header.user)
+            && let Some(place) = entry.user_place()
+        {
+            slot.insert(place);
         }
     }
 
@@ -390,5 +394,5 @@ fn placed(entry: &Entry<'_>) -> Option<(u64, Option<u64>)> {
         _ => return None,
     };
     // The making of a room has no position.
-    (o > 0 && !entry.room().is_empty()).then_some((o, target))
+    (o > 0).then_some((o, target))
 }

@@ -19,7 +19,8 @@ use std::path::{Path, PathBuf};
 
 /// Framed bytes that are written at a time.
 const STAGE_BYTES: usize = 1 << 20;
-/// Users whose number is remembered; then they get new ones. Names may have several numbers.
+/// Users, and rooms of items, whose number is remembered; then they get new ones. Names may have
+/// several numbers.
 const NAMES_MAX: usize = 1 << 18;
 /// Places in the file are 32 bits; the last batches and the seal need some of them.
 const FILE_BYTES_MAX: usize = u32::MAX as usize - (16 << 20);
@@ -60,6 +61,11 @@ impl Snapshot {
     /// Size of the file.
     pub fn bytes(&self) -> u64 {
         u64::from(self.segment.scan().end)
+    }
+
+    /// Records in it, names and all.
+    pub(super) fn record_count(&self) -> usize {
+        self.segment.scan().batches.iter().map(|batch| batch.count as usize).sum()
     }
 
     /// Its records, in the order in which they can be restored. Their sequence numbers mean
@@ -108,6 +114,7 @@ pub(super) struct Writer {
     header: SegmentHeader,
     framer: Framer,
     rooms: (Box<str>, NameId),
+    item_rooms: Map<Box<str>, NameId>,
     users: Map<Box<str>, NameId>,
     name_count: u32,
     record_count: u64,
@@ -133,6 +140,7 @@ impl Writer {
             header,
             framer: Framer::new(&header),
             rooms: ("".into(), NameId::NONE),
+            item_rooms: Map::default(),
             users: Map::default(),
             name_count: 0,
             record_count: 0,
@@ -165,7 +173,8 @@ impl Writer {
                 self.push_new(names, &RunV1 { ts_us, epoch, first, last });
             }
             Kept::Seen { ts_us, room, user, o, print, cid } => {
-                let names = (self.user(user), self.room(room));
+                let room = if cid.is_empty() { self.item_room(room) } else { self.room(room) };
+                let names = (self.user(user), room);
                 let (print_high, print_low) = ((print >> 64) as u64, print as u64);
                 self.push_new(names, &SeenV1 { ts_us, o, print_high, print_low, cid });
             }
@@ -189,11 +198,24 @@ impl Writer {
         if name.is_empty() {
             return NameId::NONE;
         }
-        // Rooms come sorted, except behind the items of platforms.
+        // They come sorted.
         if *self.rooms.0 != *name {
             self.rooms = (name.into(), self.name(NameKind::Room, name));
         }
         self.rooms.1
+    }
+
+    /// Items of platforms come in order of time.
+    fn item_room(&mut self, name: &str) -> NameId {
+        if name.is_empty() {
+            return NameId::NONE;
+        }
+        if let Some(id) = self.item_rooms.get(name) {
+            return *id;
+        }
+        let id = self.name(NameKind::Room, name);
+        remember(&mut self.item_rooms, name, id);
+        id
     }
 
     fn user(&mut self, name: &str) -> NameId {
@@ -203,11 +225,8 @@ impl Writer {
         if let Some(id) = self.users.get(name) {
             return *id;
         }
-        if self.users.len() >= NAMES_MAX {
-            self.users.clear();
-        }
         let id = self.name(NameKind::User, name);
-        self.users.insert(name.into(), id);
+        remember(&mut self.users, name, id);
         id
     }
 
@@ -254,6 +273,13 @@ impl Writer {
         self.framer.written();
         Ok(())
     }
+}
+
+fn remember(names: &mut Map<Box<str>, NameId>, name: &str, id: NameId) {
+    if names.len() >= NAMES_MAX {
+        names.clear();
+    }
+    names.insert(name.into(), id);
 }
 
 impl Drop for Writer {

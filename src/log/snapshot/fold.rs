@@ -1,7 +1,9 @@
 //! The next snapshot: the one before it and the segments behind that, merged by key.
 
 use super::file::{Snapshot, Writer, list};
-use super::rules::{Class, Horizon, Kept, Key, Placed, Print, Section, apply, run_key};
+use super::rules::{
+    Class, Horizon, Kept, Key, Placed, Print, Section, apply, external_key, run_key,
+};
 use crate::base::hash::Map;
 use crate::base::limits::SNAPSHOT_EXTERNALS_MAX;
 use crate::log::catalog::read_header;
@@ -9,6 +11,7 @@ use crate::log::directory::{LogError, list_segments, remove_if_there};
 use crate::log::format::SegmentHeader;
 use crate::log::reader::{ProblemKind, Segment, Trust};
 use crate::log::record::RecordView;
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry as Slot;
 use std::path::{Path, PathBuf};
@@ -108,18 +111,65 @@ fn open_parts(listed: &[&(u64, PathBuf)]) -> Result<Vec<Segment>, LogError> {
 /// What is new, by key.
 #[derive(Default)]
 struct News<'a> {
+    /// All but items of platforms.
     kept: BTreeMap<Key<'a>, Kept<'a>>,
-    /// Items of platforms among them.
-    external_count: usize,
+    items: Items<'a>,
     /// Runs by room: index of the epoch, and the run.
     runs: Map<&'a str, Vec<(usize, Kept<'a>)>>,
     /// When each epoch began, and its number.
     epochs: Vec<(i64, u64)>,
 }
 
+/// Items of platforms. There are many, and they come nearly in their order.
+#[derive(Default)]
+struct Items<'a>(Vec<Item<'a>>);
+
+/// A [`Kept::Seen`], small.
+struct Item<'a> {
+    ts_us: i64,
+    print: u128,
+    room: &'a str,
+    o: u64,
+}
+
+impl<'a> Items<'a> {
+    fn push(&mut self, item: Item<'a>) {
+        self.0.push(item);
+        if self.0.len() >= 2 * SNAPSHOT_EXTERNALS_MAX {
+            self.settle();
+        }
+    }
+
+    /// Puts them in order: of two with one key the later stays, and of all the newest.
+    fn settle(&mut self) {
+        let order = |item: &Item<'_>| (item.ts_us, item.print);
+        self.0.sort_by_key(order);
+        self.0.dedup_by(|later, kept| {
+            let is_same = order(later) == order(kept);
+            if is_same {
+                std::mem::swap(later, kept);
+            }
+            is_same
+        });
+        let excess = self.0.len().saturating_sub(SNAPSHOT_EXTERNALS_MAX);
+        self.0.drain(..excess);
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (Key<'a>, Kept<'a>)> + '_ {
+        self.0.iter().map(|item| {
+            let Item { ts_us, print, room, o } = *item;
+            let (user, cid) = ("", "");
+            (external_key(ts_us, print), Kept::Seen { ts_us, room, user, o, print, cid })
+        })
+    }
+}
+
 impl<'a> News<'a> {
     fn keep(&mut self, key: Key<'a>, kept: Kept<'a>) {
-        let external = key.section == Section::Externals;
+        if let (Section::Externals, Kept::Seen { ts_us, room, o, print, .. }) = (key.section, kept)
+        {
+            return self.items.push(Item { ts_us, print, room, o });
+        }
         match self.kept.entry(key) {
             // A room is made once; whoever made it first owns it.
             Slot::Occupied(_) if key.class == Class::Created => {}
@@ -128,16 +178,16 @@ impl<'a> News<'a> {
             }
             Slot::Vacant(slot) => {
                 slot.insert(kept);
-                self.external_count += usize::from(external);
             }
         }
-        if self.external_count > SNAPSHOT_EXTERNALS_MAX {
-            let oldest = Key { section: Section::Externals, room: "", number: 0, ..key };
-            let oldest = Key { class: Class::Created, user: "", print: 0, ..oldest };
-            let first = self.kept.range(oldest..).next().map(|(key, _)| *key);
-            self.kept.remove(&first.expect("they were counted"));
-            self.external_count -= 1;
-        }
+    }
+
+    /// All of it in order.
+    fn iter(&self) -> impl Iterator<Item = (Key<'a>, Kept<'a>)> + '_ {
+        let first = external_key(i64::MIN, 0);
+        let copied = |(key, kept): (&Key<'a>, &Kept<'a>)| (*key, *kept);
+        let before = self.kept.range(..first).map(copied);
+        before.chain(self.items.iter()).chain(self.kept.range(first..).map(copied))
     }
 
     /// Notes that a room gave out a position.
@@ -184,6 +234,7 @@ impl<'a> News<'a> {
         for (room, runs) in std::mem::take(&mut self.runs) {
             self.kept.extend(runs.into_iter().map(|(index, run)| (run_key(room, index), run)));
         }
+        self.items.settle();
     }
 }
 
@@ -237,25 +288,59 @@ fn write(
     if (options.stop)() {
         return Ok(None);
     }
+    let mut writer = begin(log_dir, seq, parts, &news, options)?;
+    let old = || base.into_iter().flat_map(|base| old_state(base, &old_epochs, options));
+    let item_count = news.items.0.len();
+    let most = base.map_or(0, Snapshot::record_count) + item_count;
+    let excess = if most <= SNAPSHOT_EXTERNALS_MAX {
+        0
+    } else {
+        let old_count = old().filter(|(key, _)| key.section == Section::Externals).count();
+        (old_count + item_count).saturating_sub(SNAPSHOT_EXTERNALS_MAX)
+    };
+    let sorted = Cell::new(true);
+    let all = merge(while_sorted(old(), &sorted), news.iter());
+    let mut kept = write_all(&mut writer, all, excess, options)?;
+    if !sorted.get() {
+        // An erasure gave other names to what was in order.
+        drop(writer);
+        writer = begin(log_dir, seq, parts, &news, options)?;
+        let mut all = BTreeMap::new();
+        for (key, kept) in old().chain(news.iter()) {
+            let joined = all.get(&key).map_or(kept, |before| join(key, *before, kept));
+            all.insert(key, joined);
+        }
+        kept = write_all(&mut writer, all.into_iter(), excess, options)?;
+    }
+    if kept { writer.finish().map(Some) } else { Ok(None) }
+}
+
+/// A file with the epochs in it.
+fn begin(
+    log_dir: &Path,
+    seq: u64,
+    parts: &[Segment],
+    news: &News<'_>,
+    options: &FoldOptions<'_>,
+) -> Result<Writer, LogError> {
     let mut writer = Writer::create(log_dir, header(seq, parts, options))?;
     for (ts_us, epoch) in &news.epochs {
         writer.epoch(*ts_us, *epoch)?;
     }
-    let old = || base.into_iter().flat_map(|base| old_state(base, &old_epochs, options));
-    let externals = old().filter(|(key, _)| key.section == Section::Externals).count();
-    let excess = (externals + news.external_count).saturating_sub(SNAPSHOT_EXTERNALS_MAX);
-    let kept = if old().is_sorted_by_key(|(key, _)| key) {
-        write_all(&mut writer, merge(old(), news.kept.into_iter()), excess, options)?
-    } else {
-        // An erasure gave other names to what was in order.
-        let mut all = BTreeMap::new();
-        for (key, kept) in old().chain(news.kept) {
-            let joined = all.get(&key).map_or(kept, |before| join(key, *before, kept));
-            all.insert(key, joined);
-        }
-        write_all(&mut writer, all.into_iter(), excess, options)?
-    };
-    if kept { writer.finish().map(Some) } else { Ok(None) }
+    Ok(writer)
+}
+
+/// Ends before the first pair that is out of order, and says so.
+fn while_sorted<'a>(
+    pairs: impl Iterator<Item = (Key<'a>, Kept<'a>)>,
+    sorted: &Cell<bool>,
+) -> impl Iterator<Item = (Key<'a>, Kept<'a>)> {
+    let mut last = None;
+    pairs.take_while(move |(key, _)| {
+        sorted.set(sorted.get() && last.is_none_or(|last| last <= *key));
+        last = Some(*key);
+        sorted.get()
+    })
 }
 
 /// Writes what stays, without the first `excess` items of platforms. `false`: it was to stop.

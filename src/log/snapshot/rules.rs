@@ -139,19 +139,19 @@ pub(super) fn apply<'a>(
     print: Print,
     keep: &mut impl FnMut(Key<'a>, Kept<'a>),
 ) -> Option<Placed<'a>> {
-    let (room, user, record, ts_us) = (entry.room(), entry.user(), entry.record, entry.ts_us()?);
+    let (room, record, ts_us) = (entry.room(), entry.record, entry.ts_us()?);
     let placed = |o: u64| (o > 0 && !room.is_empty()).then_some(Placed { room, o, ts_us });
     let in_room = |class| key(Section::Rooms, room, class);
     match entry.view()? {
         RecordView::Message(message) => {
             let o = message.o.to_native();
-            keep_message(entry, message, ts_us, horizon, keep);
-            keep_external(entry, o, ts_us, horizon, print, keep);
+            keep_message(entry, room, message, ts_us, horizon, keep);
+            keep_external(entry, room, (o, ts_us), horizon, print, keep);
             placed(o)
         }
         RecordView::Status(status) => {
-            keep_status(entry, status, keep);
-            keep_external(entry, 0, ts_us, horizon, print, keep);
+            keep_status(entry, room, status, keep);
+            keep_external(entry, room, (0, ts_us), horizon, print, keep);
             None
         }
         RecordView::Edit(edit) => placed(edit.o.to_native()),
@@ -163,17 +163,17 @@ pub(super) fn apply<'a>(
             placed(member.o.to_native())
         }
         RecordView::Room(change) => {
-            let (class, user) = room_class(change.action, user);
+            let (class, user) = room_class(change.action, entry.user());
             keep(in_room(class), Kept::Record { record, room, user });
             placed(change.o.to_native())
         }
         RecordView::Mark(_) => {
+            let user = entry.user();
             keep(Key { user, ..in_room(Class::Mark) }, Kept::Record { record, room, user });
             None
         }
         RecordView::UserStatus(_) => {
-            let key = Key { user, ..key(Section::Users, "", Class::UserStatus) };
-            keep(key, Kept::Record { record, room: "", user });
+            keep_user_status(entry, keep);
             None
         }
         RecordView::Erasure(erasure) => {
@@ -185,7 +185,7 @@ pub(super) fn apply<'a>(
             placed(change.o.to_native())
         }
         view => {
-            keep_placeless(entry, view, (ts_us, horizon), keep);
+            keep_placeless(entry, view, (room, ts_us, horizon), keep);
             None
         }
     }
@@ -195,14 +195,14 @@ pub(super) fn apply<'a>(
 fn keep_placeless<'a>(
     entry: &Entry<'a>,
     view: RecordView<'a>,
-    (ts_us, horizon): (i64, Horizon),
+    (room, ts_us, horizon): (&'a str, i64, Horizon),
     keep: &mut impl FnMut(Key<'a>, Kept<'a>),
 ) {
     match view {
         RecordView::Definition(definition) => keep_definition(entry, definition, keep),
         RecordView::Call(call) => keep_call(entry, call, ts_us, horizon, keep),
         RecordView::State(state) => keep_state(entry, state, keep),
-        RecordView::Seen(seen) => keep_seen(entry, ts_us, seen, horizon, keep),
+        RecordView::Seen(seen) => keep_seen(entry, room, ts_us, seen, horizon, keep),
         // Epochs and runs are counted and not keyed. The rest is history, which the log tells.
         RecordView::Epoch(_)
         | RecordView::Run(_)
@@ -214,6 +214,12 @@ fn keep_placeless<'a>(
         | RecordView::Metric(_) => {}
         _ => unreachable!("the caller keeps what has a position or a key of its own"),
     }
+}
+
+fn keep_user_status<'a>(entry: &Entry<'a>, keep: &mut impl FnMut(Key<'a>, Kept<'a>)) {
+    let (record, user) = (entry.record, entry.user());
+    let key = Key { user, ..key(Section::Users, "", Class::UserStatus) };
+    keep(key, Kept::Record { record, room: "", user });
 }
 
 fn keep_erasure<'a>(entry: &Entry<'a>, number: u64, keep: &mut impl FnMut(Key<'a>, Kept<'a>)) {
@@ -264,20 +270,21 @@ fn keep_state<'a>(
 /// A client's id, and a message that has to leave yet.
 fn keep_message<'a>(
     entry: &Entry<'a>,
+    room: &'a str,
     message: &'a rkyv::Archived<MessageV1<'static>>,
     ts_us: i64,
     horizon: Horizon,
     keep: &mut impl FnMut(Key<'a>, Kept<'a>),
 ) {
-    let (room, user, record) = (entry.room(), entry.user(), entry.record);
+    let record = entry.record;
     let (o, cid) = (message.o.to_native(), &*message.cid);
     let in_room = |class| Key { number: o, ..key(Section::Rooms, room, class) };
     if !cid.is_empty() && ts_us >= horizon.cids_us {
-        let seen = Kept::Seen { ts_us, room, user, o, print: 0, cid };
-        keep(in_room(Class::Cid), seen);
+        let user = entry.user();
+        keep(in_room(Class::Cid), Kept::Seen { ts_us, room, user, o, print: 0, cid });
     }
     if message.direction == Direction::Out as u8 {
-        let done = false;
+        let (user, done) = (entry.user(), false);
         keep(in_room(Class::Outgoing), Kept::Outgoing { record, room, user, done });
     }
 }
@@ -285,13 +292,14 @@ fn keep_message<'a>(
 /// How far a message is that has to leave.
 fn keep_status<'a>(
     entry: &Entry<'a>,
+    room: &'a str,
     status: &'a rkyv::Archived<StatusV1<'static>>,
     keep: &mut impl FnMut(Key<'a>, Kept<'a>),
 ) {
     let Some(number) = message_of(&status.extra) else {
         return;
     };
-    let (room, user, record) = (entry.room(), entry.user(), entry.record);
+    let (user, record) = (entry.user(), entry.record);
     let in_room = |class| Key { number, ..key(Section::Rooms, room, class) };
     let done = status.status != Delivery::Calling as u8;
     keep(in_room(Class::Called), Kept::Outgoing { record, room, user, done });
@@ -354,8 +362,8 @@ fn message_of(extra: &str) -> Option<u64> {
 
 fn keep_external<'a>(
     entry: &Entry<'a>,
-    o: u64,
-    ts_us: i64,
+    room: &'a str,
+    (o, ts_us): (u64, i64),
     horizon: Horizon,
     print: Print,
     keep: &mut impl FnMut(Key<'a>, Kept<'a>),
@@ -363,21 +371,20 @@ fn keep_external<'a>(
     if ts_us >= horizon.externals_us
         && let Some(print) = print(entry)
     {
-        let (room, user) = (entry.room(), "");
-        let seen = Kept::Seen { ts_us, room, user, o, print, cid: "" };
-        keep(external_key(ts_us, print), seen);
+        keep(external_key(ts_us, print), Kept::Seen { ts_us, room, user: "", o, print, cid: "" });
     }
 }
 
 /// What an older snapshot remembers, unless it is forgotten by now.
 fn keep_seen<'a>(
     entry: &Entry<'a>,
+    room: &'a str,
     ts_us: i64,
     seen: &'a rkyv::Archived<crate::log::record::SeenV1<'static>>,
     horizon: Horizon,
     keep: &mut impl FnMut(Key<'a>, Kept<'a>),
 ) {
-    let (room, user, o) = (entry.room(), entry.user(), seen.o.to_native());
+    let o = seen.o.to_native();
     let high = u128::from(seen.print_high.to_native());
     let print = high << 64 | u128::from(seen.print_low.to_native());
     if print != 0 && ts_us >= horizon.externals_us {
@@ -385,6 +392,7 @@ fn keep_seen<'a>(
         keep(external_key(ts_us, print), kept);
     }
     if !seen.cid.is_empty() && ts_us >= horizon.cids_us {
+        let user = entry.user();
         // A call of a command has no position.
         let (number, caller) = if o == 0 { (ts_us as u64, user) } else { (o, "") };
         let key = Key { number, user: caller, ..key(Section::Rooms, room, Class::Cid) };
@@ -393,7 +401,7 @@ fn keep_seen<'a>(
 }
 
 /// Items are remembered in order of time, whatever their room.
-fn external_key<'a>(ts_us: i64, print: u128) -> Key<'a> {
+pub(super) fn external_key<'a>(ts_us: i64, print: u128) -> Key<'a> {
     let number = (ts_us as u64) ^ (1 << 63);
     Key { number, print, ..key(Section::Externals, "", Class::External) }
 }

@@ -19,6 +19,7 @@
 use super::room::room_name;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
+use std::sync::Arc;
 
 mod content;
 
@@ -32,7 +33,7 @@ pub use kind::{Card, Kind, Media, OrderItem, Place, Relink};
 mod message;
 
 mod parse;
-pub use parse::parse;
+pub use parse::{Updates, parse, read};
 
 mod shape;
 
@@ -40,6 +41,9 @@ mod words;
 
 #[cfg(test)]
 mod tests;
+
+/// The webhook field of messages and their statuses.
+pub const FIELD_MESSAGES: &str = "messages";
 
 /// One thing that happened on the platform. Borrows from the body.
 #[derive(Clone, Debug)]
@@ -59,20 +63,11 @@ impl Update<'_> {
     /// The webhook field it came in.
     pub fn field(&self) -> &str {
         match self {
-            Self::Message(_) | Self::Status(_) => "messages",
+            Self::Message(_) | Self::Status(_) => FIELD_MESSAGES,
             Self::Echo(_) => "smb_message_echoes",
             Self::Unknown(unknown) => &unknown.field,
         }
     }
-}
-
-/// What is neither a message nor a status, for those who want to be told of it: events `platform`
-/// of handlers and subscriptions.
-pub fn platform_events<'u, 'a>(updates: &'u [Update<'a>]) -> impl Iterator<Item = &'u Unknown<'a>> {
-    updates.iter().filter_map(|update| match update {
-        Update::Unknown(unknown) => Some(unknown),
-        _ => None,
-    })
 }
 
 /// A message between a person and a business number.
@@ -110,7 +105,7 @@ pub struct Inbound<'a> {
 
 impl Inbound<'_> {
     /// The room of this conversation: the group's or the contact's. See [`room_name`] for `None`.
-    pub fn room_name(&self) -> Option<String> {
+    pub fn room_name(&self) -> Option<Arc<str>> {
         let conversation = self.group_id.as_deref().unwrap_or(self.contact.as_str());
         room_name(&self.phone_number_id, conversation)
     }

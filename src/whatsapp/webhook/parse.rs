@@ -6,33 +6,64 @@ use super::shape::{
     Profile, Status, Value, WholeChange, WholeEntry, WholeEnvelope, WholeValue,
 };
 use super::{
-    ContactKey, DeliveryState, DeliveryStatus, Inbound, Kind, ParseError, Person, PlatformError,
-    Pricing, Unknown, Update,
+    ContactKey, DeliveryState, DeliveryStatus, FIELD_MESSAGES, Inbound, Kind, ParseError, Person,
+    PlatformError, Pricing, Unknown, Update,
 };
 use crate::base::hash::Map;
 use crate::base::limits::WEBHOOK_UPDATES_MAX;
 use crate::whatsapp::field::{Field, flag, id, list, object, text, timestamp};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
+use std::collections::VecDeque;
+use std::vec::IntoIter;
 
-/// Reads a body whose signature was verified.
+/// Reads a body whose signature was verified: all that happened, at once. See [`read`].
+pub fn parse(body: &[u8]) -> Result<Vec<Update<'_>>, ParseError> {
+    read(body).map(Iterator::collect)
+}
+
+/// Reads a body whose signature was verified. What is told of each item is read when it is asked
+/// for: a body of many takes no more memory than its list, and each finds that of the last one.
 ///
 /// Errors only when the body as a whole is no JSON object or holds absurdly many items; the caller
 /// has it in the log by then and answers 200, because a second delivery would not be better.
 ///
-/// Each level is first read as the documents have it, at once with the levels within, and only one
-/// that is otherwise field by field: an update's bytes are passed over thrice and not nine times.
-pub fn parse(body: &[u8]) -> Result<Vec<Update<'_>>, ParseError> {
-    let mut updates = Vec::new();
-    match serde_json::from_slice::<WholeEnvelope<'_>>(body) {
-        Ok(envelope) if envelope.is_plain() => {
-            for WholeEntry { id: account, changes } in envelope.entry {
-                read_changes(id(account), changes, &mut updates)?;
+/// It is first read as the documents have it, all levels at once, and level by level only when it
+/// is otherwise: an update's bytes are passed over twice and not nine times.
+pub fn read(body: &[u8]) -> Result<Updates<'_>, ParseError> {
+    let body = std::str::from_utf8(body).map_err(|_| ParseError::NotJson)?;
+    read_at_once(body).unwrap_or_else(|| {
+        let mut updates = Updates::default();
+        read_leniently(body, &mut updates).map(|()| updates)
+    })
+}
+
+/// `None` for a body that is not as the documents have it, or of which something must be passed on
+/// as a whole.
+fn read_at_once(body: &str) -> Option<Result<Updates<'_>, ParseError>> {
+    let envelope = serde_json::from_str::<WholeEnvelope<'_>>(body).ok()?;
+    if !envelope.is_plain() {
+        return None;
+    }
+    let mut updates = Updates::default();
+    updates.parts.reserve_exact(envelope.entry.iter().map(|entry| entry.changes.len()).sum());
+    for WholeEntry { id: account, changes } in envelope.entry {
+        if let Err(error) = updates.bound(1 + changes.len()) {
+            return Some(Err(error));
+        }
+        let account = id(account);
+        for change in changes {
+            let reader = Reader::new(account.clone(), change);
+            let count = reader.count();
+            if count == 0 {
+                return None;
+            }
+            if let Err(error) = updates.add(Part::Change(reader), count) {
+                return Some(Err(error));
             }
         }
-        _ => read_leniently(body, &mut updates)?,
     }
-    Ok(updates)
+    Some(Ok(updates))
 }
 
 const OBJECT: &str = "whatsapp_business_account";
@@ -47,119 +78,169 @@ impl WholeEnvelope<'_> {
 
 /// The same step by step.
 pub(super) fn read_leniently<'a>(
-    body: &'a [u8],
-    updates: &mut Vec<Update<'a>>,
+    body: &'a str,
+    updates: &mut Updates<'a>,
 ) -> Result<(), ParseError> {
-    let whole: &RawValue = serde_json::from_slice(body).map_err(|_| ParseError::NotJson)?;
+    let whole: &RawValue = serde_json::from_str(body).map_err(|_| ParseError::NotJson)?;
     let envelope: Envelope<'_> =
         serde_json::from_str(whole.get()).map_err(|_| ParseError::NotJson)?;
     let product = text(envelope.object);
     if product.as_deref() != Some(OBJECT) {
         let (field, kind) = (Cow::Borrowed("object"), product);
         let unknown = Unknown { field, kind, phone_number_id: None, account_id: None, raw: whole };
-        updates.push(Update::Unknown(unknown));
-        return Ok(());
+        return updates.add(Part::Unknown(unknown), 1);
     }
     for raw in list(envelope.entry) {
         let entry: Entry<'_> = object(Some(raw));
         let (account_id, changes) = (id(entry.id), list(entry.changes));
         if changes.is_empty() {
-            bound(updates, 1)?;
             let field = Cow::Borrowed("");
             let (kind, phone_number_id) = (None, None);
             let unknown = Unknown { field, kind, phone_number_id, account_id, raw };
-            updates.push(Update::Unknown(unknown));
+            updates.add(Part::Unknown(unknown), 1)?;
         } else {
-            read_changes(account_id, changes, updates)?;
+            updates.add_changes(account_id, changes)?;
         }
     }
     Ok(())
 }
 
-fn read_changes<'a>(
-    account_id: Option<Cow<'a, str>>,
-    changes: Vec<&'a RawValue>,
-    updates: &mut Vec<Update<'a>>,
-) -> Result<(), ParseError> {
-    bound(updates, 1 + changes.len())?;
-    for raw in changes {
-        let change: WholeChange<'_> = serde_json::from_str(raw.get()).unwrap_or_else(|_| {
-            let Change { field, value } = object(Some(raw));
-            let value: Value<'_> = object(value);
-            let metadata = object(value.metadata);
-            let [contacts, messages, message_echoes, statuses, errors] = [
-                value.contacts,
-                value.messages,
-                value.message_echoes,
-                value.statuses,
-                value.errors,
-            ]
+/// The updates of a body, in their order. See [`read`].
+#[derive(Default)]
+pub struct Updates<'a> {
+    parts: VecDeque<Part<'a>>,
+    /// Updates that it had from the beginning.
+    count: usize,
+}
+
+enum Part<'a> {
+    Unknown(Unknown<'a>),
+    Change(Reader<'a>),
+}
+
+impl<'a> Updates<'a> {
+    fn add(&mut self, part: Part<'a>, count: usize) -> Result<(), ParseError> {
+        self.bound(count)?;
+        self.count += count;
+        self.parts.push_back(part);
+        Ok(())
+    }
+
+    fn add_changes(
+        &mut self,
+        account_id: Option<Cow<'a, str>>,
+        changes: Vec<&'a RawValue>,
+    ) -> Result<(), ParseError> {
+        self.bound(1 + changes.len())?;
+        for raw in changes {
+            let change: WholeChange<'_> =
+                serde_json::from_str(raw.get()).unwrap_or_else(|_| read_change(raw));
+            let mut reader = Reader::new(account_id.clone(), change);
+            reader.whole = (reader.count() == 0).then_some(raw);
+            let count = reader.count().max(1);
+            self.add(Part::Change(reader), count)?;
+        }
+        Ok(())
+    }
+
+    /// Refuses before anything is built: an update is much larger than the shortest JSON of one.
+    fn bound(&self, more: usize) -> Result<(), ParseError> {
+        if self.count + more > WEBHOOK_UPDATES_MAX {
+            return Err(ParseError::TooManyUpdates);
+        }
+        Ok(())
+    }
+}
+
+impl<'a> Iterator for Updates<'a> {
+    type Item = Update<'a>;
+
+    fn next(&mut self) -> Option<Update<'a>> {
+        loop {
+            let read = match self.parts.front_mut()? {
+                Part::Unknown(_) => None,
+                Part::Change(reader) => reader.next(),
+            };
+            if read.is_some() {
+                return read;
+            }
+            if let Some(Part::Unknown(unknown)) = self.parts.pop_front() {
+                return Some(Update::Unknown(unknown));
+            }
+        }
+    }
+}
+
+/// A change that is not as the documents have it.
+fn read_change(raw: &RawValue) -> WholeChange<'_> {
+    let Change { field, value } = object(Some(raw));
+    let value: Value<'_> = object(value);
+    let metadata = object(value.metadata);
+    let [contacts, messages, message_echoes, statuses, errors] =
+        [value.contacts, value.messages, value.message_echoes, value.statuses, value.errors]
             .map(list);
-            let value =
-                WholeValue { metadata, contacts, messages, message_echoes, statuses, errors };
-            WholeChange { field, value }
-        });
-        let WholeChange { field, value } = change;
-        let reader = Reader {
-            field: text(field).unwrap_or_default(),
-            number: id(value.metadata.phone_number_id),
-            display_phone: id(value.metadata.display_phone_number),
-            account_id: account_id.clone(),
-            contacts: Contacts::read(&value.contacts),
-        };
-        reader.read(raw, value, updates)?;
-    }
-    Ok(())
+    let value = WholeValue { metadata, contacts, messages, message_echoes, statuses, errors };
+    WholeChange { field, value }
 }
 
-/// Refuses before anything is built: an update is much larger than the shortest JSON of one.
-fn bound(updates: &[Update<'_>], more: usize) -> Result<(), ParseError> {
-    if updates.len() + more > WEBHOOK_UPDATES_MAX {
-        return Err(ParseError::TooManyUpdates);
-    }
-    Ok(())
-}
-
-/// What the items of one change have in common.
+/// One change: what its items have in common, and those that are to be read yet.
 struct Reader<'a> {
     field: Cow<'a, str>,
     number: Option<Cow<'a, str>>,
     display_phone: Option<Cow<'a, str>>,
     account_id: Option<Cow<'a, str>>,
     contacts: Contacts<'a>,
+    messages: IntoIter<&'a RawValue>,
+    echoes: IntoIter<&'a RawValue>,
+    statuses: IntoIter<&'a RawValue>,
+    errors: IntoIter<&'a RawValue>,
+    /// The change itself, when it has no items.
+    whole: Option<&'a RawValue>,
 }
 
 impl<'a> Reader<'a> {
-    fn read(
-        &self,
-        change: &'a RawValue,
-        value: WholeValue<'a>,
-        updates: &mut Vec<Update<'a>>,
-    ) -> Result<(), ParseError> {
+    fn new(account_id: Option<Cow<'a, str>>, change: WholeChange<'a>) -> Self {
+        let WholeChange { field, value } = change;
+        let field = text(field).unwrap_or_default();
+        let number = id(value.metadata.phone_number_id);
         let WholeValue { messages, message_echoes: echoes, statuses, errors, .. } = value;
-        let (messages, echoes, statuses, errors) = match (&*self.field, &self.number) {
-            ("messages", Some(_)) => (messages, Vec::new(), statuses, errors),
+        let (messages, echoes, statuses, errors) = match (&*field, &number) {
+            (FIELD_MESSAGES, Some(_)) => (messages, Vec::new(), statuses, errors),
             ("smb_message_echoes", Some(_)) => (Vec::new(), echoes, Vec::new(), Vec::new()),
             _ => Default::default(),
         };
-        let count = messages.len() + statuses.len() + errors.len() + echoes.len();
-        bound(updates, count.max(1))?;
-        updates.reserve(count);
-        if count == 0 {
-            updates.push(self.unknown(None, change));
+        Self {
+            field,
+            number,
+            display_phone: id(value.metadata.display_phone_number),
+            account_id,
+            contacts: Contacts::read(&value.contacts),
+            messages: messages.into_iter(),
+            echoes: echoes.into_iter(),
+            statuses: statuses.into_iter(),
+            errors: errors.into_iter(),
+            whole: None,
         }
-        for raw in messages {
+    }
+
+    /// Items that are to be read yet.
+    fn count(&self) -> usize {
+        self.messages.len() + self.echoes.len() + self.statuses.len() + self.errors.len()
+    }
+
+    fn next(&mut self) -> Option<Update<'a>> {
+        if let Some(raw) = self.messages.next() {
             let message: Message<'a> = object(Some(raw));
             let person = self.sender(&message);
-            updates.push(match self.message(&message, person, raw) {
+            return Some(match self.message(&message, person, raw) {
                 Some(inbound) => Update::Message(inbound),
                 None => self.unknown(text(message.type_name), raw),
             });
         }
-        for raw in echoes {
+        if let Some(raw) = self.echoes.next() {
             let message: Message<'a> = object(Some(raw));
             let person = self.addressee(&message);
-            updates.push(match self.message(&message, person, raw) {
+            return Some(match self.message(&message, person, raw) {
                 Some(mut inbound) => {
                     inbound.author = id(message.from).or_else(|| self.display_phone.clone());
                     Update::Echo(inbound)
@@ -167,15 +248,16 @@ impl<'a> Reader<'a> {
                 None => self.unknown(text(message.type_name), raw),
             });
         }
-        for raw in statuses {
-            updates.push(match self.status(raw) {
+        if let Some(raw) = self.statuses.next() {
+            return Some(match self.status(raw) {
                 Some(status) => Update::Status(status),
                 None => self.unknown(Some(Cow::Borrowed("status")), raw),
             });
         }
-        updates
-            .extend(errors.into_iter().map(|raw| self.unknown(Some(Cow::Borrowed("errors")), raw)));
-        Ok(())
+        if let Some(raw) = self.errors.next() {
+            return Some(self.unknown(Some(Cow::Borrowed("errors")), raw));
+        }
+        self.whole.take().map(|raw| self.unknown(None, raw))
     }
 
     fn unknown(&self, kind: Option<Cow<'a, str>>, raw: &'a RawValue) -> Update<'a> {

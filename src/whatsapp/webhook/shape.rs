@@ -90,7 +90,7 @@ pub(super) struct WholeEntry<'a> {
     #[serde(borrow)]
     pub(super) id: Field<'a>,
     #[serde(borrow)]
-    pub(super) changes: Vec<&'a RawValue>,
+    pub(super) changes: Vec<WholeChange<'a>>,
 }
 
 /// The same of a change.

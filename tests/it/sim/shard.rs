@@ -170,7 +170,9 @@ impl Shard {
             Effect::Archive { ticket, room, want, upto } => {
                 out.questions.push(Question { ticket, room, want, upto });
             }
-            Effect::InboundDone { ticket, accepted } => out.done.push((ticket, accepted)),
+            Effect::InboundDone { ticket, count, accepted } => {
+                out.done.extend((0..count).map(|_| (ticket, accepted)));
+            }
             // Nothing can be sent from here, and what contacts say moves nobody.
             Effect::Outbox(_)
             | Effect::Measure { .. }

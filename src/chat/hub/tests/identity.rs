@@ -40,7 +40,7 @@ impl Node {
                     self.appends[shard] += 1;
                     self.records.push(record);
                 }
-                Effect::InboundDone { accepted: true, .. } => self.done += 1,
+                Effect::InboundDone { accepted: true, count, .. } => self.done += count as usize,
                 _ => {}
             }
         }
