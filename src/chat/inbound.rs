@@ -68,6 +68,8 @@ pub enum InboundBody {
         text: Box<str>,
         /// As of a message, for when the message is not known here.
         content: Box<str>,
+        /// We did it, in the platform's own app; else the contact.
+        is_echo: bool,
     },
     /// A message was taken back.
     Revoke {
@@ -77,6 +79,8 @@ pub enum InboundBody {
         text: Box<str>,
         /// and its content.
         content: Box<str>,
+        /// As of an edit.
+        is_echo: bool,
     },
     /// The contact is known by other ids from now on: those of [`Inbound::ids`].
     Relink {
@@ -105,4 +109,15 @@ pub enum InboundBody {
         /// What the log keeps with it, a JSON object; may be empty.
         extra: Box<str>,
     },
+}
+
+impl InboundBody {
+    /// Whether we did this, in the platform's own app, and not the contact.
+    pub fn is_echo(&self) -> bool {
+        match self {
+            Self::Echo { .. } => true,
+            Self::Edit { is_echo, .. } | Self::Revoke { is_echo, .. } => *is_echo,
+            _ => false,
+        }
+    }
 }

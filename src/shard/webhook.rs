@@ -186,11 +186,11 @@ fn message_item(message: &webhook::Inbound<'_>, user: Name, is_echo: bool) -> Op
     let body = match &message.kind {
         Kind::Edit { of, .. } => {
             let (of, content) = (external(of)?, content.expect("an edit has a content"));
-            InboundBody::Edit { of, text, content }
+            InboundBody::Edit { of, text, content, is_echo }
         }
         Kind::Revoke { of } => {
             let (of, content) = (external(of)?, content.expect("a revocation has a content"));
-            InboundBody::Revoke { of, text, content }
+            InboundBody::Revoke { of, text, content, is_echo }
         }
         Kind::Relink(relink) => {
             known_as = &relink.current;
@@ -291,6 +291,42 @@ fn cut(text: &str, bytes_max: usize) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_change_in_the_platforms_app_is_ours_and_any_other_the_contacts() {
+        check("messages", "messages", r#""type":"edit","edit":{"original_message_id":"1"}"#, false);
+        check(
+            "smb_message_echoes",
+            "message_echoes",
+            r#""type":"edit","edit":{"original_message_id":"1"}"#,
+            true,
+        );
+        check(
+            "messages",
+            "messages",
+            r#""type":"revoke","revoke":{"original_message_id":"1"}"#,
+            false,
+        );
+        check(
+            "smb_message_echoes",
+            "message_echoes",
+            r#""type":"revoke","revoke":{"original_message_id":"1"}"#,
+            true,
+        );
+    }
+
+    #[track_caller]
+    fn check(field: &str, list: &str, change: &str, is_echo: bool) {
+        let numbers = r#""metadata":{"phone_number_id":"1","display_phone_number":"3"}"#;
+        let item = format!(r#"{{"id":"2","from":"3","to":"4",{change}}}"#);
+        let value = format!(r#"{{{numbers},"{list}":[{item}]}}"#);
+        let change = format!(r#"[{{"changes":[{{"field":"{field}","value":{value}}}]}}]"#);
+        let body = format!(r#"{{"object":"whatsapp_business_account","entry":{change}}}"#);
+        let items = items(&webhook::parse(body.as_bytes()).expect("JSON"));
+        let [Inbound { body, .. }] = &items[..] else { panic!("{items:?} of {field}") };
+        let is_change = matches!(body, InboundBody::Edit { .. } | InboundBody::Revoke { .. });
+        assert!(is_change && body.is_echo() == is_echo, "{body:?} of {field}");
+    }
 
     /// What a signed body of any size makes must fit a record of the log.
     #[test]

@@ -56,12 +56,26 @@ impl Node {
         self.comes(key, (user_id, wa_id), text, body);
     }
 
-    fn comes(&mut self, key: &str, (user_id, wa_id): (&str, &str), id: &str, body: InboundBody) {
+    fn comes(&mut self, key: &str, ids: (&str, &str), id: &str, body: InboundBody) {
+        self.takes(self.item(key, ids, id, body));
+    }
+
+    fn item(
+        &self,
+        key: &str,
+        (user_id, wa_id): (&str, &str),
+        id: &str,
+        body: InboundBody,
+    ) -> Inbound {
         let some = |id: &str| (!id.is_empty()).then(|| Box::from(id));
         let ids =
             ContactIds { user_id: some(user_id), wa_id: some(wa_id), ..ContactIds::default() };
         let (room, user) = (format!("wa:1:{key}").into(), format!("wa:{key}").into());
-        let item = Inbound { room, user, ids, external: format!("wamid.{id}").into(), body };
+        Inbound { room, user, ids, external: format!("wamid.{id}").into(), body }
+    }
+
+    fn takes(&mut self, item: Inbound) {
+        let id = item.external.clone();
         let before = self.done;
         self.handle(0, Event::Inbound { ticket: 1, item });
         for shard in 0..self.hubs.len() {
@@ -138,6 +152,30 @@ fn a_phone_number_leads_to_the_room_of_the_id_it_came_with() {
             node.writes("GB.7", "4477", "c");
         },
         &["GB.7 <GB.7> a", "GB.7 <GB.7> b", "GB.7 <GB.7> c"],
+    );
+}
+
+/// What we did in the platform's own app stays ours wherever it is led.
+#[test]
+fn a_change_of_ours_is_not_the_contacts_in_another_room_either() {
+    check(
+        |node| {
+            node.writes("", "4477", "a");
+            node.writes("GB.7", "4477", "b");
+            let body = |is_echo| InboundBody::Revoke {
+                of: "wamid.gone".into(),
+                text: "taken back".into(),
+                content: "{}".into(),
+                is_echo,
+            };
+            node.comes("GB.7", ("GB.7", "4477"), "1", body(false));
+            let us = Inbound {
+                user: "wa:1555".into(),
+                ..node.item("GB.7", ("GB.7", ""), "2", body(true))
+            };
+            node.takes(us);
+        },
+        &["4477 <4477> a", "4477 <4477> b", "4477 <4477> taken back", "4477 <1555> taken back"],
     );
 }
 
