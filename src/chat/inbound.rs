@@ -20,6 +20,19 @@ pub struct Inbound {
     pub body: InboundBody,
 }
 
+/// Something that a platform told and that belongs into no room.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PlatformNews {
+    /// What makes it the same news when it comes again.
+    pub print: u128,
+    /// Our number that it is about; empty for none.
+    pub number: Box<str>,
+    /// The field of the webhook.
+    pub field: Box<str>,
+    /// The front of its JSON that handlers may see.
+    pub json: Box<str>,
+}
+
 /// The names by which a platform knows one contact. Any of them may be absent, and each may change
 /// while the others stay.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]

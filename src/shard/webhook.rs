@@ -7,9 +7,9 @@
 use super::turn::Shard;
 use crate::base::hash::Map;
 use crate::base::ids::{ConnId, LogPosition, Offset};
-use crate::base::limits::{TEXT_BYTES_MAX, USER_NAME_BYTES_MAX};
+use crate::base::limits::{HANDLER_TEXT_BYTES_MAX, TEXT_BYTES_MAX, USER_NAME_BYTES_MAX};
 use crate::base::names::{PLATFORM_PREFIX, split_conversation};
-use crate::chat::event::{ContactIds, Event, Inbound, InboundBody, Name};
+use crate::chat::event::{ContactIds, Event, Inbound, InboundBody, Name, PlatformNews};
 use crate::log::record::{NameId, RAW_PART_BYTES_MAX, RawV1};
 use crate::metrics::{INTAKE, Metric};
 use crate::shard::link::PendingRequest;
@@ -38,6 +38,8 @@ struct Pending {
     raw: LogPosition,
     /// When it was read to its end, µs of the monotonic clock.
     since_us: u64,
+    /// What handlers are told when all of it is safe: else it comes again.
+    news: Vec<PlatformNews>,
 }
 
 /// Bytes of a platform's id or status name. Longer ones are kept in the raw record only: an item
@@ -76,18 +78,17 @@ impl Shard {
         let delivery = (request.persistence, request.head_only);
         let waiting = items.len();
         let since_us = self.now.mono_us;
-        let pending = Pending { conn, delivery, waiting, refused: false, raw, since_us };
+        let news = match &parsed {
+            Ok(updates) if self.hub.wants_news() => news(body, updates),
+            _ => Vec::new(),
+        };
+        let pending = Pending { conn, delivery, waiting, refused: false, raw, since_us, news };
         self.webhooks.pending.insert(ticket, pending);
         // One grant for all of them: the hub counts down what it has used of it.
         let room = self.log_room();
         self.hub.grant(room);
         for item in items {
             self.hub.handle(self.now, Event::Inbound { ticket, item }, &mut self.effects);
-        }
-        for news in parsed.iter().flat_map(|updates| webhook::platform_events(updates)) {
-            let number = news.phone_number_id.as_deref();
-            let event = Event::Platform { number, field: &news.field, json: news.raw.get() };
-            self.hub.handle(self.now, event, &mut self.effects);
         }
         self.perform();
         None
@@ -137,6 +138,9 @@ impl Shard {
             let safe = pending.raw <= acked && !pending.refused;
             let response = if safe {
                 self.meter.note(Metric::Intake, pending.since_us);
+                for news in pending.news {
+                    self.tell_hub(Event::Platform { news: Box::new(news) });
+                }
                 Response::text(200, "ok")
             } else {
                 log_full()
@@ -176,6 +180,23 @@ fn items(updates: &[Update<'_>]) -> Vec<Inbound> {
     let mut items = Vec::with_capacity(updates.len());
     items.extend(updates.iter().filter_map(item));
     items
+}
+
+/// What handlers are told of a body. The same body again is the same news: it says when it was
+/// made.
+fn news(body: &[u8], updates: &[Update<'_>]) -> Vec<PlatformNews> {
+    let mut all = webhook::platform_events(updates).enumerate().peekable();
+    if all.peek().is_none() {
+        return Vec::new();
+    }
+    let print = signature::print(body);
+    let one = |(index, news): (usize, &webhook::Unknown<'_>)| PlatformNews {
+        print: print.wrapping_add(index as u128),
+        number: news.phone_number_id.as_deref().unwrap_or("").into(),
+        field: news.field.as_ref().into(),
+        json: cut(news.raw.get(), HANDLER_TEXT_BYTES_MAX).into(),
+    };
+    all.map(one).collect()
 }
 
 fn message_item(message: &webhook::Inbound<'_>, user: Name, is_echo: bool) -> Option<Inbound> {
