@@ -174,10 +174,22 @@ enum Phase {
     Idle,
     /// Looks again then, mono ms.
     Later(u64),
-    /// Has some, and waits for more until then.
-    Collecting(u64),
+    /// Has some, and waits for more.
+    Collecting(Wait),
     /// A post is under way.
     Flying(Flight),
+}
+
+/// What was found of a batch that may fill yet. Its texts stay in the log, which is read once more
+/// when they are told: so many that wait cost no memory.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Wait {
+    /// Ends then, mono ms.
+    by_ms: u64,
+    /// Looked at up to there.
+    next: u64,
+    event_count: usize,
+    bytes: usize,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -381,7 +393,8 @@ impl Subscriptions {
     /// When something is due by the clock alone, mono ms; what comes into the log is not.
     pub fn deadline_ms(&self) -> Option<u64> {
         let due = |subscription: &Subscription| match subscription.phase {
-            Phase::Later(at_ms) | Phase::Collecting(at_ms) => Some(at_ms),
+            Phase::Later(at_ms) => Some(at_ms),
+            Phase::Collecting(wait) => Some(wait.by_ms),
             Phase::Idle | Phase::Flying(_) => None,
         };
         self.all.values().filter_map(due).min()
@@ -465,6 +478,9 @@ impl Subscription {
 
     /// Reads from the cursor on. `None`: nothing is wanted yet.
     fn collect(&mut self, now: Now, source: &mut dyn Source) -> Option<(Batch, u64)> {
+        if self.waits_on(now, source) {
+            return None;
+        }
         let spec = self.spec.as_ref().expect("is told");
         let from = self.memory.cursor;
         // A batch that failed is told again as it was, so that its number means the same.
@@ -482,18 +498,30 @@ impl Subscription {
             return None;
         }
         self.oldest_ts_ms = batch.oldest_ts_ms;
-        let is_full =
-            batch.events.len() >= spec.batch_max || batch.bytes > SUBSCRIPTION_BATCH_BYTES;
-        if !is_full && self.memory.until.is_none() && spec.wait_ms > 0 {
-            let Phase::Collecting(by_ms) = self.phase else {
-                self.phase = Phase::Collecting(now.mono_ms() + spec.wait_ms);
-                return None;
-            };
-            if now.mono_ms() < by_ms {
-                return None;
-            }
+        let (event_count, bytes) = (batch.events.len(), batch.bytes);
+        let may_fill = !is_full(spec, event_count, bytes) && self.memory.until.is_none();
+        if may_fill && spec.wait_ms > 0 && !matches!(self.phase, Phase::Collecting(_)) {
+            let by_ms = now.mono_ms() + spec.wait_ms;
+            self.phase = Phase::Collecting(Wait { by_ms, next, event_count, bytes });
+            return None;
         }
         Some((batch, next))
+    }
+
+    /// Counts what came to a batch that waits for more. `true`: it goes on waiting.
+    fn waits_on(&mut self, now: Now, source: &mut dyn Source) -> bool {
+        let Phase::Collecting(wait) = &mut self.phase else { return false };
+        if now.mono_ms() >= wait.by_ms {
+            return false;
+        }
+        let spec = self.spec.as_ref().expect("is told");
+        let Wait { next, event_count, bytes, .. } = wait;
+        *next = source.read(*next, source.end(), &spec.wanted, &mut |found| {
+            *event_count += 1;
+            *bytes += found.json.len() + 1;
+            !is_full(spec, *event_count, *bytes)
+        });
+        !is_full(spec, *event_count, *bytes)
     }
 
     fn collect_dead(
@@ -702,9 +730,13 @@ fn read(from: u64, until: u64, spec: &Spec, source: &mut dyn Source) -> (Batch, 
     let mut batch = Batch::default();
     let next = source.read(from, until, &spec.wanted, &mut |found| {
         batch.push(found);
-        batch.events.len() < spec.batch_max && batch.bytes <= SUBSCRIPTION_BATCH_BYTES
+        !is_full(spec, batch.events.len(), batch.bytes)
     });
     (batch, next)
+}
+
+fn is_full(spec: &Spec, event_count: usize, bytes: usize) -> bool {
+    event_count >= spec.batch_max || bytes > SUBSCRIPTION_BATCH_BYTES
 }
 
 /// A post that the receiver did not take.

@@ -20,6 +20,8 @@ const KEY: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 struct Made {
     end: u64,
     gone_before: u64,
+    /// Events that were given, each time they were.
+    given: u64,
 }
 
 impl Source for Made {
@@ -40,6 +42,7 @@ impl Source for Made {
             at = if is_gone { self.gone_before } else { at + 1 };
             let json = if is_gone { format!("{{\"gap\":{seq}}}") } else { seq.to_string() };
             let ts_ms = (!is_gone).then_some(seq as i64);
+            self.given += 1;
             if !each(Found { seq, next: at, ts_ms, json }) {
                 break;
             }
@@ -71,7 +74,7 @@ impl Bench {
     fn new() -> Self {
         Self {
             state: Subscriptions::new(Vec::new(), 7),
-            source: Made { end: 0, gone_before: 0 },
+            source: Made { end: 0, gone_before: 0, given: 0 },
             files: BTreeMap::new(),
             calls: Vec::new(),
             remarks: Vec::new(),
@@ -401,6 +404,27 @@ fn batches_wait_to_fill_and_holes_are_told() {
     bench.source.gone_before = 4;
     bench.later(7_000);
     assert_eq!(bench.told(), [r#"[{"gap":2},4]"#], "read again: some of it is gone meanwhile");
+}
+
+#[test]
+fn what_waits_for_more_is_read_once_while_it_waits_and_once_when_it_goes() {
+    let mut bench = Bench::new();
+    bench.define("crm", r#""batch":{"max":3,"wait_ms":500},"from":"start""#);
+    bench.source.end = 1;
+    bench.turn();
+    for _ in 0..50 {
+        bench.later(5);
+    }
+    bench.source.end = 2;
+    for _ in 0..49 {
+        bench.later(5);
+    }
+    assert!(bench.calls.is_empty());
+    assert_eq!(bench.source.given, 2);
+    bench.source.end = 3;
+    bench.later(1);
+    assert_eq!(bench.told(), ["[0,1,2]"], "it is full before its time");
+    assert_eq!(bench.source.given, 6);
 }
 
 #[test]
