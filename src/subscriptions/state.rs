@@ -30,6 +30,9 @@ const REMARK_ATTEMPTS: u32 = 3;
 /// A `Retry-After` beyond this is taken for this.
 const RETRY_AFTER_MAX_S: u32 = 86_400;
 
+/// Of a dead letter that was to be told again.
+const UNREADABLE: &str = "the log cannot be read there now; replay it again later";
+
 /// What is to be done, in this order.
 #[derive(Debug)]
 pub enum Deed {
@@ -319,7 +322,7 @@ impl Subscriptions {
                 if self.flights.len() >= SUBSCRIPTION_FLIGHTS_MAX {
                     self.held_up.get_or_insert_with(|| Arc::clone(name));
                 } else if let Some((flight, request)) =
-                    subscription.next(name, now, source, self.last_ticket + 1)
+                    subscription.next(name, now, source, self.last_ticket + 1, out)
                 {
                     self.last_ticket = flight.ticket;
                     self.flights.insert(flight.ticket, Arc::clone(name));
@@ -444,10 +447,11 @@ impl Subscription {
     /// The next post, if one is due.
     fn next(
         &mut self,
-        name: &str,
+        name: &Arc<str>,
         now: Now,
         source: &mut dyn Source,
         ticket: u64,
+        out: &mut Vec<Deed>,
     ) -> Option<(Flight, Request)> {
         if !self.is_told() {
             return None;
@@ -463,10 +467,10 @@ impl Subscription {
             return None;
         }
         let (batch, next, replay) = match replay {
-            Some(id) if self.is_replays_turn => self.collect_dead(id, source)?,
+            Some(id) if self.is_replays_turn => self.collect_dead(name, id, source, out)?,
             _ => match self.collect(now, source) {
                 Some((batch, next)) => (batch, next, None),
-                None => self.collect_dead(replay?, source)?,
+                None => self.collect_dead(name, replay?, source, out)?,
             },
         };
         self.is_replays_turn = replay.is_none();
@@ -526,8 +530,10 @@ impl Subscription {
 
     fn collect_dead(
         &mut self,
+        name: &Arc<str>,
         id: u64,
         source: &mut dyn Source,
+        out: &mut Vec<Deed>,
     ) -> Option<(Batch, u64, Option<u64>)> {
         let Some(dead) = self.memory.dead.iter().find(|dead| dead.id == id) else {
             self.replays.pop_front();
@@ -536,12 +542,14 @@ impl Subscription {
         let spec = self.spec.as_ref().expect("is told");
         let (batch, next) = read(dead.from, dead.next, spec, source);
         if batch.events.is_empty() {
-            // The definition has changed, and wants nothing of it any more.
-            let dead_next = dead.next;
-            if next >= dead_next {
-                self.bury(id);
-            } else if next > dead.from {
+            if next > dead.from {
+                // The definition has changed, and wants nothing of it any more.
                 self.shorten(id, next);
+                self.save_dead(name, out);
+            } else {
+                self.failure_count += 1;
+                self.last_error = Some(UNREADABLE.to_owned());
+                self.end_replays(name, id, UNREADABLE.to_owned(), out);
             }
             return None;
         }
@@ -607,12 +615,7 @@ impl Subscription {
             return self.save(name, now.mono_ms(), true, out);
         }
         if let Some(id) = flight.replay {
-            // It stays dead, and the others behind it; whoever wants may ask again.
-            self.replays.clear();
-            if let Some(dead) = self.memory.dead.iter_mut().find(|dead| dead.id == id) {
-                dead.error = failure.error;
-            }
-            return self.save_dead(name, out);
+            return self.end_replays(name, id, failure.error, out);
         }
         let spec = self.spec.as_ref().expect("a post was made");
         let attempt = self.memory.attempt_count as usize;
@@ -662,6 +665,15 @@ impl Subscription {
         self.save_dead(name, out);
         self.is_dirty = true;
         self.save(name, now.mono_ms(), true, out);
+    }
+
+    /// A dead letter stays dead, and the others behind it; whoever wants may ask again.
+    fn end_replays(&mut self, name: &Arc<str>, id: u64, error: String, out: &mut Vec<Deed>) {
+        self.replays.clear();
+        if let Some(dead) = self.memory.dead.iter_mut().find(|dead| dead.id == id) {
+            dead.error = error;
+        }
+        self.save_dead(name, out);
     }
 
     fn bury(&mut self, id: u64) {

@@ -22,6 +22,8 @@ struct Made {
     gone_before: u64,
     /// Events that were given, each time they were.
     given: u64,
+    /// The system refuses to give what stands before this.
+    unreadable_before: u64,
 }
 
 impl Source for Made {
@@ -37,6 +39,9 @@ impl Source for Made {
         each: &mut dyn FnMut(Found) -> bool,
     ) -> u64 {
         let mut at = from;
+        if from < self.unreadable_before {
+            return from;
+        }
         while at < until.min(self.end) {
             let (seq, is_gone) = (at, at < self.gone_before);
             at = if is_gone { self.gone_before } else { at + 1 };
@@ -74,7 +79,7 @@ impl Bench {
     fn new() -> Self {
         Self {
             state: Subscriptions::new(Vec::new(), 7),
-            source: Made { end: 0, gone_before: 0, given: 0 },
+            source: Made { end: 0, gone_before: 0, given: 0, unreadable_before: 0 },
             files: BTreeMap::new(),
             calls: Vec::new(),
             remarks: Vec::new(),
@@ -365,6 +370,34 @@ fn dead_letters_are_told_again_when_asked_for() {
     }
     assert_eq!(bench.state.dead("crm"), Some(Vec::new()));
     assert_eq!(bench.files[&("crm".to_owned(), "dead.json")], "[]");
+}
+
+#[test]
+fn a_dead_letter_that_cannot_be_read_ends_its_replay_and_says_why() {
+    let mut bench = Bench::new();
+    bench.define("crm", r#""batch":{"max":1},"retry_s":[1]"#);
+    bench.source.end = 2;
+    bench.turn();
+    for _ in 0..2 {
+        bench.answer(got(500));
+        bench.later(2_000);
+        bench.answer(got(500));
+    }
+    bench.source.unreadable_before = 2;
+    assert_eq!(bench.state.replay("crm", &[]), Some(2));
+    bench.turn();
+    assert!(bench.calls.is_empty());
+    assert!(!bench.state.have_work(2), "it would be looked at all the time");
+    let standing = bench.standing("crm");
+    let error = standing.last_error.expect("told");
+    assert!(error.contains("cannot be read"), "{error}");
+    assert_eq!(standing.dead_count, 2, "both stay");
+    assert_eq!(bench.state.dead("crm").expect("defined")[0].error, error);
+    assert!(bench.files[&("crm".to_owned(), "dead.json")].contains(&error));
+    bench.source.unreadable_before = 0;
+    assert_eq!(bench.state.replay("crm", &[]), Some(2));
+    bench.turn();
+    assert_eq!(bench.told(), ["[0]"]);
 }
 
 #[test]
