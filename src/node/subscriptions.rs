@@ -44,6 +44,8 @@ pub struct Options {
     pub networks: Vec<Network>,
     /// Spreads retries.
     pub seed: u64,
+    /// Number of the first record that was written since the start.
+    pub begin_seq: u64,
     /// Reads both clocks.
     pub now: Box<dyn Fn() -> Now + Send>,
     /// Records below this number are safe; `None`: all that are written.
@@ -61,7 +63,7 @@ pub struct Options {
 /// Starts the thread. It ends with [`Item::Stop`], or when every sender is gone.
 pub fn start(options: Options, items: Receiver<Item>) -> Result<JoinHandle<()>, NodeError> {
     let files = Files { root: options.root.join("subscriptions") };
-    let state = Subscriptions::new(options.networks.clone(), options.seed);
+    let state = Subscriptions::new(options.networks.clone(), options.seed, options.begin_seq);
     let at = Instant::now();
     let turn = Turn {
         options,

@@ -143,6 +143,7 @@ impl Standing {
 #[derive(Debug)]
 pub struct Subscriptions {
     networks: Vec<Network>,
+    begin_seq: u64,
     all: BTreeMap<Arc<str>, Subscription>,
     flights: BTreeMap<u64, Arc<str>>,
     /// The first that could not begin for the number of those.
@@ -226,10 +227,12 @@ impl Batch {
 }
 
 impl Subscriptions {
-    /// None yet. `networks` may be called although they are not public; `seed` spreads retries.
-    pub fn new(networks: Vec<Network>, seed: u64) -> Self {
+    /// None yet. `networks` may be called although they are not public; `seed` spreads retries;
+    /// `begin_seq` is the first record that was written since the start of the server.
+    pub fn new(networks: Vec<Network>, seed: u64, begin_seq: u64) -> Self {
         Self {
             networks,
+            begin_seq,
             all: BTreeMap::new(),
             flights: BTreeMap::new(),
             held_up: None,
@@ -275,16 +278,17 @@ impl Subscriptions {
             }
             return;
         }
-        let memory = Memory::read(saved(name, File::Cursor), saved(name, File::Dead));
+        let mut memory = Memory::read(saved(name, File::Cursor), saved(name, File::Dead));
         let is_new = memory.is_none();
+        // What is saved is of a former start. What that one never synced may be gone after a crash
+        // of the machine, and its numbers are given again.
+        let is_cut = memory.as_mut().is_some_and(|memory| memory.cut(self.begin_seq));
         let mut memory = memory.unwrap_or_else(|| {
             let is_from_start = spec.as_ref().is_ok_and(|spec| spec.is_from_start);
             let cursor =
                 if is_from_start { source.begin() } else { source.since(definition.ts_us) };
             Memory { cursor, version: definition.version, ..Memory::default() }
         });
-        // What was never synced may be gone after a crash of the machine.
-        memory.cursor = memory.cursor.min(source.end());
         if memory.version < definition.version {
             memory.renew(definition.version);
         }
@@ -297,7 +301,7 @@ impl Subscriptions {
             phase,
             replays: VecDeque::new(),
             is_replays_turn: false,
-            is_dirty: is_new,
+            is_dirty: is_new || is_cut,
             // At once.
             saved_ms: 0,
             oldest_ts_ms: None,
@@ -306,6 +310,11 @@ impl Subscriptions {
             last_error: None,
             last_taken_ms: None,
         };
+        if is_cut {
+            let words = "the log lost what it was told last; it goes on with what came after";
+            out.push(Deed::Remark(format!("subscription {name}: {words}")));
+            fresh.save_dead(name, out);
+        }
         self.all.insert(Arc::clone(name), fresh);
     }
 

@@ -73,18 +73,21 @@ struct Bench {
     remarks: Vec<String>,
     now_ms: u64,
     version: u64,
+    /// What the next start of the process finds written.
+    begin_seq: u64,
 }
 
 impl Bench {
     fn new() -> Self {
         Self {
-            state: Subscriptions::new(Vec::new(), 7),
+            state: Subscriptions::new(Vec::new(), 7, 0),
             source: Made { end: 0, gone_before: 0, given: 0, unreadable_before: 0 },
             files: BTreeMap::new(),
             calls: Vec::new(),
             remarks: Vec::new(),
             now_ms: 10_000,
             version: 0,
+            begin_seq: 0,
         }
     }
 
@@ -149,9 +152,21 @@ impl Bench {
         }
     }
 
-    /// The process dies and comes back; files stay.
+    /// The process dies and comes back; files and log stay.
     fn crash(&mut self, name: &str, rest: &str) {
-        self.state = Subscriptions::new(Vec::new(), 9);
+        self.begin_seq = self.source.end;
+        self.restart(name, rest);
+    }
+
+    /// The machine dies with the log behind `begin` that was not synced; when the process has its
+    /// definition again, the log ends at `end`.
+    fn lose_power(&mut self, begin: u64, end: u64, name: &str, rest: &str) {
+        (self.begin_seq, self.source.end) = (begin, end);
+        self.restart(name, rest);
+    }
+
+    fn restart(&mut self, name: &str, rest: &str) {
+        self.state = Subscriptions::new(Vec::new(), 9, self.begin_seq);
         self.calls.clear();
         self.version -= 1;
         self.define(name, rest);
@@ -340,6 +355,51 @@ fn a_crash_repeats_and_never_skips() {
     bench.crash("crm", rest);
     assert_eq!(bench.told(), ["[2]"], "what is dead is not told as if it lived");
     assert_eq!(bench.standing("crm").dead_count, 1);
+}
+
+#[test]
+fn numbers_that_are_given_again_are_not_skipped() {
+    for end in [6, 9, 12] {
+        let mut bench = Bench::new();
+        let rest = r#""batch":{"max":9},"retry_s":[1]"#;
+        bench.define("crm", rest);
+        for (end, dead) in [(4, "[0,1,2,3]"), (7, "[4,5,6]")] {
+            bench.source.end = end;
+            bench.turn();
+            assert_eq!(bench.told(), [dead]);
+            bench.answer(got(500));
+            bench.later(2_000);
+            bench.answer(got(500));
+        }
+        bench.source.end = 9;
+        bench.turn();
+        bench.answer(got(200));
+        bench.later(2_000);
+        assert_eq!(bench.standing("crm").cursor, 9);
+        bench.lose_power(5, end, "crm", rest);
+        let want: Vec<u64> = (5..end).collect();
+        assert_eq!(bench.told(), [serde_json::json!(want).to_string()], "the log ends at {end}");
+        assert!(bench.remarks.last().expect("said").contains("lost"));
+        bench.answer(got(200));
+        let dead = bench.state.dead("crm").expect("defined");
+        let places: Vec<_> = dead.iter().map(|dead| (dead.from, dead.next)).collect();
+        assert_eq!(places, [(0, 4), (4, 5)], "new events are no dead letters");
+        assert!(bench.files[&("crm".to_owned(), "cursor.json")].contains(r#""cursor":"#));
+        bench.crash("crm", rest);
+        assert_eq!(bench.standing("crm").dead_count, 2);
+    }
+}
+
+#[test]
+fn a_batch_that_failed_with_a_part_of_the_log_that_is_gone_is_made_anew() {
+    let mut bench = Bench::new();
+    let rest = r#""batch":{"max":9},"retry_s":[5]"#;
+    bench.define("crm", rest);
+    bench.source.end = 9;
+    bench.turn();
+    bench.answer(got(500));
+    bench.lose_power(5, 7, "crm", rest);
+    assert_eq!(bench.told(), ["[0,1,2,3,4,5,6]"]);
 }
 
 #[test]
