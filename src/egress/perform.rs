@@ -37,14 +37,14 @@ type Headers = Vec<(HeaderName, HeaderValue)>;
 
 impl Desk {
     pub(super) fn new(options: EgressOptions) -> Self {
-        let EgressOptions { graph, tokens, networks, timeouts, .. } = options;
+        let EgressOptions { graph, tokens, networks, roots, timeouts, .. } = options;
         let guard = Guard::Only(networks.into());
         Self {
             graph,
             tokens,
             timeouts,
-            graph_pool: client::pool(Guard::Open, timeouts.connect),
-            guarded_pool: client::pool(guard.clone(), timeouts.connect),
+            graph_pool: client::pool(Guard::Open, &roots, timeouts.connect),
+            guarded_pool: client::pool(guard.clone(), &roots, timeouts.connect),
             guard,
             files: AtomicU64::new(0),
         }
