@@ -78,6 +78,10 @@ impl Desk {
             Request::Upload { number, file, mime } => self.upload(&number, &file, &mime).await,
             Request::Post { url, headers, body, within, answer_bytes_max } => {
                 let uri = address::guarded(&url, &self.guard).map_err(refused)?;
+                // A first step would be made all the same.
+                if within.is_zero() {
+                    return Err(Miss::NotSent("its time was over before".to_owned()));
+                }
                 let mut all = vec![json()];
                 for (name, value) in &headers {
                     let name = HeaderName::from_bytes(name.as_bytes()).map_err(refused)?;

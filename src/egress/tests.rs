@@ -153,16 +153,14 @@ impl Bench {
     }
 
     fn post(&mut self, url: &str) -> Result<Got, Miss> {
+        self.post_within(Duration::from_secs(60), url)
+    }
+
+    fn post_within(&mut self, within: Duration, url: &str) -> Result<Got, Miss> {
         let headers = vec![("Webhook-Id".into(), "7".into())];
         let body: Arc<[u8]> = b"{}"[..].into();
         let answer_bytes_max = 1_000;
-        self.ask(Request::Post {
-            url: url.into(),
-            headers,
-            body,
-            within: Duration::from_secs(60),
-            answer_bytes_max,
-        })
+        self.ask(Request::Post { url: url.into(), headers, body, within, answer_bytes_max })
     }
 }
 
@@ -213,6 +211,24 @@ fn what_was_sent_is_told_from_what_was_not() {
     let mute = TcpListener::bind("127.0.0.1:0").expect("a port");
     let missed = bench.post(&format!("https://{}/", mute.local_addr().expect("bound")));
     assert!(matches!(missed, Err(Miss::NotSent(_))), "{missed:?}");
+}
+
+#[test]
+fn a_post_that_nobody_waits_for_is_not_sent_and_ends_in_time() {
+    let server = Server::start();
+    let mut bench = Bench::start(&server.address, &["127.0.0.1"]);
+    let url = |path: &str| format!("{}/{path}", server.address);
+    // Over a new connection, and over one that is kept.
+    for before in [0, 1] {
+        let missed = bench.post_within(Duration::ZERO, &url("late"));
+        assert!(matches!(missed, Err(Miss::NotSent(_))), "{missed:?}");
+        assert_eq!(bench.post(&url("ok")).expect("an answer").status, 200);
+        let seen = server.seen();
+        assert_eq!(seen.len(), before + 1);
+        assert!(seen.iter().all(|request| request.line.contains("/ok")), "{seen:?}");
+    }
+    let missed = bench.post_within(Duration::from_millis(50), &url("silent"));
+    assert!(matches!(missed, Err(Miss::Lost(_))), "{missed:?}");
 }
 
 const AUTHORITY: &str = include_str!("../../tests/it/fixtures/tls/authority.pem");

@@ -224,6 +224,8 @@ fn faults_say_where() {
         ),
         (r#"{"room": " a", "secret": "swordfish"}"#, "`room`: takes no control"),
         (r#"{"room": "a", "user": "wa:1", "secret": "swordfish"}"#, "`user`: names that begin"),
+        (r#"{"room": "a", "user": "handler:x", "secret": "swordfish"}"#, "stand for handlers"),
+        (r#"{"room": "a", "user": "erased-1", "secret": "swordfish"}"#, "who were erased"),
         (r#"{"room": "a", "secret": "swordfish", "text": "{{"}"#, "`text`: has a `{{`"),
         (r#"{"room": "a", "secret": "swordfish", "text": "{{a..b}}"}"#, "no place in the body"),
         (r#"{"room": "a", "secret": "swordfish", "when": {"a": {}}}"#, "`when.a`: wants true"),

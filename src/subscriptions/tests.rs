@@ -433,6 +433,30 @@ fn dead_letters_are_told_again_when_asked_for() {
 }
 
 #[test]
+fn a_replay_that_fails_is_not_tried_again_nor_what_was_asked_for_behind_it() {
+    let mut bench = Bench::new();
+    bench.define("crm", r#""batch":{"max":1},"retry_s":[1]"#);
+    bench.source.end = 2;
+    bench.turn();
+    for _ in 0..2 {
+        bench.answer(got(500));
+        bench.later(2_000);
+        bench.answer(got(500));
+    }
+    assert_eq!(bench.state.replay("crm", &[]), Some(2));
+    bench.turn();
+    bench.answer(got(503));
+    for _ in 0..3 {
+        assert!(bench.calls.is_empty(), "{:?}", bench.told());
+        bench.later(100_000);
+    }
+    let errors: Vec<_> = bench.state.dead("crm").expect("defined");
+    let errors: Vec<_> = errors.iter().map(|dead| &*dead.error).collect();
+    assert_eq!(errors, ["HTTP 503", "HTTP 500"]);
+    assert_eq!(bench.state.replay("crm", &[]), Some(2), "whoever wants asks again");
+}
+
+#[test]
 fn a_dead_letter_that_cannot_be_read_ends_its_replay_and_says_why() {
     let mut bench = Bench::new();
     bench.define("crm", r#""batch":{"max":1},"retry_s":[1]"#);

@@ -295,6 +295,58 @@ fn two_rooms_that_turn_out_to_be_one_contact_go_on_in_the_first_of_them() {
     }
 }
 
+/// Where a report on a message of ours is written down.
+#[test]
+fn a_report_stays_with_the_room_it_names_though_its_name_leads_elsewhere() {
+    for shard_count in [1, 3] {
+        let mut node = Node::new(shard_count);
+        node.writes("GB.7", "", "by id");
+        node.writes("", "4477", "by number");
+        node.comes("GB.7", ("GB.7", "4477"), "both", message("both", None, None));
+        let status =
+            |of| InboundBody::Status { of, status: "read".into(), error: 0, extra: "".into() };
+        for mut node in [node.restarted(), node] {
+            node.records.clear();
+            node.comes("GB.7", ("GB.7", ""), "1", status(Some(Offset(2))));
+            node.comes("GB.7", ("GB.7", ""), "by id", status(None));
+            node.comes("GB.7", ("GB.7", ""), "elsewhere", status(None));
+            let told = node.records.iter().filter_map(|record| match &record.fact {
+                Fact::Delivery { of, .. } => Some((&*record.room, *of)),
+                _ => None,
+            });
+            let want = [
+                ("wa:1:GB.7", Some(Offset(2))),
+                ("wa:1:GB.7", Some(Offset(1))),
+                ("wa:1:4477", None),
+            ];
+            assert_eq!(told.collect::<Vec<_>>(), want, "{shard_count} shards");
+        }
+    }
+}
+
+/// As a server wrote it that did not look at the order of names: else two rooms would lead to each
+/// other, and what comes would go round between them.
+#[test]
+fn a_link_against_the_order_of_names_is_taken_back() {
+    for shard_count in [1, 2, 3] {
+        let mut node = Node::new(shard_count);
+        node.writes("GB.7", "", "a");
+        node.writes("", "4477", "b");
+        let change = ConversationChange::Link("wa:1:GB.7".into());
+        let (fact, room) = (Fact::Conversation { o: None, change }, "wa:1:4477".into());
+        node.records.push(Record { ts_us: 1, user: "".into(), room, fact });
+        let mut node = node.restarted();
+        node.writes("GB.7", "4477", "both");
+        for mut node in [node.restarted(), node] {
+            node.writes("", "4477", "c");
+            node.writes("GB.7", "", "d");
+            let rooms = node.rooms();
+            let want = ["4477 <4477> c", "4477 <4477> d"];
+            assert_eq!(rooms[rooms.len() - 2..], want, "{shard_count} shards: {rooms:?}");
+        }
+    }
+}
+
 #[test]
 fn links_are_known_after_a_start() {
     for shard_count in [1, 2, 3] {
