@@ -7,7 +7,8 @@
 use ringpost::base::clock::Now;
 use ringpost::base::secret::Secret;
 use ringpost::egress::{
-    self, Call, Caller, Egress, EgressOptions, GraphAddress, Reply, Request, Timeouts, Tokens,
+    self, Call, Caller, Egress, EgressOptions, GraphAddress, Reply, Request, Roots, Timeouts,
+    Tokens,
 };
 use ringpost::whatsapp::lanes::{
     Answer, FlightId, Input, Lanes, LanesOptions, MessageId, Outcome, Outgoing, Output,
@@ -90,6 +91,7 @@ fn through(count: u64) -> (Duration, f64, u64) {
         graph: Some(GraphAddress::new(&platform, "v25.0").expect("an address")),
         tokens,
         networks: Vec::new(),
+        roots: Roots::default(),
         calls_max: 512,
         timeouts: Timeouts::default(),
     };

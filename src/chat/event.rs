@@ -1,7 +1,7 @@
 //! What goes into a [`Hub`](super::hub::Hub) and what comes out.
 
 use super::api::ApiRequest;
-pub use super::inbound::{ContactIds, Inbound, InboundBody};
+pub use super::inbound::{ContactIds, Inbound, InboundBody, PlatformNews};
 use super::inbox;
 pub use super::outbox::{Letter, OutboxEvent, OutboxOrder, Sent};
 pub use super::recall::{Found, Recalled, Want};
@@ -88,14 +88,10 @@ pub enum Event<'a> {
         /// What.
         request: ApiRequest,
     },
-    /// The platform told something that belongs into no room.
+    /// The platform told something that belongs into no room, and the log has it.
     Platform {
-        /// The number it is about, if it is about one.
-        number: Option<&'a str>,
-        /// The field of the webhook.
-        field: &'a str,
-        /// Its JSON.
-        json: &'a str,
+        /// What.
+        news: Box<PlatformNews>,
     },
     /// What became of an [`Effect::Fetch`].
     Fetched {
@@ -322,6 +318,11 @@ pub enum Message {
         depth: u8,
         /// What.
         text: Box<str>,
+    },
+    /// Front to the shard that knows which news of this kind were told before.
+    News {
+        /// What the platform told.
+        news: Box<PlatformNews>,
     },
     /// Owner or home to front: a finished reply for one connection.
     Reply {

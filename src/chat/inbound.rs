@@ -20,6 +20,19 @@ pub struct Inbound {
     pub body: InboundBody,
 }
 
+/// Something that a platform told and that belongs into no room.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PlatformNews {
+    /// What makes it the same news when it comes again.
+    pub print: u128,
+    /// Our number that it is about; empty for none.
+    pub number: Box<str>,
+    /// The field of the webhook.
+    pub field: Box<str>,
+    /// The front of its JSON that handlers may see.
+    pub json: Box<str>,
+}
+
 /// The names by which a platform knows one contact. Any of them may be absent, and each may change
 /// while the others stay.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -68,6 +81,8 @@ pub enum InboundBody {
         text: Box<str>,
         /// As of a message, for when the message is not known here.
         content: Box<str>,
+        /// We did it, in the platform's own app; else the contact.
+        is_echo: bool,
     },
     /// A message was taken back.
     Revoke {
@@ -77,6 +92,8 @@ pub enum InboundBody {
         text: Box<str>,
         /// and its content.
         content: Box<str>,
+        /// As of an edit.
+        is_echo: bool,
     },
     /// The contact is known by other ids from now on: those of [`Inbound::ids`].
     Relink {
@@ -105,4 +122,15 @@ pub enum InboundBody {
         /// What the log keeps with it, a JSON object; may be empty.
         extra: Box<str>,
     },
+}
+
+impl InboundBody {
+    /// Whether we did this, in the platform's own app, and not the contact.
+    pub fn is_echo(&self) -> bool {
+        match self {
+            Self::Echo { .. } => true,
+            Self::Edit { is_echo, .. } | Self::Revoke { is_echo, .. } => *is_echo,
+            _ => false,
+        }
+    }
 }

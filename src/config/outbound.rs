@@ -8,7 +8,7 @@ use crate::base::network::Network;
 use crate::base::secret::Secret;
 use std::path::Path;
 
-/// `whatsapp.numbers`, `.token`, `.token_file`, `.base_url`, `.version` and `egress.networks`.
+/// `whatsapp.numbers`, `.token`, `.token_file`, `.base_url`, `.version` and `egress.*`.
 #[derive(Clone, Debug)]
 pub struct OutboundConfig {
     /// By which messages go out; each has a token. None: nothing goes out.
@@ -23,6 +23,8 @@ pub struct OutboundConfig {
     pub version: String,
     /// What calls out may reach although it is not public.
     pub networks: Vec<Network>,
+    /// Authorities that calls out believe besides: the PEM of `egress.ca_file`.
+    pub authorities: Option<String>,
 }
 
 impl OutboundConfig {
@@ -43,6 +45,7 @@ impl OutboundConfig {
                 Some(Value::Networks(networks)) => networks.clone(),
                 _ => Vec::new(),
             },
+            authorities: authorities(layers, read)?,
         };
         if let Some(file) = path(layers, "whatsapp.token_file") {
             config.read_tokens(layers, file, read)?;
@@ -97,6 +100,22 @@ impl OutboundConfig {
             false => Ok(()),
         }
     }
+}
+
+/// A file that holds something else is refused here, where its setting is known.
+fn authorities(
+    layers: &Layers,
+    read: &dyn Fn(&Path) -> std::io::Result<Vec<u8>>,
+) -> Result<Option<String>, ConfigError> {
+    let Some(file) = path(layers, "egress.ca_file") else { return Ok(None) };
+    let wrong = |what: String| {
+        let problem = format!("`egress.ca_file`: {} {what}", file.display());
+        ConfigError::new(layers.place("egress.ca_file"), problem)
+    };
+    let bytes = read(file).map_err(|error| wrong(format!("cannot be read: {error}")))?;
+    let pem = String::from_utf8(bytes).ok();
+    let pem = pem.filter(|pem| pem.contains("-----BEGIN CERTIFICATE-----"));
+    pem.map(Some).ok_or_else(|| wrong("holds no certificate in PEM".to_owned()))
 }
 
 fn text(layers: &Layers, key: &str) -> String {

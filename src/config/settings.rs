@@ -349,4 +349,11 @@ pub const SETTINGS: &[Setting] = &[
         flag: None,
         help: "Networks that calls out may reach although they are not public; none unless listed.",
     },
+    Setting {
+        key: "egress.ca_file",
+        kind: Kind::Path,
+        preset: Preset::Nothing,
+        flag: None,
+        help: "PEM file of authorities that calls out believe beside Mozilla's: a proxy's, say.",
+    },
 ];

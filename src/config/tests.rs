@@ -245,6 +245,15 @@ fn handlers_are_checked_and_rehearsed() {
 }
 
 #[test]
+fn authorities_are_read_from_their_file() {
+    let args = "--set egress.ca_file=r.toml";
+    let pem = "of us\n-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n";
+    assert_eq!(serve(args, &[], pem).whatsapp.outbound.authorities.as_deref(), Some(pem));
+    refused(args, &[], "hunter2", "`egress.ca_file`: r.toml holds no certificate in PEM");
+    refused("--set egress.ca_file=gone", &[], "", "`egress.ca_file`: gone cannot be read");
+}
+
+#[test]
 fn the_default_file_changes_nothing() {
     let file = default_file();
     let config = serve("--config r.toml --dev", &[], &file);

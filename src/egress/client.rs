@@ -1,5 +1,6 @@
 //! The HTTP client: a pool of connections whose addresses the guard has seen.
 
+use super::Roots;
 use super::body::Payload;
 use super::guard::{Guard, Resolver};
 use hyper::Uri;
@@ -27,18 +28,17 @@ const IDLE_MAX: usize = 64;
 const HEAD_BYTES_MAX: usize = 64 << 10;
 const HEADERS_MAX: usize = 100;
 
-/// Makes a pool behind `guard`; connecting takes at most `timeout`.
-pub(super) fn pool(guard: Guard, timeout: Duration) -> Pool {
+/// Makes a pool behind `guard`, which believes `roots`; connecting takes at most `timeout`.
+pub(super) fn pool(guard: Guard, roots: &Roots, timeout: Duration) -> Pool {
     let mut http = HttpConnector::new_with_resolver(Resolver(guard));
     http.enforce_http(false);
     http.set_nodelay(true);
     http.set_connect_timeout(Some(timeout));
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let roots: rustls::RootCertStore = webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect();
     let tls = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .expect("ring has the versions that rustls wants")
-        .with_root_certificates(roots)
+        .with_root_certificates(roots.store())
         .with_no_client_auth();
     let https = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1();
     let connector = Connector { https: https.wrap_connector(http), timeout };

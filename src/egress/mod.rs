@@ -27,6 +27,9 @@ pub use guard::is_public;
 
 mod perform;
 
+mod roots;
+pub use roots::Roots;
+
 mod tokens;
 pub use tokens::Tokens;
 
@@ -54,6 +57,8 @@ pub struct EgressOptions {
     /// Networks that calls to other addresses may reach although they are not public, and without
     /// TLS.
     pub networks: Vec<Network>,
+    /// Authorities of certificates beside Mozilla's.
+    pub roots: Roots,
     /// Calls under way.
     pub calls_max: usize,
     /// How long each phase may take.

@@ -37,14 +37,14 @@ type Headers = Vec<(HeaderName, HeaderValue)>;
 
 impl Desk {
     pub(super) fn new(options: EgressOptions) -> Self {
-        let EgressOptions { graph, tokens, networks, timeouts, .. } = options;
+        let EgressOptions { graph, tokens, networks, roots, timeouts, .. } = options;
         let guard = Guard::Only(networks.into());
         Self {
             graph,
             tokens,
             timeouts,
-            graph_pool: client::pool(Guard::Open, timeouts.connect),
-            guarded_pool: client::pool(guard.clone(), timeouts.connect),
+            graph_pool: client::pool(Guard::Open, &roots, timeouts.connect),
+            guarded_pool: client::pool(guard.clone(), &roots, timeouts.connect),
             guard,
             files: AtomicU64::new(0),
         }
@@ -78,6 +78,10 @@ impl Desk {
             Request::Upload { number, file, mime } => self.upload(&number, &file, &mime).await,
             Request::Post { url, headers, body, mime, within, answer_bytes_max } => {
                 let uri = address::guarded(&url, &self.guard).map_err(refused)?;
+                // A first step would be made all the same.
+                if within.is_zero() {
+                    return Err(Miss::NotSent("its time was over before".to_owned()));
+                }
                 let mut all = vec![(header::CONTENT_TYPE, HeaderValue::from_static(mime))];
                 for (name, value) in &headers {
                     let name = HeaderName::from_bytes(name.as_bytes()).map_err(refused)?;

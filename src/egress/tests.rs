@@ -110,12 +110,17 @@ const TOKEN: &str = "EAAG-swordfish";
 
 impl Bench {
     fn start(base: &str, networks: &[&str]) -> Self {
+        Self::believing(Roots::default(), base, networks)
+    }
+
+    fn believing(roots: Roots, base: &str, networks: &[&str]) -> Self {
         let mut tokens = Tokens::default();
         tokens.set("1102", Secret::new(TOKEN.as_bytes()));
         let options = EgressOptions {
             graph: Some(GraphAddress::new(base, "v25.0").expect("an address")),
             tokens,
             networks: networks.iter().map(|text| text.parse().expect("a network")).collect(),
+            roots,
             calls_max: 8,
             timeouts: Timeouts {
                 connect: Duration::from_millis(800),
@@ -148,17 +153,15 @@ impl Bench {
     }
 
     fn post(&mut self, url: &str) -> Result<Got, Miss> {
+        self.post_within(Duration::from_secs(60), url)
+    }
+
+    fn post_within(&mut self, within: Duration, url: &str) -> Result<Got, Miss> {
         let headers = vec![("Webhook-Id".into(), "7".into())];
         let body: Arc<[u8]> = b"{}"[..].into();
         let answer_bytes_max = 1_000;
-        self.ask(Request::Post {
-            mime: "application/json",
-            url: url.into(),
-            headers,
-            body,
-            within: Duration::from_secs(60),
-            answer_bytes_max,
-        })
+        let (url, mime) = (url.into(), "application/json");
+        self.ask(Request::Post { url, headers, body, mime, within, answer_bytes_max })
     }
 }
 
@@ -209,6 +212,103 @@ fn what_was_sent_is_told_from_what_was_not() {
     let mute = TcpListener::bind("127.0.0.1:0").expect("a port");
     let missed = bench.post(&format!("https://{}/", mute.local_addr().expect("bound")));
     assert!(matches!(missed, Err(Miss::NotSent(_))), "{missed:?}");
+}
+
+#[test]
+fn a_post_that_nobody_waits_for_is_not_sent_and_ends_in_time() {
+    let server = Server::start();
+    let mut bench = Bench::start(&server.address, &["127.0.0.1"]);
+    let url = |path: &str| format!("{}/{path}", server.address);
+    // Over a new connection, and over one that is kept.
+    for before in [0, 1] {
+        let missed = bench.post_within(Duration::ZERO, &url("late"));
+        assert!(matches!(missed, Err(Miss::NotSent(_))), "{missed:?}");
+        assert_eq!(bench.post(&url("ok")).expect("an answer").status, 200);
+        let seen = server.seen();
+        assert_eq!(seen.len(), before + 1);
+        assert!(seen.iter().all(|request| request.line.contains("/ok")), "{seen:?}");
+    }
+    let missed = bench.post_within(Duration::from_millis(50), &url("silent"));
+    assert!(matches!(missed, Err(Miss::Lost(_))), "{missed:?}");
+}
+
+const AUTHORITY: &str = include_str!("../../tests/it/fixtures/tls/authority.pem");
+const CERTIFICATE: &[u8] = include_bytes!("../../tests/it/fixtures/tls/server.pem");
+const KEY: &[u8] = include_bytes!("../../tests/it/fixtures/tls/server.key");
+
+/// The port of a server there whose certificate is for `localhost` and 127.0.0.1; each call is
+/// answered.
+fn serve_tls(host: &str) -> u16 {
+    use rustls::pki_types::pem::PemObject;
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+    let certificate = CertificateDer::from_pem_slice(CERTIFICATE).expect("PEM");
+    let key = PrivateKeyDer::from_pem_slice(KEY).expect("PEM");
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("ring has them")
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key)
+        .expect("they fit");
+    let config = Arc::new(config);
+    let listener = TcpListener::bind((host, 0)).expect("a free port");
+    let port = listener.local_addr().expect("bound").port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let tls = rustls::ServerConnection::new(config.clone()).expect("a configuration");
+            let mut stream = rustls::StreamOwned::new(tls, stream.expect("accepted"));
+            let mut head = Vec::new();
+            // Who does not believe the certificate goes away.
+            while !head.ends_with(b"\r\n\r\n{}") {
+                let mut byte = [0];
+                if stream.read_exact(&mut byte).is_err() {
+                    break;
+                }
+                head.push(byte[0]);
+            }
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi");
+            let _ = stream.flush();
+        }
+    });
+    port
+}
+
+#[test]
+fn a_certificate_is_believed_by_its_authority_and_its_name() {
+    let ours = || Roots::parse(AUTHORITY).expect("a certificate");
+    for (roots, host, problem) in [
+        (ours(), "127.0.0.1", None),
+        (ours(), "localhost", None),
+        (ours(), "127.0.0.2", Some("not valid for name")),
+        (Roots::default(), "127.0.0.1", Some("UnknownIssuer")),
+    ] {
+        // Names are looked up, and the first address may be of the other family.
+        let port = serve_tls(if host == "localhost" { "127.0.0.1" } else { host });
+        let mut bench = Bench::believing(roots, "https://graph.example", &["127.0.0.0/8", "::1"]);
+        match (bench.post(&format!("https://{host}:{port}/ok")), problem) {
+            (Ok(got), None) => assert_eq!((got.status, &*got.body), (200, &b"hi"[..]), "{host}"),
+            (Err(Miss::NotSent(why)), Some(problem)) if why.contains(problem) => {}
+            (result, _) => panic!("{host}: {result:?} and not {problem:?}"),
+        }
+    }
+}
+
+#[test]
+fn authorities_are_certificates() {
+    let both = format!("{AUTHORITY}\n{AUTHORITY}");
+    assert!(Roots::parse(&both).is_ok());
+    let begun = "-----BEGIN CERTIFICATE-----\n";
+    for (pem, want) in [
+        ("", "holds no certificate"),
+        (begun, "section end"),
+        (
+            &format!("{AUTHORITY}{begun}AAAA\n-----END CERTIFICATE-----\n"),
+            "certificate 2 is not valid",
+        ),
+    ] {
+        let problem = Roots::parse(pem).expect_err(pem);
+        assert!(problem.contains(want), "{pem}: {problem}");
+    }
 }
 
 #[test]

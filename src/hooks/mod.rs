@@ -13,8 +13,8 @@ mod lock;
 mod template;
 
 use crate::base::limits::{
-    CID_BYTES_MAX, ERASED_NAME_PREFIX, HOOK_CONDITIONS_MAX, ROOM_NAME_BYTES_MAX, TEXT_BYTES_MAX,
-    USER_NAME_BYTES_MAX,
+    CID_BYTES_MAX, ERASED_NAME_PREFIX, HOOK_BODY_BYTES_MAX, HOOK_CONDITIONS_MAX,
+    ROOM_NAME_BYTES_MAX, TEXT_BYTES_MAX, USER_NAME_BYTES_MAX,
 };
 use crate::base::names::{HANDLER_PREFIX, PLATFORM_PREFIX};
 use crate::registry::Fault;
@@ -92,6 +92,10 @@ const fn refused(status: u16, reason: &'static str, hint: &'static str) -> Refus
     Refused { status, reason, hint }
 }
 
+/// Bytes of an id before it is hashed. One that is longer names a long value again and again: its
+/// front has all of it.
+const ID_BYTES_MAX: usize = 2 * HOOK_BODY_BYTES_MAX;
+
 const FIELDS: [&str; 8] = ["room", "user", "secret", "signature", "text", "id", "when", "enabled"];
 
 impl Hook {
@@ -132,7 +136,7 @@ impl Hook {
             return Ok(None);
         }
         let text = match &self.text {
-            Some(template) => template.render(&body),
+            Some(template) => template.render(&body, TEXT_BYTES_MAX),
             None => slack::text(&body).unwrap_or_default(),
         };
         let text = text.trim();
@@ -140,7 +144,7 @@ impl Hook {
             return Err(refused(422, "no_text", "this body makes an empty text; see the hook"));
         }
         let id = match &self.id {
-            Some(template) => template.render(&body),
+            Some(template) => template.render(&body, ID_BYTES_MAX),
             None => self.lock.id(letter).unwrap_or_default(),
         };
         Ok(Some(Post {

@@ -1,6 +1,8 @@
 //! Texts with places in a JSON: `{{repository.name}} by {{sender.login|nobody}}`.
 
+use super::cut;
 use serde_json::Value;
+use std::borrow::Cow;
 
 /// A text with places.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -39,16 +41,24 @@ impl Template {
         Ok(Self(pieces))
     }
 
-    /// The text, with what stands in the places.
-    pub(super) fn render(&self, body: &Value) -> String {
+    /// The text, with what stands in the places, without white space in front, and of this the
+    /// front that fits. Takes no more memory than that and one value, however often the template
+    /// names a long one.
+    pub(super) fn render(&self, body: &Value, bytes_max: usize) -> String {
         let mut text = String::new();
         for piece in &self.0 {
-            match piece {
-                Piece::Plain(plain) => text.push_str(plain),
+            let found = match piece {
+                Piece::Plain(plain) => Cow::Borrowed(&**plain),
                 Piece::Place { path, otherwise } => {
                     let found = at(body, path).map(words).filter(|words| !words.is_empty());
-                    text.push_str(found.as_deref().unwrap_or(otherwise));
+                    found.unwrap_or(Cow::Borrowed(otherwise))
                 }
+            };
+            let found = if text.is_empty() { found.trim_start() } else { &*found };
+            let front = cut(found, bytes_max - text.len());
+            text.push_str(front);
+            if front.len() < found.len() {
+                break;
             }
         }
         text
@@ -65,10 +75,10 @@ pub(super) fn at<'v>(body: &'v Value, path: &str) -> Option<&'v Value> {
 }
 
 /// A value as people write it; `null` is nothing.
-fn words(value: &Value) -> String {
+fn words(value: &Value) -> Cow<'_, str> {
     match value {
-        Value::Null => String::new(),
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
+        Value::Null => Cow::Borrowed(""),
+        Value::String(text) => Cow::Borrowed(text),
+        other => other.to_string().into(),
     }
 }

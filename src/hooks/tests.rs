@@ -185,6 +185,29 @@ fn what_is_said_is_bounded() {
     assert!(long.cid.len() <= CID_BYTES_MAX && long.cid != post(&"7".repeat(301)).cid);
 }
 
+/// 5,000 times 100 KiB are half a gigabyte.
+#[test]
+fn a_template_that_names_a_long_value_often_takes_no_more_memory_than_a_text() {
+    let template = Template::parse(&"{{a}}-".repeat(5_000)).expect("a template");
+    for (value, front) in [
+        (json!("é".repeat(50_000)), "éé"),
+        (json!(format!("{}é", " ".repeat(100_000))), "é- "),
+        (json!(vec![7; 50_000]), "[7,7"),
+    ] {
+        let text = template.render(&json!({"a": value}), TEXT_BYTES_MAX);
+        assert!(text.starts_with(front) && text.len() > TEXT_BYTES_MAX - 4);
+        assert!(text.capacity() <= 4 * TEXT_BYTES_MAX, "{} bytes", text.capacity());
+    }
+    let definition = json!({"room": "ops", "secret": "swordfish", "text": "x",
+        "id": "{{i}}".repeat(5_000)});
+    let cid = |id: &str| {
+        let body = json!({"i": format!("{}{id}", "7".repeat(100_000))}).to_string();
+        let got = open(&hook(&definition), &[], Some("swordfish"), body.as_bytes());
+        got.expect("right").expect("told").cid
+    };
+    assert_ne!(cid("1"), cid("2"));
+}
+
 #[test]
 fn faults_say_where() {
     for (json, want) in [
@@ -201,6 +224,8 @@ fn faults_say_where() {
         ),
         (r#"{"room": " a", "secret": "swordfish"}"#, "`room`: takes no control"),
         (r#"{"room": "a", "user": "wa:1", "secret": "swordfish"}"#, "`user`: names that begin"),
+        (r#"{"room": "a", "user": "handler:x", "secret": "swordfish"}"#, "stand for handlers"),
+        (r#"{"room": "a", "user": "erased-1", "secret": "swordfish"}"#, "who were erased"),
         (r#"{"room": "a", "secret": "swordfish", "text": "{{"}"#, "`text`: has a `{{`"),
         (r#"{"room": "a", "secret": "swordfish", "text": "{{a..b}}"}"#, "no place in the body"),
         (r#"{"room": "a", "secret": "swordfish", "when": {"a": {}}}"#, "`when.a`: wants true"),

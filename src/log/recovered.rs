@@ -93,6 +93,12 @@ impl Recovered {
         })
     }
 
+    /// Number of the first record that this start may write: whoever was further with a former one
+    /// saw records that are gone.
+    pub fn begin_seq(&self) -> u64 {
+        self.base_seq
+    }
+
     /// What was durable once and cannot be read, behind the snapshot: one sentence each, with its
     /// place. All the rest is served; nothing is cut off.
     pub fn damage(&self) -> Vec<String> {

@@ -2,7 +2,9 @@
 
 use super::NodeError;
 use crate::config::Config;
-use crate::egress::{Caller, Calls, Egress, EgressOptions, GraphAddress, Reply, Timeouts, Tokens};
+use crate::egress::{
+    Caller, Calls, Egress, EgressOptions, GraphAddress, Reply, Roots, Timeouts, Tokens,
+};
 use crate::outbox;
 use crate::shard::media::Word;
 use crate::shard::world::{Mail, World};
@@ -58,10 +60,15 @@ fn options(config: &Config) -> Result<EgressOptions, NodeError> {
     }
     let graph = GraphAddress::new(&outbound.base_url, &outbound.version)
         .map_err(|error| NodeError::Graph(error.to_string()))?;
+    let roots = match &outbound.authorities {
+        Some(pem) => Roots::parse(pem).map_err(NodeError::Authorities)?,
+        None => Roots::default(),
+    };
     Ok(EgressOptions {
         graph: Some(graph),
         tokens,
         networks: outbound.networks.clone(),
+        roots,
         calls_max: CALLS_MAX,
         timeouts: Timeouts::default(),
     })

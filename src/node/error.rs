@@ -24,6 +24,8 @@ pub enum NodeError {
     LogRefused,
     /// The settings of the Graph API.
     Graph(String),
+    /// What the file of `egress.ca_file` holds.
+    Authorities(String),
     /// A definition in the folder `api.definitions`.
     Definition(String),
     /// A shard ended by itself.
@@ -70,6 +72,7 @@ impl fmt::Display for NodeError {
                 "the log takes no record\nhint: is the disk of the data directory full?"
             ),
             Self::Definition(error) => write!(out, "`api.definitions`: {error}"),
+            Self::Authorities(error) => write!(out, "`egress.ca_file`: {error}"),
             Self::Graph(error) => write!(out, "`whatsapp.base_url`: {error}"),
             Self::ShardDied => write!(out, "a shard ended by itself; this is a fault of ringpost"),
         }

@@ -95,7 +95,7 @@ pub fn serve(config: Config, ready: impl FnOnce(SocketAddr)) -> Result<(), NodeE
     begin_epoch(&mut node_producer, &recovered, &mut hubs, word(&random, 2))?;
     put_definitions(&config, &mut node_producer, &mut hubs)?;
     let known = folder::known(hubs[0].registry());
-    let damage = warn(&recovered);
+    let (damage, begin_seq) = (warn(&recovered), recovered.begin_seq());
     // Unmaps what was read.
     drop(recovered);
     writer.add_job(Box::new(FoldJob::new(record::external_print, wall_us)));
@@ -121,7 +121,7 @@ pub fn serve(config: Config, ready: impl FnOnce(SocketAddr)) -> Result<(), NodeE
     let _ = bells.set(world.bells.get().expect("set when all shards started").clone());
     watchdog::start(Arc::clone(&world), log.clone())?;
     writer.add_job(Box::new(Keeper::new(&world, node_producer, policy(&world.config))));
-    let outward = Outward::start(far, word(&random, 3), &world)?;
+    let outward = Outward::start(far, word(&random, 3), begin_seq, &world)?;
     folder::start(&world, known)?;
     ready(address);
 

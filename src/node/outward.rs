@@ -65,15 +65,21 @@ pub struct Outward {
 }
 
 impl Outward {
-    /// Starts them. Egress and the thread of files end with the process.
-    pub fn start(far: Far, seed: u64, world: &Arc<World>) -> Result<Self, NodeError> {
+    /// Starts them. Egress and the thread of files end with the process. `begin_seq` is the first
+    /// record that was written since the start.
+    pub fn start(
+        far: Far,
+        seed: u64,
+        begin_seq: u64,
+        world: &Arc<World>,
+    ) -> Result<Self, NodeError> {
         let Far { words, calls, items, jobs, files } = far;
         egress::start(calls, world)?;
         super::media::start(files, world)?;
         if let (Some(jobs), Some(folder)) = (jobs, &world.config.api.programs) {
             start_programs(&jobs, folder, world)?;
         }
-        let options = subscription_options(world, seed.rotate_left(32));
+        let options = subscription_options(world, seed.rotate_left(32), begin_seq);
         let subscriptions = subscriptions::start(options, items)?;
         let outbox = words.map(|words| outbox::start(words, seed, world)).transpose()?;
         Ok(Self { outbox, subscriptions })
@@ -109,7 +115,7 @@ fn start_programs(
 }
 
 /// What the thread of the subscriptions is to know.
-fn subscription_options(world: &Arc<World>, seed: u64) -> subscriptions::Options {
+fn subscription_options(world: &Arc<World>, seed: u64, begin_seq: u64) -> subscriptions::Options {
     let (clock, log) = (world.clock, world.log.clone());
     // Under a weaker policy a record counts when it is written, for its sender and for others.
     let durable = move || (log.policy() == AckPolicy::Fsync).then(|| log.durable_seq());
@@ -131,6 +137,7 @@ fn subscription_options(world: &Arc<World>, seed: u64) -> subscriptions::Options
         root: world.config.server.data.clone(),
         networks: world.config.whatsapp.outbound.networks.clone(),
         seed,
+        begin_seq,
         now: Box::new(move || clock.now()),
         durable: Box::new(durable),
         egress: world.egress.clone(),

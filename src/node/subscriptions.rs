@@ -44,6 +44,8 @@ pub struct Options {
     pub networks: Vec<Network>,
     /// Spreads retries.
     pub seed: u64,
+    /// Number of the first record that was written since the start.
+    pub begin_seq: u64,
     /// Reads both clocks.
     pub now: Box<dyn Fn() -> Now + Send>,
     /// Records below this number are safe; `None`: all that are written.
@@ -61,7 +63,7 @@ pub struct Options {
 /// Starts the thread. It ends with [`Item::Stop`], or when every sender is gone.
 pub fn start(options: Options, items: Receiver<Item>) -> Result<JoinHandle<()>, NodeError> {
     let files = Files { root: options.root.join("subscriptions") };
-    let state = Subscriptions::new(options.networks.clone(), options.seed);
+    let state = Subscriptions::new(options.networks.clone(), options.seed, options.begin_seq);
     let at = Instant::now();
     let turn = Turn {
         options,
@@ -303,4 +305,50 @@ impl Files {
 
 fn sync_dir(dir: &Path) -> io::Result<()> {
     fs::File::open(dir)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::egress;
+    use crate::log::scratch::Scratch;
+    use crossbeam_channel::unbounded;
+
+    /// What is left of the subscription `crm` when a thread was told all that there are.
+    fn kept(root: &Path, names: &[&str]) -> Option<String> {
+        let files = Files { root: root.join("subscriptions") };
+        files.write("crm", File::Cursor, r#"{"cursor":7,"version":1}"#).expect("writable");
+        let options = Options {
+            root: root.to_path_buf(),
+            networks: Vec::new(),
+            seed: 1,
+            begin_seq: 9,
+            now: Box::new(|| Now { wall_us: 1, mono_us: 1 }),
+            durable: Box::new(|| None),
+            egress: egress::channel(1).0,
+            erasures: Box::new(|| 0),
+            answer: Box::new(|_, _, _| {}),
+            tell: Box::new(|_| {}),
+        };
+        let (sender, items) = unbounded();
+        let thread = start(options, items).expect("a thread");
+        for name in names {
+            let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+            let body = format!(r#"{{"url":"https://a.example/","secret":"{secret}"}}"#).into();
+            let (kind, name, by) = (Kind::Subscription, (*name).into(), "ann".into());
+            let definition = Definition { kind, name, version: 1, by, ts_us: 0, body };
+            sender.send(Item::Define(definition.into())).expect("it runs");
+        }
+        sender.send(Item::Complete).expect("it runs");
+        sender.send(Item::Stop).expect("it runs");
+        thread.join().expect("no panic");
+        files.read("crm", File::Cursor)
+    }
+
+    #[test]
+    fn what_is_kept_goes_with_its_definition_and_not_because_the_log_cannot_be_opened() {
+        let dir = Scratch::new("subscriptions");
+        assert_eq!(kept(dir.path(), &["crm"]).as_deref(), Some(r#"{"cursor":7,"version":1}"#));
+        assert_eq!(kept(dir.path(), &[]), None);
+    }
 }

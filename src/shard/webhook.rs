@@ -7,9 +7,9 @@
 use super::turn::Shard;
 use crate::base::hash::Map;
 use crate::base::ids::{ConnId, LogPosition, Offset};
-use crate::base::limits::{TEXT_BYTES_MAX, USER_NAME_BYTES_MAX};
+use crate::base::limits::{HANDLER_TEXT_BYTES_MAX, TEXT_BYTES_MAX, USER_NAME_BYTES_MAX};
 use crate::base::names::{contact_user, split_conversation};
-use crate::chat::event::{ContactIds, Event, Inbound, InboundBody, Name};
+use crate::chat::event::{ContactIds, Event, Inbound, InboundBody, Name, PlatformNews};
 use crate::log::record::{NameId, RAW_PART_BYTES_MAX, RawV1};
 use crate::metrics::{INTAKE, Metric};
 use crate::shard::link::PendingRequest;
@@ -38,6 +38,8 @@ struct Pending {
     raw: LogPosition,
     /// When it was read to its end, µs of the monotonic clock.
     since_us: u64,
+    /// What handlers are told when all of it is safe: else it comes again.
+    news: Vec<PlatformNews>,
 }
 
 /// Effects after which they are performed while a body is still being handed out.
@@ -70,10 +72,11 @@ impl Shard {
         let ticket = self.webhooks.ticket;
         let delivery = (request.persistence, request.head_only);
         let since_us = self.now.mono_us;
-        let pending = Pending { conn, delivery, waiting: 0, refused: false, raw, since_us };
+        let (waiting, refused, news) = (0, false, Vec::new());
+        let pending = Pending { conn, delivery, waiting, refused, raw, since_us, news };
         self.webhooks.pending.insert(ticket, pending);
         match updates {
-            Ok(updates) => self.hand_out(ticket, updates),
+            Ok(updates) => self.hand_out(ticket, body, updates),
             // Signed by the platform, so keep it and do not ask for it again.
             Err(ParseError::NotJson | ParseError::TooManyUpdates) => {}
         }
@@ -81,7 +84,12 @@ impl Shard {
     }
 
     /// Gives rooms what is theirs, and handlers what belongs into no room.
-    fn hand_out<'a>(&mut self, ticket: u64, updates: impl Iterator<Item = Update<'a>>) {
+    fn hand_out<'a>(
+        &mut self,
+        ticket: u64,
+        body: &[u8],
+        updates: impl Iterator<Item = Update<'a>>,
+    ) {
         // One grant for all of them: the hub counts down what it has used of it.
         let room = self.log_room();
         self.hub.grant(room);
@@ -102,12 +110,11 @@ impl Shard {
             }
         }
         tally.settle();
-        for news in news {
-            let number = news.phone_number_id.as_deref();
-            let event = Event::Platform { number, field: &news.field, json: news.raw.get() };
-            self.hub.handle(self.now, event, &mut self.effects);
-        }
         self.expect_items(ticket, handed);
+        if !news.is_empty() && self.hub.wants_news() {
+            let pending = self.webhooks.pending.get_mut(&ticket).expect("it is being taken in");
+            pending.news = told_to_handlers(body, &news);
+        }
         self.perform();
     }
 
@@ -161,6 +168,9 @@ impl Shard {
             let safe = pending.raw <= acked && !pending.refused;
             let response = if safe {
                 self.meter.note(Metric::Intake, pending.since_us);
+                for news in pending.news {
+                    self.tell_hub(Event::Platform { news: Box::new(news) });
+                }
                 Response::text(200, "ok")
             } else {
                 log_full()
@@ -213,6 +223,19 @@ fn item(update: &Update<'_>) -> Option<Inbound> {
     }
 }
 
+/// What handlers are told of a body. The same body again is the same news: it says when it was
+/// made.
+fn told_to_handlers(body: &[u8], news: &[webhook::Unknown<'_>]) -> Vec<PlatformNews> {
+    let print = signature::print(body);
+    let one = |(index, news): (usize, &webhook::Unknown<'_>)| PlatformNews {
+        print: print.wrapping_add(index as u128),
+        number: news.phone_number_id.as_deref().unwrap_or("").into(),
+        field: news.field.as_ref().into(),
+        json: cut(news.raw.get(), HANDLER_TEXT_BYTES_MAX).into(),
+    };
+    news.iter().enumerate().map(one).collect()
+}
+
 fn message_item(message: &webhook::Inbound<'_>, user: Name, is_echo: bool) -> Option<Inbound> {
     let text = cut(&message.text(), TEXT_BYTES_MAX).into();
     let content = message.content().map(String::into_boxed_str);
@@ -221,11 +244,11 @@ fn message_item(message: &webhook::Inbound<'_>, user: Name, is_echo: bool) -> Op
     let body = match &message.kind {
         Kind::Edit { of, .. } => {
             let (of, content) = (external(of)?, content.expect("an edit has a content"));
-            InboundBody::Edit { of, text, content }
+            InboundBody::Edit { of, text, content, is_echo }
         }
         Kind::Revoke { of } => {
             let (of, content) = (external(of)?, content.expect("a revocation has a content"));
-            InboundBody::Revoke { of, text, content }
+            InboundBody::Revoke { of, text, content, is_echo }
         }
         Kind::Relink(relink) => {
             known_as = &relink.current;
@@ -325,6 +348,43 @@ fn cut(text: &str, bytes_max: usize) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_change_in_the_platforms_app_is_ours_and_any_other_the_contacts() {
+        check("messages", "messages", r#""type":"edit","edit":{"original_message_id":"1"}"#, false);
+        check(
+            "smb_message_echoes",
+            "message_echoes",
+            r#""type":"edit","edit":{"original_message_id":"1"}"#,
+            true,
+        );
+        check(
+            "messages",
+            "messages",
+            r#""type":"revoke","revoke":{"original_message_id":"1"}"#,
+            false,
+        );
+        check(
+            "smb_message_echoes",
+            "message_echoes",
+            r#""type":"revoke","revoke":{"original_message_id":"1"}"#,
+            true,
+        );
+    }
+
+    #[track_caller]
+    fn check(field: &str, list: &str, change: &str, is_echo: bool) {
+        let numbers = r#""metadata":{"phone_number_id":"1","display_phone_number":"3"}"#;
+        let item = format!(r#"{{"id":"2","from":"3","to":"4",{change}}}"#);
+        let value = format!(r#"{{{numbers},"{list}":[{item}]}}"#);
+        let change = format!(r#"[{{"changes":[{{"field":"{field}","value":{value}}}]}}]"#);
+        let body = format!(r#"{{"object":"whatsapp_business_account","entry":{change}}}"#);
+        let updates = webhook::read(body.as_bytes()).expect("JSON");
+        let items: Vec<_> = updates.filter_map(|update| item(&update)).collect();
+        let [Inbound { body, .. }] = &items[..] else { panic!("{items:?} of {field}") };
+        let is_change = matches!(body, InboundBody::Edit { .. } | InboundBody::Revoke { .. });
+        assert!(is_change && body.is_echo() == is_echo, "{body:?} of {field}");
+    }
 
     /// What a signed body of any size makes must fit a record of the log.
     #[test]

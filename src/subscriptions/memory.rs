@@ -41,6 +41,24 @@ impl Memory {
         Some(memory)
     }
 
+    /// Forgets what the log has lost: records of `begin` and later are others than it knew. Says
+    /// whether there was any.
+    pub(super) fn cut(&mut self, begin: u64) -> bool {
+        let before = self.dead.len();
+        self.dead.retain(|dead| dead.from < begin);
+        let mut is_cut = self.dead.len() < before;
+        for dead in self.dead.iter_mut().filter(|dead| dead.next > begin) {
+            (dead.next, is_cut) = (begin, true);
+        }
+        // One that ends with the log would end with what comes, and no more be what it was.
+        if self.cursor > begin || self.until.is_some_and(|until| until > begin) {
+            self.cursor = self.cursor.min(begin);
+            self.advance(self.cursor);
+            is_cut = true;
+        }
+        is_cut
+    }
+
     /// What the file of the cursor holds.
     pub(super) fn cursor_text(&self) -> String {
         serde_json::to_string(self).expect("numbers and texts")

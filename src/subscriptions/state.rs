@@ -30,6 +30,9 @@ const REMARK_ATTEMPTS: u32 = 3;
 /// A `Retry-After` beyond this is taken for this.
 const RETRY_AFTER_MAX_S: u32 = 86_400;
 
+/// Of a dead letter that was to be told again.
+const UNREADABLE: &str = "the log cannot be read there now; replay it again later";
+
 /// What is to be done, in this order.
 #[derive(Debug)]
 pub enum Deed {
@@ -140,6 +143,7 @@ impl Standing {
 #[derive(Debug)]
 pub struct Subscriptions {
     networks: Vec<Network>,
+    begin_seq: u64,
     all: BTreeMap<Arc<str>, Subscription>,
     flights: BTreeMap<u64, Arc<str>>,
     /// The first that could not begin for the number of those.
@@ -174,10 +178,22 @@ enum Phase {
     Idle,
     /// Looks again then, mono ms.
     Later(u64),
-    /// Has some, and waits for more until then.
-    Collecting(u64),
+    /// Has some, and waits for more.
+    Collecting(Wait),
     /// A post is under way.
     Flying(Flight),
+}
+
+/// What was found of a batch that may fill yet. Its texts stay in the log, which is read once more
+/// when they are told: so many that wait cost no memory.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Wait {
+    /// Ends then, mono ms.
+    by_ms: u64,
+    /// Looked at up to there.
+    next: u64,
+    event_count: usize,
+    bytes: usize,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -211,10 +227,12 @@ impl Batch {
 }
 
 impl Subscriptions {
-    /// None yet. `networks` may be called although they are not public; `seed` spreads retries.
-    pub fn new(networks: Vec<Network>, seed: u64) -> Self {
+    /// None yet. `networks` may be called although they are not public; `seed` spreads retries;
+    /// `begin_seq` is the first record that was written since the start of the server.
+    pub fn new(networks: Vec<Network>, seed: u64, begin_seq: u64) -> Self {
         Self {
             networks,
+            begin_seq,
             all: BTreeMap::new(),
             flights: BTreeMap::new(),
             held_up: None,
@@ -260,16 +278,17 @@ impl Subscriptions {
             }
             return;
         }
-        let memory = Memory::read(saved(name, File::Cursor), saved(name, File::Dead));
+        let mut memory = Memory::read(saved(name, File::Cursor), saved(name, File::Dead));
         let is_new = memory.is_none();
+        // What is saved is of a former start. What that one never synced may be gone after a crash
+        // of the machine, and its numbers are given again.
+        let is_cut = memory.as_mut().is_some_and(|memory| memory.cut(self.begin_seq));
         let mut memory = memory.unwrap_or_else(|| {
             let is_from_start = spec.as_ref().is_ok_and(|spec| spec.is_from_start);
             let cursor =
                 if is_from_start { source.begin() } else { source.since(definition.ts_us) };
             Memory { cursor, version: definition.version, ..Memory::default() }
         });
-        // What was never synced may be gone after a crash of the machine.
-        memory.cursor = memory.cursor.min(source.end());
         if memory.version < definition.version {
             memory.renew(definition.version);
         }
@@ -282,7 +301,7 @@ impl Subscriptions {
             phase,
             replays: VecDeque::new(),
             is_replays_turn: false,
-            is_dirty: is_new,
+            is_dirty: is_new || is_cut,
             // At once.
             saved_ms: 0,
             oldest_ts_ms: None,
@@ -291,6 +310,11 @@ impl Subscriptions {
             last_error: None,
             last_taken_ms: None,
         };
+        if is_cut {
+            let words = "the log lost what it was told last; it goes on with what came after";
+            out.push(Deed::Remark(format!("subscription {name}: {words}")));
+            fresh.save_dead(name, out);
+        }
         self.all.insert(Arc::clone(name), fresh);
     }
 
@@ -307,7 +331,7 @@ impl Subscriptions {
                 if self.flights.len() >= SUBSCRIPTION_FLIGHTS_MAX {
                     self.held_up.get_or_insert_with(|| Arc::clone(name));
                 } else if let Some((flight, request)) =
-                    subscription.next(name, now, source, self.last_ticket + 1)
+                    subscription.next(name, now, source, self.last_ticket + 1, out)
                 {
                     self.last_ticket = flight.ticket;
                     self.flights.insert(flight.ticket, Arc::clone(name));
@@ -381,7 +405,8 @@ impl Subscriptions {
     /// When something is due by the clock alone, mono ms; what comes into the log is not.
     pub fn deadline_ms(&self) -> Option<u64> {
         let due = |subscription: &Subscription| match subscription.phase {
-            Phase::Later(at_ms) | Phase::Collecting(at_ms) => Some(at_ms),
+            Phase::Later(at_ms) => Some(at_ms),
+            Phase::Collecting(wait) => Some(wait.by_ms),
             Phase::Idle | Phase::Flying(_) => None,
         };
         self.all.values().filter_map(due).min()
@@ -431,10 +456,11 @@ impl Subscription {
     /// The next post, if one is due.
     fn next(
         &mut self,
-        name: &str,
+        name: &Arc<str>,
         now: Now,
         source: &mut dyn Source,
         ticket: u64,
+        out: &mut Vec<Deed>,
     ) -> Option<(Flight, Request)> {
         if !self.is_told() {
             return None;
@@ -450,10 +476,10 @@ impl Subscription {
             return None;
         }
         let (batch, next, replay) = match replay {
-            Some(id) if self.is_replays_turn => self.collect_dead(id, source)?,
+            Some(id) if self.is_replays_turn => self.collect_dead(name, id, source, out)?,
             _ => match self.collect(now, source) {
                 Some((batch, next)) => (batch, next, None),
-                None => self.collect_dead(replay?, source)?,
+                None => self.collect_dead(name, replay?, source, out)?,
             },
         };
         self.is_replays_turn = replay.is_none();
@@ -465,6 +491,9 @@ impl Subscription {
 
     /// Reads from the cursor on. `None`: nothing is wanted yet.
     fn collect(&mut self, now: Now, source: &mut dyn Source) -> Option<(Batch, u64)> {
+        if self.waits_on(now, source) {
+            return None;
+        }
         let spec = self.spec.as_ref().expect("is told");
         let from = self.memory.cursor;
         // A batch that failed is told again as it was, so that its number means the same.
@@ -482,24 +511,38 @@ impl Subscription {
             return None;
         }
         self.oldest_ts_ms = batch.oldest_ts_ms;
-        let is_full =
-            batch.events.len() >= spec.batch_max || batch.bytes > SUBSCRIPTION_BATCH_BYTES;
-        if !is_full && self.memory.until.is_none() && spec.wait_ms > 0 {
-            let Phase::Collecting(by_ms) = self.phase else {
-                self.phase = Phase::Collecting(now.mono_ms() + spec.wait_ms);
-                return None;
-            };
-            if now.mono_ms() < by_ms {
-                return None;
-            }
+        let (event_count, bytes) = (batch.events.len(), batch.bytes);
+        let may_fill = !is_full(spec, event_count, bytes) && self.memory.until.is_none();
+        if may_fill && spec.wait_ms > 0 && !matches!(self.phase, Phase::Collecting(_)) {
+            let by_ms = now.mono_ms() + spec.wait_ms;
+            self.phase = Phase::Collecting(Wait { by_ms, next, event_count, bytes });
+            return None;
         }
         Some((batch, next))
     }
 
+    /// Counts what came to a batch that waits for more. `true`: it goes on waiting.
+    fn waits_on(&mut self, now: Now, source: &mut dyn Source) -> bool {
+        let Phase::Collecting(wait) = &mut self.phase else { return false };
+        if now.mono_ms() >= wait.by_ms {
+            return false;
+        }
+        let spec = self.spec.as_ref().expect("is told");
+        let Wait { next, event_count, bytes, .. } = wait;
+        *next = source.read(*next, source.end(), &spec.wanted, &mut |found| {
+            *event_count += 1;
+            *bytes += found.json.len() + 1;
+            !is_full(spec, *event_count, *bytes)
+        });
+        !is_full(spec, *event_count, *bytes)
+    }
+
     fn collect_dead(
         &mut self,
+        name: &Arc<str>,
         id: u64,
         source: &mut dyn Source,
+        out: &mut Vec<Deed>,
     ) -> Option<(Batch, u64, Option<u64>)> {
         let Some(dead) = self.memory.dead.iter().find(|dead| dead.id == id) else {
             self.replays.pop_front();
@@ -508,12 +551,14 @@ impl Subscription {
         let spec = self.spec.as_ref().expect("is told");
         let (batch, next) = read(dead.from, dead.next, spec, source);
         if batch.events.is_empty() {
-            // The definition has changed, and wants nothing of it any more.
-            let dead_next = dead.next;
-            if next >= dead_next {
-                self.bury(id);
-            } else if next > dead.from {
+            if next > dead.from {
+                // The definition has changed, and wants nothing of it any more.
                 self.shorten(id, next);
+                self.save_dead(name, out);
+            } else {
+                self.failure_count += 1;
+                self.last_error = Some(UNREADABLE.to_owned());
+                self.end_replays(name, id, UNREADABLE.to_owned(), out);
             }
             return None;
         }
@@ -580,12 +625,7 @@ impl Subscription {
             return self.save(name, now.mono_ms(), true, out);
         }
         if let Some(id) = flight.replay {
-            // It stays dead, and the others behind it; whoever wants may ask again.
-            self.replays.clear();
-            if let Some(dead) = self.memory.dead.iter_mut().find(|dead| dead.id == id) {
-                dead.error = failure.error;
-            }
-            return self.save_dead(name, out);
+            return self.end_replays(name, id, failure.error, out);
         }
         let spec = self.spec.as_ref().expect("a post was made");
         let attempt = self.memory.attempt_count as usize;
@@ -635,6 +675,15 @@ impl Subscription {
         self.save_dead(name, out);
         self.is_dirty = true;
         self.save(name, now.mono_ms(), true, out);
+    }
+
+    /// A dead letter stays dead, and the others behind it; whoever wants may ask again.
+    fn end_replays(&mut self, name: &Arc<str>, id: u64, error: String, out: &mut Vec<Deed>) {
+        self.replays.clear();
+        if let Some(dead) = self.memory.dead.iter_mut().find(|dead| dead.id == id) {
+            dead.error = error;
+        }
+        self.save_dead(name, out);
     }
 
     fn bury(&mut self, id: u64) {
@@ -703,9 +752,13 @@ fn read(from: u64, until: u64, spec: &Spec, source: &mut dyn Source) -> (Batch, 
     let mut batch = Batch::default();
     let next = source.read(from, until, &spec.wanted, &mut |found| {
         batch.push(found);
-        batch.events.len() < spec.batch_max && batch.bytes <= SUBSCRIPTION_BATCH_BYTES
+        !is_full(spec, batch.events.len(), batch.bytes)
     });
     (batch, next)
+}
+
+fn is_full(spec: &Spec, event_count: usize, bytes: usize) -> bool {
+    event_count >= spec.batch_max || bytes > SUBSCRIPTION_BATCH_BYTES
 }
 
 /// A post that the receiver did not take.

@@ -20,6 +20,10 @@ const KEY: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 struct Made {
     end: u64,
     gone_before: u64,
+    /// Events that were given, each time they were.
+    given: u64,
+    /// The system refuses to give what stands before this.
+    unreadable_before: u64,
 }
 
 impl Source for Made {
@@ -35,11 +39,15 @@ impl Source for Made {
         each: &mut dyn FnMut(Found) -> bool,
     ) -> u64 {
         let mut at = from;
+        if from < self.unreadable_before {
+            return from;
+        }
         while at < until.min(self.end) {
             let (seq, is_gone) = (at, at < self.gone_before);
             at = if is_gone { self.gone_before } else { at + 1 };
             let json = if is_gone { format!("{{\"gap\":{seq}}}") } else { seq.to_string() };
             let ts_ms = (!is_gone).then_some(seq as i64);
+            self.given += 1;
             if !each(Found { seq, next: at, ts_ms, json }) {
                 break;
             }
@@ -65,18 +73,21 @@ struct Bench {
     remarks: Vec<String>,
     now_ms: u64,
     version: u64,
+    /// What the next start of the process finds written.
+    begin_seq: u64,
 }
 
 impl Bench {
     fn new() -> Self {
         Self {
-            state: Subscriptions::new(Vec::new(), 7),
-            source: Made { end: 0, gone_before: 0 },
+            state: Subscriptions::new(Vec::new(), 7, 0),
+            source: Made { end: 0, gone_before: 0, given: 0, unreadable_before: 0 },
             files: BTreeMap::new(),
             calls: Vec::new(),
             remarks: Vec::new(),
             now_ms: 10_000,
             version: 0,
+            begin_seq: 0,
         }
     }
 
@@ -141,9 +152,21 @@ impl Bench {
         }
     }
 
-    /// The process dies and comes back; files stay.
+    /// The process dies and comes back; files and log stay.
     fn crash(&mut self, name: &str, rest: &str) {
-        self.state = Subscriptions::new(Vec::new(), 9);
+        self.begin_seq = self.source.end;
+        self.restart(name, rest);
+    }
+
+    /// The machine dies with the log behind `begin` that was not synced; when the process has its
+    /// definition again, the log ends at `end`.
+    fn lose_power(&mut self, begin: u64, end: u64, name: &str, rest: &str) {
+        (self.begin_seq, self.source.end) = (begin, end);
+        self.restart(name, rest);
+    }
+
+    fn restart(&mut self, name: &str, rest: &str) {
+        self.state = Subscriptions::new(Vec::new(), 9, self.begin_seq);
         self.calls.clear();
         self.version -= 1;
         self.define(name, rest);
@@ -335,6 +358,51 @@ fn a_crash_repeats_and_never_skips() {
 }
 
 #[test]
+fn numbers_that_are_given_again_are_not_skipped() {
+    for end in [6, 9, 12] {
+        let mut bench = Bench::new();
+        let rest = r#""batch":{"max":9},"retry_s":[1]"#;
+        bench.define("crm", rest);
+        for (end, dead) in [(4, "[0,1,2,3]"), (7, "[4,5,6]")] {
+            bench.source.end = end;
+            bench.turn();
+            assert_eq!(bench.told(), [dead]);
+            bench.answer(got(500));
+            bench.later(2_000);
+            bench.answer(got(500));
+        }
+        bench.source.end = 9;
+        bench.turn();
+        bench.answer(got(200));
+        bench.later(2_000);
+        assert_eq!(bench.standing("crm").cursor, 9);
+        bench.lose_power(5, end, "crm", rest);
+        let want: Vec<u64> = (5..end).collect();
+        assert_eq!(bench.told(), [serde_json::json!(want).to_string()], "the log ends at {end}");
+        assert!(bench.remarks.last().expect("said").contains("lost"));
+        bench.answer(got(200));
+        let dead = bench.state.dead("crm").expect("defined");
+        let places: Vec<_> = dead.iter().map(|dead| (dead.from, dead.next)).collect();
+        assert_eq!(places, [(0, 4), (4, 5)], "new events are no dead letters");
+        assert!(bench.files[&("crm".to_owned(), "cursor.json")].contains(r#""cursor":"#));
+        bench.crash("crm", rest);
+        assert_eq!(bench.standing("crm").dead_count, 2);
+    }
+}
+
+#[test]
+fn a_batch_that_failed_with_a_part_of_the_log_that_is_gone_is_made_anew() {
+    let mut bench = Bench::new();
+    let rest = r#""batch":{"max":9},"retry_s":[5]"#;
+    bench.define("crm", rest);
+    bench.source.end = 9;
+    bench.turn();
+    bench.answer(got(500));
+    bench.lose_power(5, 7, "crm", rest);
+    assert_eq!(bench.told(), ["[0,1,2,3,4,5,6]"]);
+}
+
+#[test]
 fn dead_letters_are_told_again_when_asked_for() {
     let mut bench = Bench::new();
     bench.define("crm", r#""batch":{"max":1},"retry_s":[1]"#);
@@ -362,6 +430,58 @@ fn dead_letters_are_told_again_when_asked_for() {
     }
     assert_eq!(bench.state.dead("crm"), Some(Vec::new()));
     assert_eq!(bench.files[&("crm".to_owned(), "dead.json")], "[]");
+}
+
+#[test]
+fn a_replay_that_fails_is_not_tried_again_nor_what_was_asked_for_behind_it() {
+    let mut bench = Bench::new();
+    bench.define("crm", r#""batch":{"max":1},"retry_s":[1]"#);
+    bench.source.end = 2;
+    bench.turn();
+    for _ in 0..2 {
+        bench.answer(got(500));
+        bench.later(2_000);
+        bench.answer(got(500));
+    }
+    assert_eq!(bench.state.replay("crm", &[]), Some(2));
+    bench.turn();
+    bench.answer(got(503));
+    for _ in 0..3 {
+        assert!(bench.calls.is_empty(), "{:?}", bench.told());
+        bench.later(100_000);
+    }
+    let errors: Vec<_> = bench.state.dead("crm").expect("defined");
+    let errors: Vec<_> = errors.iter().map(|dead| &*dead.error).collect();
+    assert_eq!(errors, ["HTTP 503", "HTTP 500"]);
+    assert_eq!(bench.state.replay("crm", &[]), Some(2), "whoever wants asks again");
+}
+
+#[test]
+fn a_dead_letter_that_cannot_be_read_ends_its_replay_and_says_why() {
+    let mut bench = Bench::new();
+    bench.define("crm", r#""batch":{"max":1},"retry_s":[1]"#);
+    bench.source.end = 2;
+    bench.turn();
+    for _ in 0..2 {
+        bench.answer(got(500));
+        bench.later(2_000);
+        bench.answer(got(500));
+    }
+    bench.source.unreadable_before = 2;
+    assert_eq!(bench.state.replay("crm", &[]), Some(2));
+    bench.turn();
+    assert!(bench.calls.is_empty());
+    assert!(!bench.state.have_work(2), "it would be looked at all the time");
+    let standing = bench.standing("crm");
+    let error = standing.last_error.expect("told");
+    assert!(error.contains("cannot be read"), "{error}");
+    assert_eq!(standing.dead_count, 2, "both stay");
+    assert_eq!(bench.state.dead("crm").expect("defined")[0].error, error);
+    assert!(bench.files[&("crm".to_owned(), "dead.json")].contains(&error));
+    bench.source.unreadable_before = 0;
+    assert_eq!(bench.state.replay("crm", &[]), Some(2));
+    bench.turn();
+    assert_eq!(bench.told(), ["[0]"]);
 }
 
 #[test]
@@ -401,6 +521,27 @@ fn batches_wait_to_fill_and_holes_are_told() {
     bench.source.gone_before = 4;
     bench.later(7_000);
     assert_eq!(bench.told(), [r#"[{"gap":2},4]"#], "read again: some of it is gone meanwhile");
+}
+
+#[test]
+fn what_waits_for_more_is_read_once_while_it_waits_and_once_when_it_goes() {
+    let mut bench = Bench::new();
+    bench.define("crm", r#""batch":{"max":3,"wait_ms":500},"from":"start""#);
+    bench.source.end = 1;
+    bench.turn();
+    for _ in 0..50 {
+        bench.later(5);
+    }
+    bench.source.end = 2;
+    for _ in 0..49 {
+        bench.later(5);
+    }
+    assert!(bench.calls.is_empty());
+    assert_eq!(bench.source.given, 2);
+    bench.source.end = 3;
+    bench.later(1);
+    assert_eq!(bench.told(), ["[0,1,2]"], "it is full before its time");
+    assert_eq!(bench.source.given, 6);
 }
 
 #[test]

@@ -71,7 +71,7 @@ impl Hub {
         let (from, ticket, mut item) = item;
         item.room = target.clone();
         // One contact has one name in one room; in a group many people write, and an echo is ours.
-        if !item.ids.is_empty() && !matches!(item.body, InboundBody::Echo { .. }) {
+        if !item.ids.is_empty() && !item.body.is_echo() {
             item.user = contact_of(target);
         }
         let (room, user) = (target.clone(), item.user.clone());

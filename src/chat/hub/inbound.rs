@@ -48,22 +48,20 @@ impl Hub {
                 self.we_wrote(now, &room, source, Direction::Out, effects);
                 taken
             }
-            InboundBody::Edit { of, text, content } => {
+            InboundBody::Edit { of, text, content, is_echo } => {
                 if let Some(taken) = self.take_edit(now, (&room, &user), &of, &text, effects) {
                     return taken;
                 }
                 let text = format!("[edited] {text}").into();
                 let shown = Shown { text, content: Some(content), about: Some(of) };
-                let post = self.inbound_post(&room, &user, external, shown);
-                self.post_inbound(now, &room, post, effects)
+                self.post_change(now, (&room, &user), external, (shown, is_echo), effects)
             }
-            InboundBody::Revoke { of, text, content } => {
+            InboundBody::Revoke { of, text, content, is_echo } => {
                 if let Some(taken) = self.take_revoke(now, (&room, &user), &of, effects) {
                     return taken;
                 }
                 let shown = Shown { text, content: Some(content), about: Some(of) };
-                let post = self.inbound_post(&room, &user, external, shown);
-                self.post_inbound(now, &room, post, effects)
+                self.post_change(now, (&room, &user), external, (shown, is_echo), effects)
             }
             InboundBody::Relink { text, content, .. } => {
                 self.relinked(now, &room, ids, effects);
@@ -158,6 +156,20 @@ impl Hub {
     ) -> Taken {
         let (o, append) = self.post(now, room, post, effects);
         Taken { append, o: Some(o) }
+    }
+
+    /// A change of what is not known here is a message by whoever changed it.
+    fn post_change(
+        &mut self,
+        now: Now,
+        (room, user): (&Name, &Name),
+        external: Box<str>,
+        (shown, is_echo): (Shown, bool),
+        effects: &mut Vec<Effect>,
+    ) -> Taken {
+        let mut post = self.inbound_post(room, user, external, shown);
+        post.direction = if is_echo { Direction::Out } else { Direction::In };
+        self.post_inbound(now, room, post, effects)
     }
 
     /// What the platform itself says, which goes to nobody outside.
@@ -257,7 +269,8 @@ impl Inbound {
                 name.len() + text.len() + some(content) + some(about)
             }
             InboundBody::Echo { text, content, about } => text.len() + some(content) + some(about),
-            InboundBody::Edit { of, text, content } | InboundBody::Revoke { of, text, content } => {
+            InboundBody::Edit { of, text, content, .. }
+            | InboundBody::Revoke { of, text, content, .. } => {
                 of.len() + text.len() + content.len()
             }
             InboundBody::Relink { text, content, .. } | InboundBody::Notice { text, content } => {

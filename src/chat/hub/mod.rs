@@ -358,7 +358,7 @@ impl Hub {
             Event::Archived { ticket, found } => self.archived(now, ticket, found, effects),
             Event::Inbound { ticket, item } => self.inbound(now, ticket, item, effects),
             Event::Outbox { event } => self.outbox_said(now, event, effects),
-            Event::Platform { number, field, json } => self.heard_of_platform(number, field, json),
+            Event::Platform { news } => self.heard_of_platform(news, effects),
             Event::Fetched { ticket, result } => self.fetched(now, ticket, result, effects),
             Event::Api { conn, user, request } => self.api(conn, user, request, effects),
             Event::Tick => self.tick(now, effects),
@@ -377,6 +377,7 @@ impl Hub {
             Message::Say { room, handler, depth, text } => {
                 self.said(now, room, (handler, depth), text, effects);
             }
+            Message::News { news } => self.take_news(now, *news),
             Message::Reply { to, frame, since_us } => {
                 self.send(to, frame, effects);
                 measure(Metric::SendToAck, since_us, effects);

@@ -7,9 +7,9 @@ use super::Hub;
 use super::games::next_reminder_ms;
 use crate::base::clock::Now;
 use crate::base::ids::Offset;
-use crate::base::limits::HANDLER_TEXT_BYTES_MAX;
 use crate::base::names::{HANDLER_PREFIX, split_conversation};
-use crate::chat::event::{Direction, Effect, Name, Source};
+use crate::chat::dedup::Taken;
+use crate::chat::event::{Direction, Effect, Message, Name, PlatformNews, Source};
 use crate::chat::room::Step;
 use crate::handlers::{self, Content, EventKind, Handler, Handlers, Occasion, Planned};
 use crate::registry::Definition;
@@ -111,16 +111,29 @@ impl Hub {
         }
     }
 
-    /// The platform told something that belongs into no room.
-    pub(super) fn heard_of_platform(&mut self, number: Option<&str>, field: &str, json: &str) {
-        if self.cares(EventKind::Platform) {
-            let nowhere: Name = "".into();
-            let end = json.floor_char_boundary(HANDLER_TEXT_BYTES_MAX);
-            let happening =
-                Happening::new(EventKind::Platform, &nowhere, &nowhere, Hand::default());
-            let platform = Some((number.unwrap_or("").into(), field.into()));
-            self.happened(Happening { text: json[..end].into(), platform, ..happening });
+    /// Whether news of the platform are worth an [`Event::Platform`](crate::chat::event::Event).
+    pub fn wants_news(&self) -> bool {
+        self.cares(EventKind::Platform)
+    }
+
+    /// Front: news of one kind go to one shard, so that it knows which were told before, and how
+    /// long their handlers rest.
+    pub(super) fn heard_of_platform(&mut self, news: Box<PlatformNews>, effects: &mut Vec<Effect>) {
+        let to = self.owner_of(&format!("{} {}", news.number, news.field));
+        self.tell(to, Message::News { news }, effects);
+    }
+
+    /// Tells handlers what the platform told, unless it came again. What was told before the start
+    /// is not known here any more: the platform repeats only what it was not answered in time.
+    pub(super) fn take_news(&mut self, now: Now, news: PlatformNews) {
+        let PlatformNews { print, number, field, json } = news;
+        if !self.wants_news() || self.externals.get(print).is_some() {
+            return;
         }
+        self.externals.insert(print, Taken::default(), now.wall_ms());
+        let nowhere: Name = "".into();
+        let happening = Happening::new(EventKind::Platform, &nowhere, &nowhere, Hand::default());
+        self.happened(Happening { text: json, platform: Some((number, field)), ..happening });
     }
 
     /// Who or what wrote a message.

@@ -13,6 +13,7 @@
 //! **Not promised:** texts of other people that mention the subject stay. The old file is unlinked,
 //! so a file system, a disk or a backup may keep its bytes.
 
+pub mod kin;
 pub mod offline;
 pub mod plan;
 pub mod redact;
@@ -23,6 +24,7 @@ pub mod target;
 #[cfg(test)]
 mod tests;
 
+pub use kin::Links;
 pub use offline::Offline;
 pub use plan::{Finds, Survey};
 pub use request::{Request, Stage};

@@ -173,7 +173,9 @@ fn definitions_are_put_checked_and_removed() {
         &server,
         &[
             ("GET", "hooks/ci", "", 200, "/version", json!(2)),
-            ("DELETE", "hooks/ci", "", 200, "/version", json!(3)),
+            ("DELETE", "hooks/ci?dry_run=1", "", 200, "/version", json!(3)),
+            ("GET", "hooks/ci", "", 200, "/version", json!(2)),
+            ("DELETE", "hooks/ci?dry_run=0", "", 200, "/version", json!(3)),
             ("GET", "hooks", "", 200, "/definitions", json!([])),
             ("PUT", "hooks/ci", hook, 200, "/version", json!(4)),
         ],

@@ -2,6 +2,7 @@
 //! directory without one: nothing of the person is found in any file, and everything else stands.
 
 use super::client::Client;
+use super::outgoing::webhook as webhook_of;
 use super::process::{Plan, Server};
 use super::webhook;
 use serde_json::{Value, json};
@@ -207,6 +208,53 @@ fn a_contact_goes_with_conversation_and_webhooks_and_one_message_alone() {
     finished(erase(&server, &["--user", &format!("wa:{contact}")]));
     assert_gone(&server, &[contact, "bay 4", "stays for now"]);
     verify(&server);
+}
+
+/// (what is asked for, who goes, who stays); with the server and without it.
+#[test]
+fn a_contact_goes_under_all_ids_that_lead_to_its_conversation() {
+    const NUMBER: &str = "447700900123";
+    const ID: &str = "GB.70011223344";
+    for (args, ids, gone, kept) in [
+        (
+            &["--user", "wa:447700900123"][..],
+            2,
+            &[NUMBER, ID, "zulu"][..],
+            &["wa:447700900999"][..],
+        ),
+        (&["--user", "wa:GB.70011223344"], 2, &[NUMBER, ID, "zulu"], &["wa:447700900999"]),
+        (&["--user", "wa:GB.70011223344", "--only"], 0, &[], &[NUMBER, "zulu number"]),
+    ] {
+        for is_running in [true, false] {
+            let mut server = webhook::plan().start();
+            let said = |wamid: &str, from: &[(&str, &str)], text: &str| {
+                let mut message = json!({"id": wamid, "type": "text", "text": {"body": text}});
+                let mut contact = json!({"profile": {"name": "Zulu Zimmer"}});
+                for (key, id) in from {
+                    let is_number = *key == "wa_id";
+                    message[if is_number { "from" } else { "from_user_id" }] = json!(id);
+                    contact[key] = json!(id);
+                }
+                webhook_of(&server, json!({"messages": [message], "contacts": [contact]}));
+            };
+            said("wamid.1", &[("wa_id", NUMBER)], "zulu number");
+            said("wamid.2", &[("wa_id", NUMBER), ("user_id", ID)], "zulu both");
+            said("wamid.3", &[("wa_id", "447700900999")], "stays");
+            if !is_running {
+                assert_eq!(server.terminate(), 0);
+            }
+            let (code, plan) = server.scan(&[&["erase", "--format", "jsonl"], args].concat());
+            assert_eq!(code, 0, "{plan}");
+            let shown = plan.lines().filter(|row| row.contains(r#""user""#)).count();
+            assert_eq!(shown, ids, "{plan}");
+            finished(erase(&server, args));
+            assert_gone(&server, gone);
+            for kept in kept {
+                assert!(!holding(server.data(), kept).is_empty(), "{args:?} keeps {kept}");
+            }
+            verify(&server);
+        }
+    }
 }
 
 /// A member who comes in with a greeting that says what the room is like.

@@ -3,6 +3,7 @@
 use super::client::Client;
 use super::graph::Graph;
 use super::outgoing::{ROOM, hear, hear_at, sending, webhook};
+use super::platform::post_body;
 use super::process::{PATIENCE, Plan, Server};
 use super::raw::{Response, exchange, get};
 use hmac::{Hmac, KeyInit, Mac};
@@ -110,6 +111,27 @@ fn a_first_contact_is_greeted_once() {
     let msgs = page["msgs"].as_array().expect("a list");
     let msg = msgs.iter().find(|msg| msg["d"]["text"] == greeting.as_str()).expect("it is there");
     assert_eq!((&msg["d"]["src"], &msg["d"]["dir"]), (&json!("handler"), &json!("out")));
+}
+
+/// Whichever shard each copy comes to.
+#[test]
+fn news_of_the_platform_are_told_once_however_often_they_come() {
+    let server = super::webhook::plan().unlimited().shards(2).start();
+    let tell = json!({
+        "when": {"event": "platform", "type": "account_update"},
+        "do": {"post": "Meta says {{text}}", "to": "ops"},
+    });
+    put(&server, "tell", &tell);
+    let body = |event: &str| {
+        let changes = json!([{"field": "account_update", "value": {"event": event}}]);
+        let entry = json!([{"id": "1", "time": 1_795_000_000, "changes": changes}]);
+        json!({"object": "whatsapp_business_account", "entry": entry}).to_string()
+    };
+    for event in ["ban", "ban", "ban", "ban", "unban", "ban", "unban"] {
+        assert_eq!(post_body(&server, body(event).as_bytes()).status, 200);
+    }
+    let told = await_line(&server, "ops", r#""event":"unban"}}"#);
+    assert_eq!(told.len(), 2, "{told:#?}");
 }
 
 #[test]

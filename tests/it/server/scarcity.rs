@@ -1,11 +1,14 @@
 //! When something runs out: files, disk, the right to use io_uring.
 
 use super::client::Client;
+use super::desk::granted;
+use super::platform;
 use super::process::{Folder, PROGRAM, Plan};
 use super::raw::{Raw, get};
 use super::webhook;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::io;
+use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -92,6 +95,56 @@ impl Drop for Disk {
     }
 }
 
+/// Sends until it is refused: how many were taken, and the refusal.
+fn fill(client: &mut Client) -> (u64, Value) {
+    let text = "x".repeat(30_000);
+    for acked in 0..1_000 {
+        let cid = format!("{acked}");
+        let reply = client.request("send", ROOM, json!({"cid": cid, "text": text}));
+        if reply["t"] == "err" {
+            return (acked, reply);
+        }
+    }
+    panic!("10 MiB cannot hold this");
+}
+
+/// A call is the first that anybody outside can see of a handler.
+#[test]
+fn news_of_the_platform_reach_handlers_when_the_log_has_them() {
+    let Some(disk) = Disk::mount(10) else { return };
+    let plan = webhook::plan().unlimited().set("egress.networks", "127.0.0.0/8");
+    let server = plan.data(&disk.path.join("data")).start();
+    let shop = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    shop.set_nonblocking(true).expect("a socket");
+    let url = format!("http://{}/", shop.local_addr().expect("bound"));
+    let tell = json!({"when": {"event": "platform"}, "do": {"call": url}});
+    granted(&server, "PUT", "handlers/tell", &tell.to_string());
+    fill(&mut Client::member(&server, "alice", ROOM));
+    let changes = json!([{"field": "account_update", "value": {"event": "ban"}}]);
+    let entry = json!([{"id": "1", "time": 1_795_000_000, "changes": changes}]);
+    let news = json!({"object": "whatsapp_business_account", "entry": entry}).to_string();
+    let post = || platform::post_body(&server, news.as_bytes()).status;
+    for _ in 0..3 {
+        assert_eq!(post(), 503);
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert!(shop.accept().is_err(), "it is not told before it is taken");
+    disk.resize(64);
+    let begin = Instant::now();
+    while post() != 200 {
+        assert!(begin.elapsed() < Duration::from_secs(10), "there is room again");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert_eq!(post(), 200);
+    let begin = Instant::now();
+    while shop.accept().is_err() {
+        assert!(begin.elapsed() < Duration::from_secs(10), "it is told");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(shop.accept().is_err(), "once");
+}
+
 #[test]
 fn a_full_disk_refuses_messages_and_nothing_else_and_recovers() {
     let Some(disk) = Disk::mount(10) else { return };
@@ -100,17 +153,7 @@ fn a_full_disk_refuses_messages_and_nothing_else_and_recovers() {
     // Bob is elsewhere: what he does not read must not make him a slow reader.
     let mut bob = Client::member(&server, "bob", "lounge");
     alice.join("lounge", json!({}));
-    let text = "x".repeat(30_000);
-    let mut acked = 0;
-    let full = loop {
-        let cid = format!("{acked}");
-        let reply = alice.request("send", ROOM, json!({"cid": cid, "text": text}));
-        if reply["t"] == "err" {
-            break reply;
-        }
-        acked += 1;
-        assert!(acked < 1_000, "10 MiB cannot hold this");
-    };
+    let (acked, full) = fill(&mut alice);
     assert_eq!((&full["d"]["code"], &full["d"]["retry"]), (&json!(507), &json!(true)), "{full}");
     assert!(acked > 100, "{acked} messages were taken");
     assert_eq!(webhook::post(&server, "01_text.json").status, 503);

@@ -34,6 +34,20 @@ fn a_wrong_configuration_is_named_with_its_place_and_a_hint() {
 }
 
 #[test]
+fn a_file_of_authorities_that_holds_none_is_named() {
+    let folder = Folder::new();
+    let file = folder.path().join("ca.pem");
+    let name = file.to_str().expect("a path of ours");
+    let plan = || Plan::new().set("egress.ca_file", name);
+    check(plan(), 2, &["flag --set", "`egress.ca_file`", "cannot be read"]);
+    std::fs::write(&file, "-----BEGIN PRIVATE KEY-----").expect("writable");
+    check(plan(), 2, &["holds no certificate in PEM"]);
+    let empty = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    std::fs::write(&file, empty).expect("writable");
+    check(plan(), 71, &["`egress.ca_file`: certificate 1 is not valid"]);
+}
+
+#[test]
 fn a_taken_port_is_named_with_the_way_out() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = taken.local_addr().expect("bound").to_string();

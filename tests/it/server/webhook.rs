@@ -1,7 +1,7 @@
 //! WhatsApp webhooks into a room, once.
 
 use super::client::Client;
-use super::process::{Plan, Server};
+use super::process::{Folder, Plan, Server};
 use super::raw::{Raw, Response, exchange, get};
 use ringpost::base::secret::Secret;
 use ringpost::whatsapp::signature::sign;
@@ -110,6 +110,33 @@ fn only_what_the_app_secret_signed_is_taken() {
     assert!(texts(&server).is_empty());
     assert_eq!(exchange(&server, request(&body, &header(&good))).status, 200);
     assert_eq!(texts(&server).len(), 1);
+}
+
+/// (secrets of the server, which of three may sign): the new one is added, and then the old one
+/// taken away, while Meta changes from one to the other.
+#[test]
+fn while_secrets_are_changed_both_may_sign() {
+    let folder = Folder::new();
+    let data = folder.path().join("data");
+    let (body, _) = fixture("01_text.json");
+    for (secrets, signers) in [
+        ("old", &["old"][..]),
+        ("old, new", &["old", "new"]),
+        ("new, old", &["old", "new"]),
+        ("new", &["new"]),
+    ] {
+        let plan = Plan::new().env("RINGPOST_WHATSAPP_APP_SECRET", secrets).data(&data);
+        let mut server = plan.start();
+        for signer in ["old", "new", "old, new"] {
+            let signature = sign(&body, &Secret::new(signer.as_bytes()));
+            let lines = format!("X-Hub-Signature-256: {signature}\r\n");
+            let status = exchange(&server, request(&body, &lines)).status;
+            let want = if signers.contains(&signer) { 200 } else { 401 };
+            assert_eq!(status, want, "{signer} signs for {secrets}");
+        }
+        assert_eq!(texts(&server).len(), 1, "{secrets}: it is the same message");
+        assert_eq!(server.terminate(), 0);
+    }
 }
 
 #[test]

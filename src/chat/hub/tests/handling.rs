@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::chat::api::ApiRequest;
+use crate::chat::event::PlatformNews;
 use crate::registry::Kind;
 
 const ROOM: &str = "wa:1102:GB.7";
@@ -41,6 +42,13 @@ impl Stage {
         let item = item(&external, message(text, content, None));
         self.event(Event::Inbound { ticket: 1, item });
         self.sync();
+    }
+
+    fn learns(&mut self, number: &str, field: &str, print: u128) {
+        let json = r#"{"event":"BAN"}"#.into();
+        let (number, field) = (number.into(), field.into());
+        let news = Box::new(PlatformNews { print, number, field, json });
+        self.event(Event::Platform { news });
     }
 
     fn passes(&mut self, minutes: u64) {
@@ -413,11 +421,20 @@ fn news_of_the_platform_belong_into_no_room_and_can_be_told_elsewhere() {
         "do": [{"post": "Meta says {{text}}", "to": "ops"}, {"note": "nowhere"}]}"#;
     let mut stage = stage(&[("tell", tell)]);
     for (number, field) in [("1102", "account_update"), ("1103", "account_update"), ("1102", "x")] {
-        let json = r#"{"event":"BAN"}"#;
-        stage.event(Event::Platform { number: Some(number), field, json });
+        stage.learns(number, field, 1);
     }
     assert_eq!(stage.story(0), [r#"handler:tell: Meta says {"event":"BAN"} in ops"#]);
     assert_eq!(stage.errors(), ["tell: note in : it happened in no room"]);
+}
+
+#[test]
+fn news_of_the_platform_that_come_again_are_no_news() {
+    let tell = r#"{"when": {"event": "platform"}, "do": {"post": "{{text}}", "to": "ops"}}"#;
+    let mut stage = stage(&[("tell", tell)]);
+    for (print, in_all) in [(1, 1), (1, 1), (2, 2), (1, 2), (2, 2)] {
+        stage.learns("1102", "account_update", print);
+        assert_eq!(stage.story(0).len(), in_all, "{print}");
+    }
 }
 
 #[test]

@@ -56,12 +56,26 @@ impl Node {
         self.comes(key, (user_id, wa_id), text, body);
     }
 
-    fn comes(&mut self, key: &str, (user_id, wa_id): (&str, &str), id: &str, body: InboundBody) {
+    fn comes(&mut self, key: &str, ids: (&str, &str), id: &str, body: InboundBody) {
+        self.takes(self.item(key, ids, id, body));
+    }
+
+    fn item(
+        &self,
+        key: &str,
+        (user_id, wa_id): (&str, &str),
+        id: &str,
+        body: InboundBody,
+    ) -> Inbound {
         let some = |id: &str| (!id.is_empty()).then(|| Box::from(id));
         let ids =
             ContactIds { user_id: some(user_id), wa_id: some(wa_id), ..ContactIds::default() };
         let (room, user) = (format!("wa:1:{key}").into(), format!("wa:{key}").into());
-        let item = Inbound { room, user, ids, external: format!("wamid.{id}").into(), body };
+        Inbound { room, user, ids, external: format!("wamid.{id}").into(), body }
+    }
+
+    fn takes(&mut self, item: Inbound) {
+        let id = item.external.clone();
         let before = self.done;
         self.handle(0, Event::Inbound { ticket: 1, item });
         for shard in 0..self.hubs.len() {
@@ -138,6 +152,30 @@ fn a_phone_number_leads_to_the_room_of_the_id_it_came_with() {
             node.writes("GB.7", "4477", "c");
         },
         &["GB.7 <GB.7> a", "GB.7 <GB.7> b", "GB.7 <GB.7> c"],
+    );
+}
+
+/// What we did in the platform's own app stays ours wherever it is led.
+#[test]
+fn a_change_of_ours_is_not_the_contacts_in_another_room_either() {
+    check(
+        |node| {
+            node.writes("", "4477", "a");
+            node.writes("GB.7", "4477", "b");
+            let body = |is_echo| InboundBody::Revoke {
+                of: "wamid.gone".into(),
+                text: "taken back".into(),
+                content: "{}".into(),
+                is_echo,
+            };
+            node.comes("GB.7", ("GB.7", "4477"), "1", body(false));
+            let us = Inbound {
+                user: "wa:1555".into(),
+                ..node.item("GB.7", ("GB.7", ""), "2", body(true))
+            };
+            node.takes(us);
+        },
+        &["4477 <4477> a", "4477 <4477> b", "4477 <4477> taken back", "4477 <1555> taken back"],
     );
 }
 
@@ -253,6 +291,58 @@ fn two_rooms_that_turn_out_to_be_one_contact_go_on_in_the_first_of_them() {
             node.records.drain(..begin);
             let want = ["4477 <4477> by id again", "4477 <4477> by number again"];
             assert_eq!(node.rooms(), want, "{order:?}");
+        }
+    }
+}
+
+/// Where a report on a message of ours is written down.
+#[test]
+fn a_report_stays_with_the_room_it_names_though_its_name_leads_elsewhere() {
+    for shard_count in [1, 3] {
+        let mut node = Node::new(shard_count);
+        node.writes("GB.7", "", "by id");
+        node.writes("", "4477", "by number");
+        node.comes("GB.7", ("GB.7", "4477"), "both", message("both", None, None));
+        let status =
+            |of| InboundBody::Status { of, status: "read".into(), error: 0, extra: "".into() };
+        for mut node in [node.restarted(), node] {
+            node.records.clear();
+            node.comes("GB.7", ("GB.7", ""), "1", status(Some(Offset(2))));
+            node.comes("GB.7", ("GB.7", ""), "by id", status(None));
+            node.comes("GB.7", ("GB.7", ""), "elsewhere", status(None));
+            let told = node.records.iter().filter_map(|record| match &record.fact {
+                Fact::Delivery { of, .. } => Some((&*record.room, *of)),
+                _ => None,
+            });
+            let want = [
+                ("wa:1:GB.7", Some(Offset(2))),
+                ("wa:1:GB.7", Some(Offset(1))),
+                ("wa:1:4477", None),
+            ];
+            assert_eq!(told.collect::<Vec<_>>(), want, "{shard_count} shards");
+        }
+    }
+}
+
+/// As a server wrote it that did not look at the order of names: else two rooms would lead to each
+/// other, and what comes would go round between them.
+#[test]
+fn a_link_against_the_order_of_names_is_taken_back() {
+    for shard_count in [1, 2, 3] {
+        let mut node = Node::new(shard_count);
+        node.writes("GB.7", "", "a");
+        node.writes("", "4477", "b");
+        let change = ConversationChange::Link("wa:1:GB.7".into());
+        let (fact, room) = (Fact::Conversation { o: None, change }, "wa:1:4477".into());
+        node.records.push(Record { ts_us: 1, user: "".into(), room, fact });
+        let mut node = node.restarted();
+        node.writes("GB.7", "4477", "both");
+        for mut node in [node.restarted(), node] {
+            node.writes("", "4477", "c");
+            node.writes("GB.7", "", "d");
+            let rooms = node.rooms();
+            let want = ["4477 <4477> c", "4477 <4477> d"];
+            assert_eq!(rooms[rooms.len() - 2..], want, "{shard_count} shards: {rooms:?}");
         }
     }
 }

@@ -13,12 +13,22 @@ fn stage() -> Stage {
 }
 
 fn edit(of: &str, text: &str) -> InboundBody {
-    InboundBody::Edit { of: of.into(), text: text.into(), content: r#"{"type":"edit"}"#.into() }
+    let (text, content) = (text.into(), r#"{"type":"edit"}"#.into());
+    InboundBody::Edit { of: of.into(), text, content, is_echo: false }
 }
 
 fn revoke(of: &str) -> InboundBody {
     let (text, content) = ("[deleted a message]".into(), r#"{"type":"revoke"}"#.into());
-    InboundBody::Revoke { of: of.into(), text, content }
+    InboundBody::Revoke { of: of.into(), text, content, is_echo: false }
+}
+
+/// The same, done by us in the platform's own app.
+fn by_us(mut body: InboundBody) -> InboundBody {
+    match &mut body {
+        InboundBody::Edit { is_echo, .. } | InboundBody::Revoke { is_echo, .. } => *is_echo = true,
+        _ => panic!("{body:?}"),
+    }
+    body
 }
 
 fn status(status: &str) -> InboundBody {
@@ -138,6 +148,24 @@ fn a_change_of_what_is_not_known_is_shown_as_a_message() {
         r#"1 {"t":"msg",{}"text":"[edited] not yours","reply":1,{}"#,
         r#"1 {"t":"msg",{}"text":"[deleted a message]","reply":1,{}"#,
     ]);
+}
+
+#[test]
+fn a_change_in_the_platforms_app_of_what_is_not_known_is_ours() {
+    let us = "wa:15550001102";
+    let mut stage = stage();
+    stage.takes(us, "w1", by_us(edit("w0", "at noon")));
+    stage.takes(us, "w2", by_us(revoke("w0")));
+    stage.told(&[
+        r#"1 {"t":"msg",{}"from":"wa:15550001102","text":"[edited] at noon",{}"dir":"out",{}"#,
+        r#"1 {"t":"msg",{}"text":"[deleted a message]",{}"dir":"out",{}"#,
+    ]);
+    assert!(stage.orders.is_empty(), "it has happened already: {:?}", stage.orders);
+    stage.starts_again();
+    stage.event(Event::Tick);
+    assert!(stage.orders.is_empty(), "{:?}", stage.orders);
+    let outside = stage.hub.room(ROOM).expect("made").conversation.as_ref();
+    assert!(outside.is_none_or(|it| it.window_until_ms() == 0), "the contact has not written");
 }
 
 #[test]
