@@ -71,3 +71,6 @@ pub mod node;
 
 /// The terminal client.
 pub mod terminal;
+
+/// `ringpost command`: commands of a running server.
+pub mod remote;

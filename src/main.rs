@@ -1,7 +1,7 @@
 //! `ringpost`: the server and its companions.
 
 use ringpost::config::{self, Command, Config, ConfigError, Inputs};
-use ringpost::{node, rehearsal, terminal};
+use ringpost::{node, rehearsal, remote, terminal};
 use std::io::{BufWriter, ErrorKind, Stdout, Write as _};
 use std::process::ExitCode;
 use std::time::SystemTime;
@@ -38,6 +38,9 @@ fn run(command: Command) -> ExitCode {
             rehearsed(rehearsal::check(&paths, &mut stdout(), &mut std::io::stderr()))
         }
         Command::HandlersTest(options) => rehearse(options),
+        Command::Remote(options) => {
+            rehearsed(remote::run(&options, &mut stdout(), &mut std::io::stderr()))
+        }
         Command::Print(text) => print(&text),
     }
 }

@@ -39,6 +39,15 @@ pub enum ApiRequest {
         /// Only say whether it could be put.
         dry_run: bool,
     },
+    /// Change fields of a definition (RFC 7396, its top level): null removes one.
+    Amend {
+        /// Of which kind.
+        kind: Kind,
+        /// Its name.
+        name: Name,
+        /// A JSON object: the fields that change.
+        body: Box<str>,
+    },
     /// One definition, or all of a kind.
     Definitions {
         /// Of which kind.

@@ -17,6 +17,8 @@ pub mod arguments;
 
 pub mod callback;
 
+pub mod files;
+
 mod book;
 pub use book::{Book, Entry, Listed};
 

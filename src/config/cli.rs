@@ -2,6 +2,7 @@
 
 use super::error::{ConfigError, Place};
 use super::layers::Layers;
+use super::remote::{self, RemoteOptions};
 use super::settings::{SETTINGS, Setting};
 use super::typed::Config;
 use super::value::Kind;
@@ -30,6 +31,8 @@ pub enum Command {
     HandlersCheck(Vec<PathBuf>),
     /// Show handlers what happened.
     HandlersTest(HandlersTestOptions),
+    /// Change and run commands of a running server.
+    Remote(RemoteOptions),
     /// Print `report`: every setting, its value, where it came from.
     ConfigCheck {
         /// The checked configuration, for its warnings.
@@ -105,6 +108,7 @@ pub fn load(inputs: Inputs<'_>) -> Result<Command, ConfigError> {
             Some((_, matches)) => Ok(Command::HandlersTest(handlers_test(matches))),
             None => unreachable!("clap wants a subcommand"),
         },
+        Some(("command", matches)) => Ok(Command::Remote(remote::options(matches, &inputs.env))),
         Some((other, _)) => unreachable!("clap accepted {other}"),
     }
 }
@@ -137,6 +141,7 @@ fn command_line() -> clap::Command {
                 .subcommands([with_settings(check), default, docs]),
         )
         .subcommand(handlers_command())
+        .subcommand(remote::command())
         .subcommand(
             clap::Command::new("chat")
                 .about("Chat in the terminal")

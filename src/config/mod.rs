@@ -40,6 +40,9 @@ pub use typed::{
 mod cli;
 pub use cli::{ChatOptions, Command, HandlersTestOptions, Inputs, load};
 
+mod remote;
+pub use remote::{KEY_ENV, RemoteOptions, RemoteVerb};
+
 mod docs;
 pub use docs::{default_file, settings_table};
 

@@ -150,6 +150,21 @@ pub enum Request {
         /// Its type.
         mime: Box<str>,
     },
+    /// Any request to an address of an operator's choice.
+    Api {
+        /// Its method.
+        method: &'static str,
+        /// The address.
+        url: Box<str>,
+        /// Headers besides `Content-Type`, which is JSON.
+        headers: Vec<(Box<str>, Box<str>)>,
+        /// What is sent; may be empty.
+        body: Arc<[u8]>,
+        /// How long all of it may take, within the limits of its phases.
+        within: Duration,
+        /// Bytes of the answer that are kept; beyond, the answer is [`Miss::TooLarge`].
+        answer_bytes_max: usize,
+    },
     /// A POST to an address of an operator's choice.
     Post {
         /// The address.

@@ -77,26 +77,43 @@ impl Desk {
             }
             Request::Upload { number, file, mime } => self.upload(&number, &file, &mime).await,
             Request::Post { url, headers, body, mime, within, answer_bytes_max } => {
-                let uri = address::guarded(&url, &self.guard).map_err(refused)?;
-                // A first step would be made all the same.
-                if within.is_zero() {
-                    return Err(Miss::NotSent("its time was over before".to_owned()));
-                }
-                let mut all = vec![(header::CONTENT_TYPE, HeaderValue::from_static(mime))];
-                for (name, value) in &headers {
-                    let name = HeaderName::from_bytes(name.as_bytes()).map_err(refused)?;
-                    all.push((name, HeaderValue::from_str(value).map_err(refused)?));
-                }
-                let payload = Payload::bytes(body.to_vec());
-                let pool = &self.guarded_pool;
-                let whole = async {
-                    let response = self.ask(pool, Method::POST, uri, all, payload).await?;
-                    self.read(response, answer_bytes_max).await
-                };
-                let late = |_| Miss::Lost(format!("nothing within {} s", within.as_secs()));
-                tokio::time::timeout(within, whole).await.map_err(late)?
+                let what = (Method::POST, &*url, mime);
+                self.ask_guarded(what, &headers, &body, (within, answer_bytes_max)).await
+            }
+            Request::Api { method, url, headers, body, within, answer_bytes_max } => {
+                let method = Method::from_bytes(method.as_bytes()).map_err(refused)?;
+                let what = (method, &*url, "application/json");
+                self.ask_guarded(what, &headers, &body, (within, answer_bytes_max)).await
             }
         }
+    }
+
+    /// A request to an address that is looked at first, within its time.
+    async fn ask_guarded(
+        &self,
+        (method, url, mime): (Method, &str, &'static str),
+        headers: &[(Box<str>, Box<str>)],
+        body: &[u8],
+        (within, answer_bytes_max): (Duration, usize),
+    ) -> Result<Got, Miss> {
+        let uri = address::guarded(url, &self.guard).map_err(refused)?;
+        // A first step would be made all the same.
+        if within.is_zero() {
+            return Err(Miss::NotSent("its time was over before".to_owned()));
+        }
+        let mut all = vec![(header::CONTENT_TYPE, HeaderValue::from_static(mime))];
+        for (name, value) in headers {
+            let name = HeaderName::from_bytes(name.as_bytes()).map_err(refused)?;
+            all.push((name, HeaderValue::from_str(value).map_err(refused)?));
+        }
+        let payload = Payload::bytes(body.to_vec());
+        let pool = &self.guarded_pool;
+        let whole = async {
+            let response = self.ask(pool, method, uri, all, payload).await?;
+            self.read(response, answer_bytes_max).await
+        };
+        let late = |_| Miss::Lost(format!("nothing within {} s", within.as_secs()));
+        tokio::time::timeout(within, whole).await.map_err(late)?
     }
 
     fn graph(&self) -> Result<&GraphAddress, Miss> {

@@ -14,6 +14,7 @@ use super::NodeError;
 use crate::base::ids::{Address, ConnId, ShardId};
 use crate::chat::api::ApiRequest;
 use crate::chat::event::{Asker, Message};
+use crate::commands::files;
 use crate::programs;
 use crate::registry::{Kind, Registry, check_name_of, check_size};
 use crate::shard::definitions;
@@ -27,11 +28,6 @@ use std::time::{Duration, SystemTime};
 
 /// How often the folders are looked at.
 const LOOK: Duration = Duration::from_secs(1);
-/// Kinds of files with code: extension, field of the manifest.
-const CODE: [(&str, &str); 2] = [("rhai", "script"), ("wasm", "wasm")];
-/// What holds the manifest, or more of it.
-const MANIFEST: &str = "json";
-
 /// The bodies of commands that operators have put, by key, as the log has them at the start.
 pub type Known = BTreeMap<String, String>;
 
@@ -78,15 +74,15 @@ type Stamp = (PathBuf, SystemTime, u64);
 impl Watch {
     fn look(&mut self) {
         let mut found: BTreeMap<String, Vec<Stamp>> = BTreeMap::new();
-        for stamp in self.commands.iter().flat_map(|folder| files(folder)) {
+        for stamp in self.commands.iter().flat_map(|folder| plain_files(folder)) {
             let path = &stamp.0;
-            let extension = path.extension().and_then(|end| end.to_str()).unwrap_or_default();
-            let is_ours = extension == MANIFEST || CODE.iter().any(|(end, _)| *end == extension);
-            if is_ours && let Some(key) = path.file_stem().and_then(|stem| stem.to_str()) {
+            if files::is_part(extension(path))
+                && let Some(key) = path.file_stem().and_then(|stem| stem.to_str())
+            {
                 found.entry(key.to_owned()).or_default().push(stamp);
             }
         }
-        for stamp in self.programs.iter().flat_map(|folder| files(folder)) {
+        for stamp in self.programs.iter().flat_map(|folder| plain_files(folder)) {
             let name = stamp.0.file_name().and_then(|name| name.to_str()).unwrap_or_default();
             let runs = stamp.0.metadata().is_ok_and(|file| file.permissions().mode() & 0o111 != 0);
             if runs && !name.starts_with('.') && !found.contains_key(name) {
@@ -130,7 +126,7 @@ impl Watch {
 }
 
 /// The plain files of a folder, in order. A folder that is not there is empty.
-fn files(folder: &Path) -> Vec<Stamp> {
+fn plain_files(folder: &Path) -> Vec<Stamp> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let stamps = entries.filter_map(|entry| {
         let file = entry.path().metadata().ok().filter(|file| file.is_file())?;
@@ -141,33 +137,18 @@ fn files(folder: &Path) -> Vec<Stamp> {
     stamps
 }
 
-/// The manifest that some files make together: what its own file says, and the code.
-pub fn manifest<'f>(files: impl IntoIterator<Item = &'f Stamp>) -> Result<String, String> {
-    let (mut text, mut code) = (None, Vec::new());
-    for (path, ..) in files {
+/// The manifest that some files make together.
+fn manifest(stamps: &[Stamp]) -> Result<String, String> {
+    let mut parts = Vec::new();
+    for (path, ..) in stamps {
         let bytes = std::fs::read(path).map_err(|error| error.to_string())?;
-        let extension = path.extension().and_then(|end| end.to_str()).unwrap_or_default();
-        let field = CODE.iter().find(|(end, _)| *end == extension).map(|(_, field)| *field);
-        let is_text = field != Some("wasm");
-        let words = if is_text {
-            String::from_utf8(bytes).map_err(|_| format!("{} is not UTF-8", path.display()))?
-        } else {
-            data_encoding::BASE64.encode(&bytes)
-        };
-        match field {
-            Some(field) => code.push((field, words)),
-            None => text = Some(words),
-        }
+        parts.push((extension(path).to_owned(), bytes));
     }
-    if code.is_empty() {
-        return Ok(text.unwrap_or_default());
-    }
-    let mut fields: Map<String, Value> = match &text {
-        Some(text) => serde_json::from_str(text).map_err(|error| error.to_string())?,
-        None => Map::new(),
-    };
-    fields.extend(code.into_iter().map(|(field, words)| (field.to_owned(), words.into())));
-    Ok(Value::Object(fields).to_string())
+    files::assemble(parts).map_err(|fault| fault.to_string())
+}
+
+fn extension(path: &Path) -> &str {
+    path.extension().and_then(|end| end.to_str()).unwrap_or_default()
 }
 
 /// What a program says of itself, with the program.

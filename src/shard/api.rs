@@ -72,6 +72,7 @@ enum What {
     Definitions { kind: Kind, name: Option<Name> },
     Define { kind: Kind, name: Name, dry_run: bool },
     Remove { kind: Kind, name: Name, dry_run: bool },
+    Amend { kind: Kind, name: Name },
     Counts { name: Name },
     Standing { name: Name },
     Dead { name: Name },
@@ -217,7 +218,8 @@ fn definitions(
         ("GET", name) => Ok((What::Definitions { kind, name }, 0)),
         ("PUT", Some(name)) => Ok((What::Define { kind, name, dry_run }, DEFINITION_BYTES_MAX)),
         ("DELETE", Some(name)) => Ok((What::Remove { kind, name, dry_run }, 0)),
-        (_, Some(_)) => Err(not_allowed("GET, PUT, DELETE")),
+        ("PATCH", Some(name)) => Ok((What::Amend { kind, name }, DEFINITION_BYTES_MAX)),
+        (_, Some(_)) => Err(not_allowed("GET, PUT, PATCH, DELETE")),
         (_, None) => Err(not_allowed("GET")),
     }
 }
@@ -409,6 +411,9 @@ impl Route {
                     return Err(request::bad("the body is empty; a definition is a JSON object"));
                 }
                 ApiRequest::Define { kind, name, body: body.into(), dry_run }
+            }
+            What::Amend { kind, name } => {
+                ApiRequest::Amend { kind, name, body: text()?.trim().into() }
             }
             What::Remove { kind, name, dry_run } => {
                 ApiRequest::Define { kind, name, body: "".into(), dry_run }

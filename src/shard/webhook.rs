@@ -375,8 +375,8 @@ mod tests {
     #[track_caller]
     fn check(field: &str, list: &str, change: &str, is_echo: bool) {
         let numbers = r#""metadata":{"phone_number_id":"1","display_phone_number":"3"}"#;
-        let item = format!(r#"{{"id":"2","from":"3","to":"4",{change}}}"#);
-        let value = format!(r#"{{{numbers},"{list}":[{item}]}}"#);
+        let one = format!(r#"{{"id":"2","from":"3","to":"4",{change}}}"#);
+        let value = format!(r#"{{{numbers},"{list}":[{one}]}}"#);
         let change = format!(r#"[{{"changes":[{{"field":"{field}","value":{value}}}]}}]"#);
         let body = format!(r#"{{"object":"whatsapp_business_account","entry":{change}}}"#);
         let updates = webhook::read(body.as_bytes()).expect("JSON");

@@ -11,7 +11,7 @@ use crate::chat::api::ApiRequest;
 use crate::chat::event::{Ask, Asker, Effect, Fact, Frame, Message, Name, Record, Refusal};
 use crate::chat::request::{check_room, refuse};
 use crate::registry::{Definition, Fault, Kind, check_name_of, check_size};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::sync::Arc;
 
 /// The shard that orders definitions.
@@ -45,7 +45,7 @@ impl Hub {
                 }
                 self.tell(shard, Message::Respond { by, ticket, proof, body }, effects);
             }
-            request @ ApiRequest::Define { .. } => {
+            request @ (ApiRequest::Define { .. } | ApiRequest::Amend { .. }) => {
                 let request = Box::new(request);
                 self.tell(ORDERLY, Message::Define { by, request, told: None }, effects);
             }
@@ -89,7 +89,16 @@ impl Hub {
         match name {
             Some(name) => self.registry.get(kind, name).map(|one| value(one, true)),
             None => {
-                let all = self.registry.of_kind(kind).map(|one| value(one, false));
+                let all = self.registry.of_kind(kind).map(|one| {
+                    let mut value = value(one, false);
+                    if let Some(entry) = self.book.get(&one.name).filter(|_| kind == Kind::Command)
+                    {
+                        value["help"] = (*entry.manifest.help).into();
+                        value["backend"] = entry.manifest.backend.name().into();
+                        value["disabled"] = json!(entry.manifest.disabled);
+                    }
+                    value
+                });
                 Some(json!({"definitions": all.collect::<Vec<_>>()}))
             }
         }
@@ -116,8 +125,13 @@ impl Hub {
         (request, told): (ApiRequest, Option<Frame>),
         effects: &mut Vec<Effect>,
     ) -> Result<(), Refusal> {
-        let ApiRequest::Define { kind, name, body, dry_run } = request else {
-            unreachable!("nothing else is sent here");
+        let (kind, name, body, dry_run) = match request {
+            ApiRequest::Define { kind, name, body, dry_run } => (kind, name, body, dry_run),
+            ApiRequest::Amend { kind, name, body } => {
+                let body = self.amended(kind, &name, &body)?;
+                (kind, name, body, false)
+            }
+            _ => unreachable!("nothing else is sent here"),
         };
         let known = self.registry.get(kind, &name).is_some();
         if body.is_empty() && !known {
@@ -157,6 +171,22 @@ impl Hub {
             self.when_durable(append, what, effects);
         }
         Ok(())
+    }
+
+    /// The body of a definition with some fields changed.
+    fn amended(&self, kind: Kind, name: &str, changes: &str) -> Result<Box<str>, Refusal> {
+        let none = || refuse(ErrorCode::NoSuchRoom, "there is none of this name");
+        let known = self.registry.get(kind, name).ok_or_else(none)?;
+        let bad = |error: serde_json::Error| refuse(ErrorCode::BadRequest, &error.to_string());
+        let mut fields: Map<String, Value> = serde_json::from_str(&known.body).map_err(bad)?;
+        let changes: Map<String, Value> = serde_json::from_str(changes).map_err(bad)?;
+        for (field, value) in changes {
+            match value {
+                Value::Null => drop(fields.remove(&field)),
+                value => drop(fields.insert(field, value)),
+            }
+        }
+        Ok(Value::Object(fields).to_string().into())
     }
 
     /// Shard 0: a definition is in the log.

@@ -5,6 +5,8 @@ mod api;
 
 pub mod client;
 
+mod commands;
+
 mod complaints;
 
 mod desk;
