@@ -212,13 +212,15 @@ impl Listed<'_> {
             }),
             Self::Added(entry) => {
                 let manifest = &entry.manifest;
+                let arguments = manifest.arguments.iter().map(super::Argument::described);
+                let arguments: Vec<_> = arguments.collect();
                 let mut value = json!({
                     "name": &*entry.name,
                     "usage": &*manifest.usage,
                     "help": &*manifest.help,
                     "role": manifest.role.name(),
                     "version": entry.version,
-                    "args": manifest.arguments.iter().map(super::Argument::described).collect::<Vec<_>>(),
+                    "args": arguments,
                 });
                 if !manifest.aliases.is_empty() {
                     value["aliases"] = json!(manifest.aliases);

@@ -75,3 +75,19 @@ pub const BUILT_IN: [BuiltIn; 31] = [
     for_all("whoami", "", "see who you are here"),
     for_anybody("yes", "", "do what was asked about"),
 ];
+
+/// The table of docs/COMMANDS.md.
+pub fn table() -> String {
+    let mut table = String::from("| command | for | what it does |\n| --- | --- | --- |\n");
+    for command in BUILT_IN {
+        let BuiltIn { name, usage, help, role, team, contacts } = command;
+        let who = match (team, contacts) {
+            (true, _) => "agents".to_owned(),
+            (_, true) => "guests, contacts".to_owned(),
+            _ => format!("{}s", role.name()),
+        };
+        let line = format!("/{name} {usage}").trim_end().replace('|', "\\|");
+        table.push_str(&format!("| `{line}` | {who} | {help} |\n"));
+    }
+    table
+}

@@ -23,7 +23,7 @@ mod book;
 pub use book::{Book, Entry, Listed};
 
 mod built_in;
-pub use built_in::{BUILT_IN, BuiltIn};
+pub use built_in::{BUILT_IN, BuiltIn, table};
 
 mod manifest;
 pub use manifest::{Argument, Backend, Callback, Limits, Manifest, Shown, Type};

@@ -143,8 +143,9 @@ pub(super) fn command() -> Command {
                 .args([optional("Only of this command"), data()]),
         ])
         .after_help(
-            "RINGPOST_API_KEY holds a key of the API, for a server that is not in development mode.\n\
-             Exit status: 0 done, 1 the server refused it, 2 it cannot be reached or a file not read.",
+            "RINGPOST_API_KEY holds a key of the API for a server that is not in development \
+             mode.\nExit status: 0 done, 1 the server refused it, 2 it cannot be reached, or a \
+             file not read.",
         )
 }
 

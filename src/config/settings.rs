@@ -108,7 +108,7 @@ pub const SETTINGS: &[Setting] = &[
         kind: Kind::Origin,
         preset: Preset::Nothing,
         flag: None,
-        help: "Where others reach this server, for answers of commands; the bound address unless set.",
+        help: "Where answers to commands reach this server; the bound address unless set.",
     },
     Setting {
         key: "server.drain_ms",
@@ -333,7 +333,7 @@ pub const SETTINGS: &[Setting] = &[
         kind: Kind::Path,
         preset: Preset::Nothing,
         flag: None,
-        help: "Folder with `handlers/`, `hooks/`, `subscriptions/`, `commands/`, put at each start.",
+        help: "Folder of `handlers/`, `hooks/`, `subscriptions/`, `commands/`: put at a start.",
     },
     Setting {
         key: "commands.programs",

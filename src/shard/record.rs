@@ -75,11 +75,9 @@ pub fn append(producer: &mut Producer, record: &ChatRecord) -> Result<LogPositio
             let (device, client, code) = ("", "", *code);
             producer.append(user, room, &SessionV1 { ts_us, sid, device, client, code, action })
         }
-        Fact::Command { name, args, call, cid, outcome, cost, duration_us } => {
-            let command = intern(producer, NameKind::Command, name)?.0;
-            let (outcome, duration_us, cost) = (outcome_out(*outcome) as u8, *duration_us, *cost);
-            let call = CallV1 { ts_us, cost, args, call, cid, command, duration_us, outcome };
-            producer.append(user, room, &call)
+        Fact::Command { name, .. } => {
+            let command = intern(producer, NameKind::Command, name)?;
+            append_call(producer, (user, room, command), ts_us, &record.fact)
         }
         Fact::State { key, value } => producer.append(user, room, &StateV1 { ts_us, key, value }),
         Fact::Delivery { of, external, status, error, extra } => {
@@ -105,6 +103,21 @@ pub fn append(producer: &mut Producer, record: &ChatRecord) -> Result<LogPositio
             producer.append(user, room, &DefinitionV1 { ts_us, version, name, body, kind })
         }
     }
+}
+
+fn append_call(
+    producer: &mut Producer,
+    (user, room, command): (NameId, NameId, NameId),
+    ts_us: i64,
+    fact: &Fact,
+) -> Result<LogPosition, RingFull> {
+    let Fact::Command { args, call, cid, outcome, cost, duration_us, .. } = fact else {
+        unreachable!("the caller looked");
+    };
+    let (outcome, duration_us, cost) = (outcome_out(*outcome) as u8, *duration_us, *cost);
+    let command = command.0;
+    let call = CallV1 { ts_us, cost, args, call, cid, command, duration_us, outcome };
+    producer.append(user, room, &call)
 }
 
 fn conversation_out(change: &ConversationChange) -> ConversationAction {

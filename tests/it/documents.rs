@@ -93,6 +93,13 @@ fn the_protocol_tells_the_limits() {
 }
 
 #[test]
+fn the_manual_lists_every_built_in_command() {
+    let table = ringpost::commands::table();
+    let document = read("docs/COMMANDS.md");
+    assert!(document.contains(&table), "docs/COMMANDS.md: wants this table:\n\n{table}");
+}
+
+#[test]
 fn the_manual_lists_every_setting() {
     let document = read("docs/OPERATING.md");
     let table = ringpost::config::settings_table();

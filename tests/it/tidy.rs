@@ -79,7 +79,7 @@ const LAYERS: &[(&str, &[&str])] = &[
 
 /// What the programs may import: the scanner never links the server.
 const PROGRAMS: &[(&str, &[&str])] = &[
-    ("src/main.rs", &["base", "rehearsal", "config", "node", "terminal"]),
+    ("src/main.rs", &["base", "rehearsal", "config", "node", "terminal", "remote"]),
     ("src/bin/ringpost-scan.rs", &["base", "log", "scan"]),
 ];
 

@@ -93,16 +93,8 @@ impl Flight {
 }
 
 impl Hub {
-    /// Asks somebody's program. The call leaves when its beginning is in the log.
-    pub(super) fn call_back(
-        &mut self,
-        now: Now,
-        caller: &Caller<'_>,
-        (entry, name): (&Arc<Entry>, &str),
-        given: &Given,
-        effects: &mut Vec<Effect>,
-    ) -> Result<Done, Refusal> {
-        let now_ms = now.mono_ms();
+    /// Whether another call may be under way, and whoever carries it out is there.
+    fn check_may_leave(&mut self, now_ms: u64, entry: &Entry, name: &str) -> Result<(), Refusal> {
         let flights = &mut self.commanding.leaving.flights;
         let overloaded = |text: &str| refuse(ErrorCode::Overloaded, text);
         let under_way =
@@ -125,6 +117,20 @@ impl Hub {
                 format!("/{name} does not answer; try again in {} s", after_ms.div_ceil(1_000));
             return Err(Refusal { after_ms: Some(after_ms), ..overloaded(&text) });
         }
+        Ok(())
+    }
+
+    /// Asks somebody's program. The call leaves when its beginning is in the log.
+    pub(super) fn call_back(
+        &mut self,
+        now: Now,
+        caller: &Caller<'_>,
+        (entry, name): (&Arc<Entry>, &str),
+        given: &Given,
+        effects: &mut Vec<Effect>,
+    ) -> Result<Done, Refusal> {
+        let now_ms = now.mono_ms();
+        self.check_may_leave(now_ms, entry, name)?;
         self.calling_number += 1;
         let ticket = self.calling_number;
         let response_url = self.response_url(ticket);

@@ -175,17 +175,7 @@ impl Hub {
                     RoomChange::Access(access) => room.access = *access,
                 }
             }
-            Fact::Command { cid, .. } if !cid.is_empty() => {
-                let who = (&record.room, record.user.clone(), cid.clone());
-                self.restore_cid(ts_ms, who, Offset(0));
-            }
-            Fact::Command { .. } => {}
-            Fact::State { key, value } => {
-                // What was erased has lost its name.
-                if key.contains(' ') {
-                    self.known(&record.room).set_kept(key, value);
-                }
-            }
+            Fact::Command { .. } | Fact::State { .. } => self.restore_command(record, ts_ms),
             Fact::Mark { recv, read } => {
                 let marks = Marks { recv: *recv, read: *read };
                 self.known(&record.room).marks.insert(record.user.clone(), marks);
@@ -201,6 +191,21 @@ impl Hub {
             | Fact::SessionStart { .. }
             | Fact::SessionEnd { .. }
             | Fact::Status(_) => {}
+        }
+    }
+
+    /// What a command keeps, and which calls were made.
+    fn restore_command(&mut self, record: &Record, ts_ms: i64) {
+        match &record.fact {
+            Fact::Command { cid, .. } if !cid.is_empty() => {
+                let who = (&record.room, record.user.clone(), cid.clone());
+                self.restore_cid(ts_ms, who, Offset(0));
+            }
+            // What was erased has lost its name.
+            Fact::State { key, value } if key.contains(' ') => {
+                self.known(&record.room).set_kept(key, value);
+            }
+            _ => {}
         }
     }
 
