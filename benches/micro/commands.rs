@@ -79,7 +79,7 @@ pub fn engine(body: &str) -> Box<dyn FnMut() -> u64> {
 }
 
 /// A call through a hub, among `count` commands: its record, its answer to one member, its `ok`.
-pub fn call(count: usize, name: &'static str, body: &str) -> Box<dyn FnMut() -> u64> {
+pub fn call(count: usize, line: &'static str, body: &str) -> Box<dyn FnMut() -> u64> {
     let now = Now { wall_us: 1_795_000_000_000_000, mono_us: 1_000_000 };
     let options = HubOptions { clock: || 0, ..HubOptions::unlimited(ShardId(0), 1) };
     let mut hub = Hub::new(options, now);
@@ -94,7 +94,7 @@ pub fn call(count: usize, name: &'static str, body: &str) -> Box<dyn FnMut() -> 
     };
     let other = r#"{"template": "x"}"#;
     let others = (1..count).map(|n| (format!("other{n}"), other));
-    for (name, body) in others.chain([(name.to_owned(), body)]) {
+    for (name, body) in others.chain([("echo".to_owned(), body)]) {
         let (kind, name, body) = (Kind::Command, name.into(), body.into());
         let request = ApiRequest::Define { kind, name, body, dry_run: false };
         let conn = ConnId { index: 9, generation: 1 };
@@ -106,16 +106,16 @@ pub fn call(count: usize, name: &'static str, body: &str) -> Box<dyn FnMut() -> 
     let hello = r#"{"t":"hello","id":1,"d":{"user":"alice","rooms":{"general":{}}}}"#;
     let (_, appends) = tell(Event::Text { conn, text: hello });
     tell(Event::Durable { appends });
-    let line = |number: usize| {
-        let d = json!({"cid": format!("c{number:08}"), "text": format!("/{name} {ECHO}")});
+    let frame = |number: usize| {
+        let d = json!({"cid": format!("c{number:08}"), "text": format!("/echo {line}")});
         json!({"t": "send", "id": number, "room": "general", "d": d}).to_string()
     };
     // More than a room remembers, so that none is a repetition.
-    let lines: Vec<String> = (0..8_192).map(line).collect();
+    let frames: Vec<String> = (0..8_192).map(frame).collect();
     let mut turn = 0;
     Box::new(move || {
-        turn = (turn + 1) % lines.len();
-        let (shown, appends) = tell(Event::Text { conn, text: &lines[turn] });
+        turn = (turn + 1) % frames.len();
+        let (shown, appends) = tell(Event::Text { conn, text: &frames[turn] });
         shown + tell(Event::Durable { appends }).0
     })
 }

@@ -130,25 +130,8 @@ impl Hub {
         }
         self.calling_number += 1;
         let ticket = self.calling_number;
-        let response_url = self.response_url(ticket);
-        let display = self.rooms[caller.room].nick(&caller.by.user).to_owned();
-        let (user, room) = (&caller.by.user, caller.room);
-        let call = &*caller.call;
-        let (text, response_url) = (&*given.line, &*response_url);
-        let request = match &entry.manifest.backend {
-            Backend::Http(callback) => {
-                let display = &display;
-                let posted = Posted { name, text, user, display, room, response_url, call };
-                let body: Box<str> = posted.body().into();
-                let at_s = now.wall_us.div_euclid(1_000_000);
-                (callback::headers(callback, at_s, &body), body)
-            }
-            _ => {
-                let input = self.input(now, caller, (entry, name), given);
-                let json = serde_json::to_string(&input).expect("it has nothing that JSON lacks");
-                (Vec::new(), json.into())
-            }
-        };
+        let (user, room, text) = (&caller.by.user, caller.room, &*given.line);
+        let request = self.posted(now, caller, (entry, name, ticket), given);
         let flight = Flight {
             call: caller.call.clone(),
             name: name.into(),
@@ -171,6 +154,28 @@ impl Hub {
         self.commanding.leaving.flights.insert(ticket, flight);
         self.leave_when_durable(append, ticket, effects);
         Ok(Done::Pending(append))
+    }
+
+    /// What somebody's program is told, with its signature.
+    fn posted(
+        &mut self,
+        now: Now,
+        caller: &Caller<'_>,
+        (entry, name, ticket): (&Entry, &str, u64),
+        given: &Given,
+    ) -> (Headers, Box<str>) {
+        let Backend::Http(callback) = &entry.manifest.backend else {
+            let input = self.input(now, caller, (entry, name), given);
+            let json = serde_json::to_string(&input).expect("it has nothing that JSON lacks");
+            return (Vec::new(), json.into());
+        };
+        let (user, room, call) = (&caller.by.user, caller.room, &*caller.call);
+        let (display, response_url) = (self.rooms[room].nick(user), self.response_url(ticket));
+        let (text, response_url) = (&*given.line, &*response_url);
+        let posted = Posted { name, text, user, display, room, response_url, call };
+        let body: Box<str> = posted.body().into();
+        let at_s = now.wall_us.div_euclid(1_000_000);
+        (callback::headers(callback, at_s, &body), body)
     }
 
     /// The beginning of a call is in the log: it leaves.
