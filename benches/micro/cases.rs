@@ -1,5 +1,6 @@
 //! The cases: each prepares once and gives the same answer whenever it is run.
 
+use super::commands;
 use ringpost::base::clock::Now;
 use ringpost::base::ids::{ConnId, EpochId, Offset, ShardId};
 use ringpost::chat::event::{Effect, Event};
@@ -25,7 +26,7 @@ pub struct Case {
 }
 
 /// All of them.
-pub const CASES: [Case; 14] = [
+pub const CASES: [Case; 20] = [
     Case { name: "mask 64 bytes", prepare: || masking(64), answer: 64 },
     Case { name: "mask 4 KiB", prepare: || masking(4_096), answer: 4_096 },
     Case { name: "encode a frame of 64 bytes", prepare: || encoding(64), answer: 66 },
@@ -40,8 +41,24 @@ pub const CASES: [Case; 14] = [
     Case { name: "route a send, 100 members", prepare: || routing(100), answer: 3 },
     Case { name: "20 handlers, none fires", prepare: || considering(NOTHING), answer: 0 },
     Case { name: "20 handlers, one replies", prepare: || considering("the menu"), answer: 1 },
+    Case { name: "a script's echo", prepare: || commands::engine(&commands::script()), answer: 90 },
+    Case { name: "a module's echo", prepare: || commands::engine(&commands::module()), answer: 90 },
+    Case { name: "call a template", prepare: || commands::call(1, "", SAYS), answer: 1 },
+    Case { name: "the same, of 10,000", prepare: || commands::call(10_000, "", SAYS), answer: 1 },
+    Case {
+        name: "call a script",
+        prepare: || commands::call(1, commands::ECHO, &commands::script()),
+        answer: 1,
+    },
+    Case {
+        name: "call a module",
+        prepare: || commands::call(1, commands::ECHO, &commands::module()),
+        answer: 1,
+    },
 ];
 
+/// The manifest of a template that says as much as the text below.
+const SAYS: &str = r#"{"template": "$user says so, and so do I, when people ask."}"#;
 const TEXT: &str = "a text of forty-eight bytes, as people write it.";
 const KEY: [u8; 4] = [0x12, 0x9a, 0x5c, 0xf3];
 

@@ -8,6 +8,7 @@
 //! The log's append, its scans and the kernels of reports have benches of their own: `log`, `scan`.
 
 mod cases;
+mod commands;
 mod counts;
 
 use cases::{CASES, Case};

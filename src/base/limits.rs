@@ -265,6 +265,16 @@ pub const COMMAND_AT_ONCE_MAX: usize = 256;
 pub const COMMAND_CALLS_MAX: usize = 1_024;
 /// Commands that call each other.
 pub const COMMAND_DEPTH_MAX: u8 = 4;
+/// Texts that say how far one run of a program is.
+pub const COMMAND_PROGRESS_MAX: usize = 16;
+/// Fetches that follow from one call.
+pub const COMMAND_FETCHES_MAX: u8 = 4;
+/// Bytes of all that a script or module keeps in a room: each run is told all of it.
+pub const COMMAND_STATE_BYTES_MAX: usize = 64 * KIB;
+/// Names of users that a script or module is told.
+pub const COMMAND_NAMES_MAX: usize = 100;
+/// Bytes that a script or module may say in one run, with all that it keeps.
+pub const PROGRAM_OUTPUT_BYTES_MAX: usize = 128 * KIB;
 /// How often the address for later answers may be used; as Slack has it.
 pub const COMMAND_RESPONSES_MAX: u8 = 5;
 /// How long that address holds, milliseconds; as Slack has it.

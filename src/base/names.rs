@@ -87,7 +87,7 @@ mod tests {
     #[test]
     fn names_of_any_length_are_joined() {
         for len in [0, 1, 60, 119, 120, 121, 122, 126, 127, 128, 129, 500] {
-            let contact = "é7".repeat(len)[..len * 3].to_owned() + &"x".repeat(len % 3);
+            let contact = "é7".repeat(len)[..len * 3].to_owned() + &*"x".repeat(len % 3);
             assert_eq!(*conversation_room("1102", &contact), format!("wa:1102:{contact}"));
             assert_eq!(*contact_user(&contact), format!("wa:{contact}"));
         }

@@ -93,6 +93,8 @@ pub enum Event<'a> {
         /// What.
         news: Box<PlatformNews>,
     },
+    /// The shard has time for programs of commands: one slice of them.
+    Work,
     /// What became of an [`Effect::Fetch`].
     Fetched {
         /// Of the call.
@@ -243,7 +245,7 @@ pub enum Effect {
     Defined(Arc<Definition>),
     /// Tell the outbox.
     Outbox(OutboxOrder),
-    /// Post to an address of an operator's choice; answered with [`Event::Fetched`].
+    /// Ask an address of an operator's choice; answered with [`Event::Fetched`].
     Fetch {
         /// To find the call again.
         ticket: u64,
@@ -251,8 +253,8 @@ pub enum Effect {
         url: Box<str>,
         /// Headers besides `Content-Type`.
         headers: Vec<(Box<str>, Box<str>)>,
-        /// What is posted.
-        body: Box<str>,
+        /// What is posted; without it the address is got.
+        body: Option<Box<str>>,
         /// Its `Content-Type`.
         mime: &'static str,
         /// When nobody waits for the answer any more, ms of the monotonic clock.

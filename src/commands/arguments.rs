@@ -35,7 +35,7 @@ pub fn words(line: &str) -> Result<Vec<Word>, String> {
     let mut letters = line.char_indices();
     while let Some((at, letter)) = letters.next() {
         let open = word.is_some();
-        let current = || Word { text: String::new(), at };
+        let current = || Word { text: String::with_capacity((line.len() - at).min(64)), at };
         match (letter, quote) {
             ('\\', None | Some(('"', _))) => {
                 let taken = letters.next().map_or('\\', |(_, next)| next);

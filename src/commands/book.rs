@@ -66,6 +66,23 @@ impl Entry {
 }
 
 impl Entry {
+    /// Looks closer at what `body`, its definition, would run: a mistake should be told to whoever
+    /// puts a command, not to those who use it.
+    pub fn check(&self, body: &str) -> Result<(), Fault> {
+        let _ = body;
+        match &self.manifest.backend {
+            #[cfg(feature = "script")]
+            super::Backend::Script(source) => super::script::check(source).map_err(|problem| {
+                let whole = crate::registry::part::Part::whole(body).and_then(|part| part.object());
+                match whole.as_ref().ok().and_then(|fields| fields.get("script")) {
+                    Some(part) => part.fault(problem),
+                    None => Fault::of("script", problem),
+                }
+            }),
+            _ => Ok(()),
+        }
+    }
+
     /// All that people should know before they use it.
     pub fn explained(&self) -> String {
         let Manifest { arguments, aliases, examples, role, disabled, .. } = &self.manifest;

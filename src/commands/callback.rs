@@ -111,14 +111,19 @@ impl Said {
             return Ok(Self { text: body.to_owned(), ..Self::default() });
         }
         let value: Value = serde_json::from_str(body).map_err(|error| error.to_string())?;
+        Ok(Self::of(&value))
+    }
+
+    /// Reads a message of Slack's.
+    pub fn of(value: &Value) -> Self {
         let shown = match value["response_type"].as_str() {
             Some("in_channel") => Some(Shown::InChannel),
             Some("ephemeral" | "progress") => Some(Shown::Ephemeral),
             _ => None,
         };
         let progress = value["response_type"] == "progress";
-        let text = slack::text(&value).or_else(|| blocks(&value)).unwrap_or_default();
-        Ok(Self { text, shown, progress })
+        let text = slack::text(value).or_else(|| blocks(value)).unwrap_or_default();
+        Self { text, shown, progress }
     }
 }
 

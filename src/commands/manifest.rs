@@ -194,15 +194,17 @@ pub struct Manifest {
     pub shown: Shown,
     /// What one call may use.
     pub limits: Limits,
+    /// Beginnings of the addresses that a script or module may fetch.
+    pub fetch: Vec<Box<str>>,
     /// Why it may not be used for now.
     pub disabled: Option<Box<str>>,
     /// What carries it out.
     pub backend: Backend,
 }
 
-const FIELDS: [&str; 11] = [
+const FIELDS: [&str; 12] = [
     "help", "args", "aliases", "allow", "cooldown", "confirm", "reply", "limits", "disabled",
-    "usage", "examples",
+    "usage", "examples", "fetch",
 ];
 
 impl Manifest {
@@ -239,6 +241,7 @@ impl Manifest {
             confirm: flag("confirm")?,
             shown: fields.get("reply").map_or(Ok(shown), |part| part.one_of(&Shown::ALL))?,
             limits: limits(fields.get("limits"), &backend)?,
+            fetch: fetch(fields.get("fetch"))?,
             disabled: disabled(fields.get("disabled"))?,
             arguments,
             backend,
@@ -421,6 +424,15 @@ fn aliases(part: Option<&Part<'_>>) -> Result<Vec<Box<str>>, Fault> {
         check_free(name).map_err(|problem| part.fault(problem))?;
     }
     Ok(names)
+}
+
+fn fetch(part: Option<&Part<'_>>) -> Result<Vec<Box<str>>, Fault> {
+    let begins = texts(part, COMMAND_ALIASES_MAX, URL_BYTES_MAX)?;
+    for (index, begin) in begins.iter().enumerate() {
+        let part = &part.expect("it has addresses").list()?[index];
+        super::program::check_begin(begin).map_err(|problem| part.fault(problem))?;
+    }
+    Ok(begins)
 }
 
 /// Least role, users, whether agents only.

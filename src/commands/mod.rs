@@ -28,6 +28,17 @@ pub use built_in::{BUILT_IN, BuiltIn, table};
 mod manifest;
 pub use manifest::{Argument, Backend, Callback, Limits, Manifest, Shown, Type};
 
+pub mod program;
+
+#[cfg(feature = "script")]
+pub mod script;
+
+#[cfg(feature = "wasm")]
+pub mod module;
+
+mod engines;
+pub use engines::{Engines, Run, Step};
+
 mod template;
 pub use template::{Facts, Template, mixed};
 

@@ -1,3 +1,9 @@
+#[cfg(feature = "wasm")]
+mod modules;
+mod programs;
+#[cfg(feature = "script")]
+mod scripts;
+
 use super::arguments::{bind, words};
 use super::callback::{Posted, Said, headers};
 use super::*;

@@ -104,6 +104,8 @@ impl Desk {
         let mut all = vec![(header::CONTENT_TYPE, HeaderValue::from_static(mime))];
         for (name, value) in headers {
             let name = HeaderName::from_bytes(name.as_bytes()).map_err(refused)?;
+            // What somebody says about the body is what holds.
+            all.retain(|(known, _)| *known != name);
             all.push((name, HeaderValue::from_str(value).map_err(refused)?));
         }
         let payload = Payload::bytes(body.to_vec());

@@ -1,6 +1,7 @@
 //! The two clocks of a shard, read at the begin of each turn.
 
 use crate::base::clock::Now;
+use std::sync::LazyLock;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// Reads the clocks. Copies share their origin.
@@ -24,6 +25,12 @@ impl Clock {
     pub fn mono_us(self) -> u64 {
         self.origin.elapsed().as_micros() as u64 + 1_000_000
     }
+}
+
+/// Microseconds since the first call: to see how long something takes.
+pub fn stopwatch_us() -> u64 {
+    static ORIGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
+    ORIGIN.elapsed().as_micros() as u64
 }
 
 /// Microseconds since 1970. A clock set before that reads as 0.

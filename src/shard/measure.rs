@@ -54,6 +54,11 @@ impl Meter {
         self.busy = true;
     }
 
+    /// Whether there was, so far.
+    pub(super) fn is_busy(&self) -> bool {
+        self.busy
+    }
+
     /// Something waited from then to the end of this turn.
     pub(super) fn note(&mut self, metric: Metric, since_us: u64) {
         self.ending.push((metric, since_us));

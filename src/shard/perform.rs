@@ -107,10 +107,18 @@ impl Shard {
             Effect::Defined(definition) => self.on_defined(&definition),
             Effect::Outbox(order) => self.tell_outbox(Word::Order(order)),
             Effect::Fetch { ticket, url, headers, body, mime, due_ms } => {
-                let body = body.into_string().into_bytes().into();
                 let answer_bytes_max = HANDLER_CALL_REPLY_BYTES_MAX;
                 let within = Duration::from_millis(due_ms.saturating_sub(self.now.mono_ms()));
-                let request = Request::Post { url, headers, body, mime, within, answer_bytes_max };
+                let request = match body {
+                    Some(body) => {
+                        let body = body.into_string().into_bytes().into();
+                        Request::Post { url, headers, body, mime, within, answer_bytes_max }
+                    }
+                    None => {
+                        let (method, body) = ("GET", [].into());
+                        Request::Api { method, url, headers, body, within, answer_bytes_max }
+                    }
+                };
                 let call = Call { caller: Caller::Shard(self.id), ticket, request };
                 self.calls_out.push_back((due_ms, call));
                 self.tend_calls();

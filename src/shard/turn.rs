@@ -186,6 +186,7 @@ impl Shard {
             self.tend_outbox();
             self.watch_log();
             self.end_turn();
+            let idle = !self.meter.is_busy();
             self.measure_turn();
             if self.is_drained() {
                 self.end_metrics();
@@ -199,6 +200,9 @@ impl Shard {
                 std::thread::yield_now();
                 continue;
             }
+            if self.work(idle) {
+                continue;
+            }
             if let Some(sleep) = self.driver.prepare_sleep()
                 && self.mailbox.is_empty()
                 && self.appended.front().is_none_or(|first| first.0 > self.producer.acked())
@@ -206,6 +210,18 @@ impl Shard {
                 sleep.wait(NAP_US).await;
             }
         }
+    }
+
+    /// Lets programs of commands run for one slice, if there are any. Others come first: while they
+    /// have something to do, it has to be the programs' turn. Gives whether to stay awake.
+    fn work(&mut self, idle: bool) -> bool {
+        let Some(due_us) = self.hub.work_due_us() else { return false };
+        self.read_clock();
+        if idle || due_us <= self.now.mono_us {
+            self.meter.be_busy();
+            self.tell_hub(Event::Work);
+        }
+        true
     }
 
     fn read_clock(&mut self) {

@@ -61,7 +61,7 @@ impl Renderer {
             }
             Note::Aside { room, text } => {
                 let place = if room == active { String::new() } else { self.room(room) };
-                place + &self.dim(&format!("      · {}", harmless(text, " "))) + "\n"
+                place + &*self.dim(&format!("      · {}", harmless(text, " "))) + "\n"
             }
             Note::Info(text) => self.dim(&format!("  {}", harmless(text, "\n  "))) + "\n",
             Note::RolledBack { room, to } => self.alarm(&rolled_back(room, *to)) + "\n",

@@ -232,7 +232,7 @@ fn rows(data: &Path) -> String {
     assert_eq!(status, 0, "{words}");
     let (status, names, words) = scan(data, NAMES);
     assert_eq!(status, 0, "{words}");
-    rows + &names
+    rows + &*names
 }
 
 /// Puts the segment of a fixture into `data` as it was on disk.

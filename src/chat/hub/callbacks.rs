@@ -2,6 +2,7 @@
 
 use super::Hub;
 use super::commanding::{Caller, Done, speaker};
+use super::keeping::kept_key;
 use crate::base::clock::Now;
 use crate::base::codes::ErrorCode;
 use crate::base::hash::Map;
@@ -14,6 +15,7 @@ use crate::chat::event::{Asker, Cid, Effect, Name, Outcome, Refusal, Source};
 use crate::chat::request::refuse;
 use crate::commands::arguments::Given;
 use crate::commands::callback::{self, Posted};
+use crate::commands::program::UNDER_WAY;
 use crate::commands::{Backend, Entry, Shown};
 use data_encoding::HEXLOWER;
 use hmac::{Hmac, KeyInit, Mac};
@@ -28,8 +30,6 @@ const GRACE_MS: u64 = 250;
 const BREAKER_FAILURES: u32 = 5;
 /// For how long, milliseconds.
 const BREAKER_MS: u64 = 30_000;
-/// Marks the state of a call that is under way, behind the key of its command.
-const UNDER_WAY: &str = "call:";
 
 /// Calls that have left.
 #[derive(Debug, Default)]
@@ -42,6 +42,9 @@ pub struct Leaving {
     /// Calls that were under way when the log ended: room, key of the state, its value.
     pub(super) lost: Vec<(Name, Box<str>, Box<str>)>,
 }
+
+/// Names and values.
+type Headers = Vec<(Box<str>, Box<str>)>;
 
 #[derive(Debug)]
 struct Flight {
@@ -60,7 +63,7 @@ struct Flight {
     responses_left: u8,
     stage: Stage,
     /// What is posted, or put in, until it is; and the headers of a post.
-    request: Option<(Vec<(Box<str>, Box<str>)>, Box<str>)>,
+    request: Option<(Headers, Box<str>)>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -88,7 +91,7 @@ impl Flight {
     }
 
     fn state_key(&self) -> String {
-        format!("{} {UNDER_WAY}{}", self.entry.key, self.call)
+        kept_key(&self.entry.key, &format!("{UNDER_WAY}{}", self.call))
     }
 }
 
@@ -133,21 +136,8 @@ impl Hub {
         self.check_may_leave(now_ms, entry, name)?;
         self.calling_number += 1;
         let ticket = self.calling_number;
-        let response_url = self.response_url(ticket);
-        let display = self.rooms[caller.room].nick(&caller.by.user).to_owned();
-        let (user, room) = (&caller.by.user, caller.room);
-        let call = &*caller.call;
-        let (text, response_url) = (&*given.line, &*response_url);
-        let request = match &entry.manifest.backend {
-            Backend::Http(callback) => {
-                let display = &display;
-                let posted = Posted { name, text, user, display, room, response_url, call };
-                let body: Box<str> = posted.body().into();
-                let at_s = now.wall_us.div_euclid(1_000_000);
-                (callback::headers(callback, at_s, &body), body)
-            }
-            _ => (Vec::new(), self.input(now, caller, (entry, name), given).into()),
-        };
+        let (user, room, text) = (&caller.by.user, caller.room, &*given.line);
+        let request = self.posted(now, caller, (entry, name, ticket), given);
         let flight = Flight {
             call: caller.call.clone(),
             name: name.into(),
@@ -172,46 +162,38 @@ impl Hub {
         Ok(Done::Pending(append))
     }
 
-    /// What a program is told.
-    fn input(
-        &self,
+    /// What somebody's program is told, with its signature.
+    fn posted(
+        &mut self,
         now: Now,
         caller: &Caller<'_>,
-        (entry, name): (&Entry, &str),
+        (entry, name, ticket): (&Entry, &str, u64),
         given: &Given,
-    ) -> String {
-        let room = &self.rooms[caller.room];
-        let begin = format!("{} ", entry.key);
-        let kept = room.kept_of(&begin).map(|(key, value)| (&key[begin.len()..], value.into()));
-        let state: serde_json::Map<String, Value> =
-            kept.map(|(key, value): (&str, Value)| (key.to_owned(), value)).collect();
-        json!({
-            "call": caller.call,
-            "name": name,
-            "text": given.line,
-            "words": given.words,
-            "args": given.values,
-            "user": *caller.by.user,
-            "display": room.nick(&caller.by.user),
-            "role": self.rank(caller.room, caller.by).name(),
-            "room": **caller.room,
-            "topic": room.topic,
-            "present": room.presence.count(),
-            "members": room.members.len(),
-            "now_ms": now.wall_ms(),
-            "state": state,
-        })
-        .to_string()
+    ) -> (Headers, Box<str>) {
+        let Backend::Http(callback) = &entry.manifest.backend else {
+            let input = self.input(now, caller, (entry, name), given);
+            let json = serde_json::to_string(&input).expect("it has nothing that JSON lacks");
+            return (Vec::new(), json.into());
+        };
+        let (user, room, call) = (&caller.by.user, caller.room, &*caller.call);
+        let (display, response_url) = (self.rooms[room].nick(user), self.response_url(ticket));
+        let (text, response_url) = (&*given.line, &*response_url);
+        let posted = Posted { name, text, user, display, room, response_url, call };
+        let body: Box<str> = posted.body().into();
+        let at_s = now.wall_us.div_euclid(1_000_000);
+        (callback::headers(callback, at_s, &body), body)
     }
 
     /// The beginning of a call is in the log: it leaves.
     pub(super) fn take_off(&mut self, ticket: u64, effects: &mut Vec<Effect>) {
-        let Some(flight) = self.commanding.leaving.flights.get_mut(&ticket) else { return };
+        let Some(flight) = self.commanding.leaving.flights.get_mut(&ticket) else {
+            return self.go_to_work(ticket, effects);
+        };
         let Some((headers, body)) = flight.request.take() else { return };
         let (due_ms, limits) = (flight.due_ms, flight.entry.manifest.limits);
         effects.push(match &flight.entry.manifest.backend {
             Backend::Http(callback) => {
-                let (url, mime) = ((*callback.url).into(), callback::MIME);
+                let (url, mime, body) = ((*callback.url).into(), callback::MIME, Some(body));
                 Effect::Fetch { ticket, url, headers, body, mime, due_ms }
             }
             Backend::Exec(program) => {
@@ -226,6 +208,7 @@ impl Hub {
     /// The beginning of a call will never be in the log: it does not leave.
     pub(super) fn stay_down(&mut self, ticket: u64) {
         self.commanding.leaving.flights.remove(&ticket);
+        self.working.forget(ticket);
     }
 
     /// Somebody's program has answered, or has not.
@@ -236,7 +219,9 @@ impl Hub {
         result: Result<(u16, Vec<u8>), Box<str>>,
         effects: &mut Vec<Effect>,
     ) {
-        let Some(flight) = self.commanding.leaving.flights.remove(&ticket) else { return };
+        let Some(flight) = self.commanding.leaving.flights.remove(&ticket) else {
+            return self.work_answered(now, ticket, result, effects);
+        };
         if flight.stage != Stage::Asked {
             // Its later answers were faster than the first.
             self.commanding.leaving.flights.insert(ticket, flight);

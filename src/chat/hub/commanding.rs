@@ -6,6 +6,7 @@
 //! that was under way when the server died is known too, and not made again.
 
 use super::callbacks::Leaving;
+use super::keeping::kept_key;
 use super::owner::Post;
 use super::{Hub, Waiting};
 use crate::base::clock::Now;
@@ -91,6 +92,9 @@ impl Said {
     }
 }
 
+/// A name, what stands behind it, and until when somebody may say yes to both.
+type AskedLine = (Box<str>, Box<str>, u64);
+
 /// What a shard remembers of calls.
 #[derive(Debug, Default)]
 pub struct Commanding {
@@ -98,10 +102,12 @@ pub struct Commanding {
     /// Until when a command rests for a user or a room, ms of the monotonic clock.
     cooldowns: Map<(Arc<str>, Name), u64>,
     /// What waits for `/yes`: by room and user, the line, and until when.
-    asked: Map<(Name, Name), (Box<str>, Box<str>, u64)>,
+    asked: Map<(Name, Name), AskedLine>,
     /// When a command failed lately, ms of the monotonic clock.
     failures: Map<Arc<str>, Vec<u64>>,
     pub(super) leaving: Leaving,
+    /// What a call has cost that is about to be refused.
+    pub(super) cost: u64,
 }
 
 /// A line behind its slash: the name and the rest.
@@ -154,8 +160,9 @@ impl Hub {
                 Ok(())
             }
             Err(refusal) => {
-                let outcome = Outcome::of_refusal(refusal.code);
-                let append = self.note_call(now, &caller, (&name, &args), (outcome, 0), effects);
+                let cost = std::mem::take(&mut self.commanding.cost);
+                let outcome = (Outcome::of_refusal(refusal.code), cost);
+                let append = self.note_call(now, &caller, (&name, &args), outcome, effects);
                 self.remember_call(now, &caller, append);
                 Err(refusal)
             }
@@ -323,9 +330,8 @@ impl Hub {
             Backend::Http(_) | Backend::Exec(_) => {
                 self.call_back(now, caller, (&entry, name), &given, effects)
             }
-            other => {
-                let text = format!("this server was built without {}", other.name());
-                Err(refuse(ErrorCode::CommandFailed, &text))
+            Backend::Script(_) | Backend::Wasm(_) => {
+                self.work(now, caller, (&entry, name), given, effects)
             }
         }
     }
@@ -341,7 +347,7 @@ impl Hub {
     ) -> String {
         let count = match template.counts() {
             true => {
-                let key = format!("{} count", entry.key);
+                let key = kept_key(&entry.key, "count");
                 let room = &self.rooms[caller.room];
                 let before: u64 = room.kept(&key).and_then(|text| text.parse().ok()).unwrap_or(0);
                 let by = (caller.room, &caller.by.user);

@@ -265,7 +265,7 @@ impl Hub {
         let due_ms = since_ms + timeout_ms + CALL_GRACE_MS;
         let calling = Calling { handler, room, o: actor.o, resume, since_ms, due_ms };
         self.calling.insert(ticket, calling);
-        let mime = "application/json";
+        let (mime, body) = ("application/json", Some(body));
         effects.push(Effect::Fetch { ticket, url, headers, body, mime, due_ms });
         Ok(())
     }

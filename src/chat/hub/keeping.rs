@@ -12,6 +12,12 @@ pub(super) const BAN: &str = "ban";
 /// Holds who may not write, and until when.
 pub(super) const MUTE: &str = "mute";
 
+/// What a command keeps under `what` in a room. Its own name must not hold a space, which the name
+/// of its room may.
+pub(super) fn kept_key(command: &str, what: &str) -> String {
+    format!("{} {what}", command.replace(' ', "\u{a0}"))
+}
+
 impl Hub {
     /// Keeps a value in a room, or nothing any more. The key begins with the command's name and a
     /// space. Gives the append that makes it durable.

@@ -28,6 +28,7 @@ mod owner;
 mod restore;
 #[cfg(test)]
 mod tests;
+mod working;
 
 use super::api::CheckDefinition;
 use super::dedup::Externals;
@@ -95,6 +96,8 @@ pub struct HubOptions {
     pub agents: Vec<Box<str>>,
     /// Reads definitions before they are put.
     pub check: CheckDefinition,
+    /// µs of a monotonic clock, by which programs of commands are held to their budget.
+    pub clock: fn() -> u64,
 }
 
 impl HubOptions {
@@ -116,6 +119,7 @@ impl HubOptions {
             platform: Platform::default(),
             agents: Vec::new(),
             check: |_, _, _| Ok(()),
+            clock: || 0,
         }
     }
 }
@@ -176,6 +180,7 @@ pub struct Hub {
     /// The commands of the registry.
     book: Book,
     commanding: commanding::Commanding,
+    working: working::Working,
     rules: occasions::Rules,
     /// Calls of handlers, by ticket.
     calling: Map<u64, handling::Calling>,
@@ -255,6 +260,7 @@ impl Hub {
     /// A hub that knows nobody. Restore the log's records into it, then begin its epoch.
     pub fn new(options: HubOptions, now: Now) -> Self {
         assert!(options.shard.0 < options.shard_count);
+        let working = working::Working::new(options.clock);
         Self {
             options,
             epochs: Epochs::default(),
@@ -289,6 +295,7 @@ impl Hub {
             registry: Registry::default(),
             book: Book::default(),
             commanding: commanding::Commanding::default(),
+            working,
             rules: occasions::Rules::default(),
             calling: Map::default(),
             calling_number: 0,
@@ -361,6 +368,7 @@ impl Hub {
             Event::Platform { news } => self.heard_of_platform(news, effects),
             Event::Fetched { ticket, result } => self.fetched(now, ticket, result, effects),
             Event::Api { conn, user, request } => self.api(conn, user, request, effects),
+            Event::Work => self.work_on(now, effects),
             Event::Tick => self.tick(now, effects),
         }
         while !self.own.is_empty() || !self.is_considered() {
@@ -447,6 +455,7 @@ impl Hub {
         }
         self.ring(now, effects);
         self.tend_flights(now, effects);
+        self.tend_work(now, effects);
         self.expire_calls(now, effects);
         self.tell_changes(now, effects);
         self.tell_inbox(now, effects);

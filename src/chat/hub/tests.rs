@@ -4,6 +4,8 @@ mod handling;
 mod identity;
 mod inbound;
 mod outgoing;
+#[cfg(all(feature = "script", feature = "wasm"))]
+mod working;
 
 use super::*;
 use crate::base::codes::CloseReason;
@@ -115,6 +117,7 @@ impl Stage {
                 Effect::Fetch { ticket, url, headers, body, .. } => {
                     let headers = headers.iter().map(|(name, value)| format!(" {name} {value}"));
                     let headers: String = headers.collect();
+                    let body = body.unwrap_or_default();
                     self.fetches.push((ticket, format!("{url} {body}{headers}")));
                 }
                 Effect::Execute { ticket, program, input, .. } => {

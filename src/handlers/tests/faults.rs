@@ -104,7 +104,7 @@ fn faults() {
 #[test]
 fn bounds() {
     let nested = |depth: usize| {
-        let when = r#"{"not": "#.repeat(depth) + r#"{"tag": "x"}"# + &"}".repeat(depth);
+        let when = r#"{"not": "#.repeat(depth) + r#"{"tag": "x"}"# + &*"}".repeat(depth);
         format!(r#"{{"when": {when}, "do": {{"note": "x"}}}}"#)
     };
     assert!(Handler::parse("h", &nested(8)).is_ok());

@@ -151,7 +151,7 @@ pub(super) fn engagement(numbers: &Numbers) -> Option<String> {
         series("daily", "blue", |one| one.daily, mean),
     ];
     let names = [("daily", "blue"), ("weekly (7 days)", "teal"), ("monthly (30 days)", "amber")];
-    Some(card("Active users", &say, &(lines(&frame, &all) + &legend(&names))))
+    Some(card("Active users", &say, &(lines(&frame, &all) + &*legend(&names))))
 }
 
 /// By day; by week when there are many days, because who wrote on seven days is one person.
@@ -190,5 +190,5 @@ pub(super) fn newcomers(numbers: &Numbers) -> Option<String> {
     ];
     let known = format!("were here before, by {by}");
     let names = [(known.as_str(), "blue"), ("new", "amber")];
-    Some(card("New and returning", &say, &(bars(&frame, &all) + &legend(&names))))
+    Some(card("New and returning", &say, &(bars(&frame, &all) + &*legend(&names))))
 }

@@ -61,7 +61,7 @@ pub(super) fn page(numbers: &Numbers, title: &str, job: &Job<'_>) -> String {
         let _ = write!(body, "<dt>{}</dt><dd>{}</dd>", html(word), html(meaning));
     }
     body.push_str("</dl></section>\n</div>\n");
-    document(title, &(span(numbers) + &filters(job)), &body, job)
+    document(title, &(span(numbers) + &*filters(job)), &body, job)
 }
 
 /// The document when there is no message to speak of.
@@ -74,7 +74,7 @@ pub(super) fn empty(title: &str, job: &Job<'_>) -> String {
         (since_us, i64::MAX) => format!("From {}", minute(since_us)),
         (since_us, until_us) => format!("{} to {}", minute(since_us), minute(until_us)),
     };
-    document(title, &(span + &filters(job)), body, job)
+    document(title, &(span + &*filters(job)), body, job)
 }
 
 /// What is around every page.

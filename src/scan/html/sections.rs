@@ -177,7 +177,7 @@ fn responses(numbers: &Numbers) -> Option<String> {
     };
     let chart = bars(&frame, &[Series { name: "", colour: "teal", values }]);
     let title = "Response time by hour of the question";
-    Some(card(title, &say, &(chart + &legend(&[("median", "teal")]))))
+    Some(card(title, &say, &(chart + &*legend(&[("median", "teal")]))))
 }
 
 fn agents(numbers: &Numbers) -> Option<String> {

@@ -22,7 +22,7 @@ fn put(server: &Server, name: &str, definition: &Value) {
         "PUT /api/v1/handlers/{name} HTTP/1.1\r\nHost: 127.0.0.1\r\n\
          Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
     );
-    let response = exchange(server, head + &body);
+    let response = exchange(server, head + &*body);
     assert!((200..300).contains(&response.status), "{response:?}");
 }
 

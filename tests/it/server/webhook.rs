@@ -96,8 +96,8 @@ fn only_what_the_app_secret_signed_is_taken() {
         (header("sha256="), 401),
         (header(good.trim_start_matches("sha256=")), 401),
         (header(&upper), 401),
-        (header(&good) + &header(&good), 401),
-        (header(&wrong) + &header(&good), 401),
+        (header(&good) + &*header(&good), 401),
+        (header(&wrong) + &*header(&good), 401),
         (format!("X-Hub-Signature: {good}\r\n"), 401),
     ] {
         let response = exchange(&server, request(&body, &lines));

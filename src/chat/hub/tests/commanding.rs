@@ -5,7 +5,7 @@ use crate::chat::api::ApiRequest;
 use crate::registry::Kind;
 
 /// A stage with alice, who owns the room, and bob.
-fn stage() -> Stage {
+pub(super) fn stage() -> Stage {
     let mut stage = Stage::with(HubOptions { room_sends: Rate::UNLIMITED, ..options() });
     stage.hub.set_public_url("https://chat.example");
     stage.enter(1, "alice", "general");
@@ -14,7 +14,7 @@ fn stage() -> Stage {
 }
 
 impl Stage {
-    fn put(&mut self, name: &str, body: &str) {
+    pub(super) fn put(&mut self, name: &str, body: &str) {
         let (kind, name, body) = (Kind::Command, name.into(), body.into());
         let request = ApiRequest::Define { kind, name, body, dry_run: false };
         self.event(Event::Api { conn: conn(99), user: "boss".into(), request });
@@ -24,7 +24,7 @@ impl Stage {
     }
 
     /// Types a line; gives what everybody was shown, words only.
-    fn types(&mut self, index: u32, line: &str) -> Vec<String> {
+    pub(super) fn types(&mut self, index: u32, line: &str) -> Vec<String> {
         let d = serde_json::json!({"text": line, "cid": format!("{}", self.records.len())});
         let frame = serde_json::json!({"t": "send", "id": 5, "room": "general", "d": d});
         self.say(index, &frame.to_string());
@@ -33,7 +33,7 @@ impl Stage {
     }
 
     /// `1: words` of messages, `1 sees: words` of what only one sees, `1 refused: words`.
-    fn shown(&mut self) -> Vec<String> {
+    pub(super) fn shown(&mut self) -> Vec<String> {
         let lines = std::mem::take(&mut self.log).into_iter().filter_map(|line| {
             let (who, frame) = line.split_once(' ')?;
             let frame: serde_json::Value = serde_json::from_str(frame).ok()?;
@@ -48,7 +48,7 @@ impl Stage {
         lines.collect()
     }
 
-    fn calls(&self) -> Vec<String> {
+    pub(super) fn calls(&self) -> Vec<String> {
         let calls = self.records.iter().filter_map(|record| match &record.fact {
             Fact::Command { name, args, outcome, .. } => {
                 Some(format!("{} /{name} {args} {outcome:?}", record.user))
@@ -58,7 +58,7 @@ impl Stage {
         calls.collect()
     }
 
-    fn restarted_stage(&self) -> Self {
+    pub(super) fn restarted_stage(&self) -> Self {
         let mut next = Stage::with(HubOptions { room_sends: Rate::UNLIMITED, ..options() });
         (next.now_ms, next.records) = (self.now_ms, self.records.clone());
         for record in &next.records {

@@ -93,7 +93,7 @@ fn a_dripping_head_costs_linear_work() {
     let empty = get("X: \r\n").len();
     let long_line = get(&format!("X: {}\r\n", "y".repeat(HTTP_HEAD_BYTES_MAX - empty)));
     let lines = "X: 0123456789012345678901234567890123456789\r\n".repeat(98);
-    for head in [long_line, get(&lines), "GET /".to_string() + &"x".repeat(8_000)] {
+    for head in [long_line, get(&lines), "GET /".to_string() + &*"x".repeat(8_000)] {
         work::take();
         let expect = drive([head.as_bytes()], None);
         let whole = work::take();
