@@ -3,7 +3,7 @@
 use super::{Allowance, Outcome};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::{Errno, ioctl_fionbio};
-use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process_group, prlimit};
+use rustix::process::{Pid, Signal, kill_process_group};
 use rustix::time::Timespec;
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
@@ -18,14 +18,21 @@ const COMPLAINT_BYTES: usize = 4 << 10;
 const LOOK: Duration = Duration::from_millis(2);
 /// Files that a process may have open; the largest file it may write.
 const FILES_MAX: u64 = 64;
-const FILE_BYTES_MAX: u64 = 64 << 20;
+/// In blocks of 512 bytes: 64 MiB.
+const FILE_BLOCKS_MAX: u64 = (64 << 20) / 512;
+/// Sets limits and becomes the program. Nothing that it is told is looked at by it.
+const SHELL: &str = "/bin/sh";
+/// How a shell ends that found nothing to become (POSIX, 2.8.2).
+const NOT_FOUND: i32 = 127;
 
 /// Runs a program, and kills whatever of it is left.
 pub(super) fn run(path: &Path, args: &[&str], input: &str, allowance: &Allowance) -> Outcome {
     let deadline = Instant::now() + allowance.time;
     let folder = path.parent().unwrap_or(Path::new("."));
-    let mut command = Command::new(path);
+    let mut command = Command::new(SHELL);
     command
+        .args(["-c", &limits(allowance)])
+        .arg(path)
         .args(args)
         .current_dir(folder)
         .env_clear()
@@ -34,13 +41,9 @@ pub(super) fn run(path: &Path, args: &[&str], input: &str, allowance: &Allowance
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .process_group(0);
-    let mut child = command.spawn().map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => "there is no such program, or its interpreter".to_owned(),
-        _ => format!("it cannot be started: {error}"),
-    })?;
+    let mut child = command.spawn().map_err(|error| format!("{SHELL} cannot be run: {error}"))?;
     let pid = Pid::from_child(&child);
-    let said =
-        limit(pid, allowance).and_then(|()| converse(&mut child, input, allowance, deadline));
+    let said = converse(&mut child, input, allowance, deadline);
     let ended = match said {
         Ok(said) => wait(&mut child, deadline).map(|status| (said, status)),
         Err(why) => Err(why),
@@ -52,6 +55,9 @@ pub(super) fn run(path: &Path, args: &[&str], input: &str, allowance: &Allowance
     if status.success() {
         return Ok(output);
     }
+    if status.code() == Some(NOT_FOUND) {
+        return Err("there is no such program, or its interpreter".to_owned());
+    }
     let words = String::from_utf8_lossy(&complaint);
     let last = words.lines().map(str::trim).rfind(|line| !line.is_empty());
     Err(format!(
@@ -61,23 +67,13 @@ pub(super) fn run(path: &Path, args: &[&str], input: &str, allowance: &Allowance
     ))
 }
 
-fn limit(pid: Pid, allowance: &Allowance) -> Result<(), String> {
-    let seconds = allowance.time.as_secs() + 1;
-    for (resource, most) in [
-        (Resource::As, allowance.memory_bytes),
-        (Resource::Cpu, seconds),
-        (Resource::Nofile, FILES_MAX),
-        (Resource::Fsize, FILE_BYTES_MAX),
-        (Resource::Core, 0),
-    ] {
-        let limit = Rlimit { current: Some(most), maximum: Some(most) };
-        match prlimit(Some(pid), resource, limit) {
-            // It may have ended by itself.
-            Ok(_) | Err(Errno::SRCH) => {}
-            Err(error) => return Err(format!("it cannot be limited: {error}")),
-        }
-    }
-    Ok(())
+/// What the shell does before it becomes the program: so nothing the program starts has more.
+fn limits(allowance: &Allowance) -> String {
+    let (memory_kb, seconds) = (allowance.memory_bytes >> 10, allowance.time.as_secs() + 1);
+    format!(
+        "ulimit -v {memory_kb} && ulimit -t {seconds} && ulimit -n {FILES_MAX} && \
+         ulimit -f {FILE_BLOCKS_MAX} && ulimit -c 0 && exec \"$0\" \"$@\""
+    )
 }
 
 /// What a process has written.
