@@ -7,18 +7,24 @@ pub fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Opti
     (distance <= known.len().max(3) / 3).then_some(known)
 }
 
-/// Levenshtein distance, one row at a time.
+/// Letters that are wrong, missing or too many; two that changed places count as one (optimal
+/// string alignment). One row at a time, with the two before it.
 fn edit_distance(left: &str, right: &str) -> usize {
     let right: Vec<char> = right.chars().collect();
     let mut row: Vec<usize> = (0..=right.len()).collect();
+    let (mut above, mut before) = (row.clone(), None);
     for (index, from) in left.chars().enumerate() {
-        let mut diagonal = row[0];
+        let older = std::mem::replace(&mut above, row.clone());
         row[0] = index + 1;
         for (column, to) in right.iter().enumerate() {
-            let replaced = diagonal + usize::from(from != *to);
-            diagonal = row[column + 1];
-            row[column + 1] = replaced.min(diagonal + 1).min(row[column] + 1);
+            let replaced = above[column] + usize::from(from != *to);
+            let mut least = replaced.min(above[column + 1] + 1).min(row[column] + 1);
+            if column > 0 && before == Some(*to) && right[column - 1] == from {
+                least = least.min(older[column - 1] + 1);
+            }
+            row[column + 1] = least;
         }
+        before = Some(from);
     }
     row[right.len()]
 }
@@ -35,6 +41,8 @@ mod tests {
             ("sendr", Some("sender")),
             ("firstcontact", Some("first_contact")),
             ("dp", Some("do")),
+            ("romo", Some("room")),
+            ("snedre", Some("sender")),
             ("weather", None),
             ("", None),
         ] {

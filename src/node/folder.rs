@@ -41,7 +41,9 @@ pub fn known(registry: &Registry) -> Known {
 pub fn start(world: &Arc<World>, known: Known) -> Result<(), NodeError> {
     let api = &world.config.api;
     let commands = api.definitions.as_ref().map(|folder| folder.join("commands"));
-    let programs = api.programs.clone();
+    // A program starts in its folder, from where a relative path would lead elsewhere.
+    let programs = api.programs.as_deref().map(std::path::absolute).transpose();
+    let programs = programs.map_err(NodeError::Thread)?;
     if commands.is_none() && programs.is_none() {
         return Ok(());
     }

@@ -111,7 +111,9 @@ fn start_programs(
             world.ring(shard);
         }
     };
-    programs::start(folder, jobs, reply).map_err(NodeError::Thread)
+    // A program starts in its folder, from where a relative path would lead elsewhere.
+    let folder = std::path::absolute(folder).map_err(NodeError::Thread)?;
+    programs::start(&folder, jobs, reply).map_err(NodeError::Thread)
 }
 
 /// What the thread of the subscriptions is to know.

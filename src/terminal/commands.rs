@@ -49,7 +49,7 @@ pub const COMMANDS: [Row; 12] = [
     ("edit", "[#O] TEXT", "change your last message, or message O"),
     ("delete", "[#O]", "delete your last message, or message O"),
     ("status", "online|away|dnd [TEXT]", "what others see of you"),
-    ("help", "", "this list; other commands are the server's"),
+    ("help", "[COMMAND]", "this list; of a command of the server: what it does"),
     ("quit", "", "leave; Ctrl-D does the same"),
 ];
 
@@ -104,7 +104,7 @@ pub fn parse(line: &str) -> Result<Option<Input>, String> {
             }
             Input::Status(state.to_string(), text.trim().to_string())
         }
-        "help" => Input::Help,
+        "help" if rest.is_empty() => Input::Help,
         "quit" => Input::Quit,
         _ => Input::Say(line.to_string()),
     };
