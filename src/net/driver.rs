@@ -256,6 +256,12 @@ impl Driver {
         }
     }
 
+    /// Makes all that is ready complete, for a turn that is not followed by a sleep: the ring's
+    /// announcement is not to be trusted for long, and to sleep is what looks without it.
+    pub fn catch_up(&mut self) {
+        self.ring.submit_and_wait(0);
+    }
+
     /// Cancels everything and waits for it, so that the memory may go. Called by drop; call it
     /// yourself to decide the moment. Reports nothing.
     pub fn shutdown(&mut self) {

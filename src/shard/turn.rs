@@ -201,6 +201,7 @@ impl Shard {
                 continue;
             }
             if self.work(idle) {
+                self.driver.catch_up();
                 continue;
             }
             if let Some(sleep) = self.driver.prepare_sleep()

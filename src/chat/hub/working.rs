@@ -29,7 +29,7 @@ use crate::chat::event::{Asker, Cid, Effect, Name, Outcome, Refusal, Source};
 use crate::chat::request::refuse;
 use crate::commands::arguments::Given;
 use crate::commands::program::{Failed, Fetch, Input, Names, Output, Reply, State, UNDER_WAY};
-use crate::commands::{Engines, Entry, Run, Shown, Step};
+use crate::commands::{Backend, Engines, Entry, Run, Shown, Step};
 use serde_json::json;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -57,6 +57,8 @@ pub struct Working {
     waiting: VecDeque<Job>,
     /// Between two slices, next first.
     running: VecDeque<(Job, Box<Run>)>,
+    /// The last slice was a beginning.
+    begins: bool,
     /// How long calls may still run in the events that they come with, and since when that is so.
     spare_us: u64,
     spare_since_us: u64,
@@ -127,6 +129,7 @@ impl Working {
             asking: Map::default(),
             waiting: VecDeque::new(),
             running: VecDeque::new(),
+            begins: false,
             spare_us: SPARE_US_MAX,
             spare_since_us: 0,
             due_us: 0,
@@ -166,16 +169,23 @@ impl Working {
             self.spare_since_us = now.mono_us;
         }
         let is_free = self.count() == 0 || !self.in_turn().any(|other| other.shares(job));
-        self.spare_us > 0 && self.begun() < BEGUN_MAX && is_free
+        self.spare_us > 0 && self.may_begin(job) && is_free
     }
 
-    /// Takes the next call that may run: one that has not begun while there is room, so that a
-    /// short one need not wait for a long one.
+    /// A script ends with its slice; a module may need memory for longer.
+    fn may_begin(&self, job: &Job) -> bool {
+        !matches!(job.entry.manifest.backend, Backend::Wasm(_)) || self.begun() < BEGUN_MAX
+    }
+
+    /// Takes the next call that may run: in turn one that has not begun and one that has, so that
+    /// a short one need not wait for a long one, nor a long one for all that come after it.
     fn next(&mut self) -> Option<(Job, Option<Box<Run>>)> {
-        if self.begun() < BEGUN_MAX {
-            let running = &self.running;
-            let free = |job: &Job| !running.iter().any(|(other, _)| other.shares(job));
-            if let Some(at) = self.waiting.iter().position(free) {
+        self.begins = !self.begins;
+        if self.begins || self.running.is_empty() {
+            let is_free = |job: &Job| {
+                self.may_begin(job) && !self.running.iter().any(|(other, _)| other.shares(job))
+            };
+            if let Some(at) = self.waiting.iter().position(is_free) {
                 return self.waiting.remove(at).map(|job| (job, None));
             }
         }
@@ -209,10 +219,12 @@ impl Hub {
     /// When the next slice of a program may be even if there is other work, µs of the monotonic
     /// clock; nothing when there is none.
     pub fn work_due_us(&self) -> Option<u64> {
-        let Working { waiting, running, due_us, .. } = &self.working;
-        let is_idle = waiting.is_empty() && running.is_empty();
+        let working = &self.working;
+        // Modules that have begun and wait for the log keep others from beginning until it answers.
+        let is_idle =
+            working.running.is_empty() && !working.waiting.iter().any(|job| working.may_begin(job));
         // What ends has a record, and one that says so cannot be refused.
-        (!is_idle && self.check_log(COMMAND_STATE_BYTES_MAX).is_ok()).then_some(*due_us)
+        (!is_idle && self.check_log(COMMAND_STATE_BYTES_MAX).is_ok()).then_some(working.due_us)
     }
 
     /// Runs a program, or lets it wait for its turn.

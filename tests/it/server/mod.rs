@@ -58,3 +58,6 @@ mod story;
 mod subscriptions;
 
 mod webhook;
+
+#[cfg(all(feature = "script", feature = "wasm"))]
+mod working;
