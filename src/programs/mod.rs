@@ -11,7 +11,8 @@
 //! and may use so much memory and processor time. When its time is over its whole process group is
 //! killed, and so it is when it has said more than it may.
 //!
-//! **Never:** a shell that sees what somebody typed; a name with a slash in it; more processes at a time than threads.
+//! **Never:** a shell that sees what somebody typed; a name with a slash in it; more processes at a
+//! time than threads.
 
 mod process;
 
