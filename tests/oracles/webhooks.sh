@@ -22,7 +22,7 @@ install_peer >/dev/null 2>&1 || {
     exit 77
 }
 
-cargo build --quiet --workspace --bins || exit 1
+cargo build --quiet --workspace --features ringpost/export --bins || exit 1
 scratch=$(mktemp -d)
 pids=()
 stop() {

@@ -38,7 +38,7 @@ install_peers >/dev/null 2>&1 || {
     exit 77
 }
 
-cargo build --quiet --workspace --bins || exit 1
+cargo build --quiet --workspace --features ringpost/export --bins || exit 1
 scratch=$(mktemp -d)
 pids=()
 stop() {
