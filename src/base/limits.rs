@@ -251,6 +251,8 @@ pub const COMMAND_HELP_BYTES_MAX: usize = 512;
 pub const COMMAND_COOLDOWN_S_MAX: i64 = 24 * 3_600;
 /// Milliseconds until the first answer.
 pub const COMMAND_TIME_MS_MAX: u64 = 30_000;
+/// Bytes of a module, unpacked.
+pub const COMMAND_MODULE_BYTES_MAX: usize = 256 * KIB;
 /// Fuel of a module in one call.
 pub const COMMAND_FUEL_MAX: u64 = 1_000_000_000;
 /// Operations of a script in one call.
@@ -263,6 +265,8 @@ pub const COMMAND_OUTPUT_BYTES_MAX: usize = 16 * KIB;
 pub const COMMAND_AT_ONCE_MAX: usize = 256;
 /// Calls of all commands under way on a shard.
 pub const COMMAND_CALLS_MAX: usize = 1_024;
+/// Milliseconds after which a call out whose reply was lost is given up, beyond its own time.
+pub const CALL_GRACE_MS: u64 = 250;
 /// Commands that call each other.
 pub const COMMAND_DEPTH_MAX: u8 = 4;
 /// Texts that say how far one run of a program is.

@@ -28,6 +28,15 @@ pub enum ApiRequest {
         /// What was posted.
         body: Box<str>,
     },
+    /// Show a menu of commands to the contacts of one of our numbers.
+    Menu {
+        /// `phone_number_id`.
+        number: Box<str>,
+        /// What stands in it; empty: all that they may use.
+        commands: Vec<Box<str>>,
+        /// Only say what would stand in it.
+        dry_run: bool,
+    },
     /// Put a definition, or remove it.
     Define {
         /// Of which kind.

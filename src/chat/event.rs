@@ -260,6 +260,15 @@ pub enum Effect {
         /// When nobody waits for the answer any more, ms of the monotonic clock.
         due_ms: u64,
     },
+    /// Show a menu of commands to the contacts of a number; answered with [`Event::Fetched`].
+    Menu {
+        /// To find the call again.
+        ticket: u64,
+        /// `phone_number_id`.
+        number: Arc<str>,
+        /// What the platform is told.
+        body: Arc<str>,
+    },
     /// Run a program of the operator; answered with [`Event::Fetched`], as a call with status 200.
     Execute {
         /// To find the call again.

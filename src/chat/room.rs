@@ -179,6 +179,14 @@ impl Room {
         self.kept(&format!("nick {user}")).unwrap_or_default()
     }
 
+    /// What others here call `user`.
+    pub fn display<'a>(&'a self, user: &'a str) -> &'a str {
+        match self.nick(user) {
+            "" => user,
+            nick => nick,
+        }
+    }
+
     /// What `user` may do here.
     pub fn role(&self, user: &Name) -> Role {
         self.members.get(user).copied().unwrap_or_default()

@@ -4,7 +4,8 @@ use super::{BUILT_IN, BuiltIn, Manifest, Scope, split_key};
 use crate::base::limits::COMMANDS_LISTED_MAX;
 use crate::base::nearest::nearest;
 use crate::base::role::Role;
-use crate::registry::{Definition, Fault};
+use crate::registry::part::Part;
+use crate::registry::{Definition, Fault, Kind};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -52,34 +53,41 @@ pub struct Book {
 impl Entry {
     /// Reads a definition.
     pub fn read(definition: &Definition) -> Result<Self, Fault> {
-        let (name, scope) = split_key(&definition.name)?;
+        let Definition { name: key, version, by, body, .. } = definition;
+        let (name, scope) = split_key(key)?;
         super::manifest::check_free(name).map_err(|problem| Fault::of("name", problem))?;
         Ok(Self {
-            key: definition.name.clone(),
+            key: key.clone(),
             name: name.into(),
             scope,
-            version: definition.version,
-            by: definition.by.clone(),
-            manifest: Manifest::parse(&definition.body)?,
+            version: *version,
+            by: by.clone(),
+            manifest: Manifest::parse(body)?,
         })
     }
-}
 
-impl Entry {
-    /// Looks closer at what `body`, its definition, would run: a mistake should be told to whoever
-    /// puts a command, not to those who use it.
-    pub fn check(&self, body: &str) -> Result<(), Fault> {
-        let _ = body;
+    /// Reads what somebody wants to put, and looks closer at what it would run: a mistake should be
+    /// told to whoever puts a command, not to those who use it.
+    pub fn draft(key: &str, body: &str) -> Result<Self, Fault> {
+        let (kind, name, body) = (Kind::Command, key.into(), body.into());
+        let definition = Definition { kind, name, version: 1, by: "".into(), ts_us: 0, body };
+        let entry = Self::read(&definition)?;
+        let Some((field, problem)) = entry.mistake() else { return Ok(entry) };
+        let whole = Part::whole(&definition.body).and_then(|part| part.object());
+        Err(match whole.as_ref().ok().and_then(|fields| fields.get(field)) {
+            Some(part) => part.fault(problem),
+            None => Fault::of(field, problem),
+        })
+    }
+
+    /// What is wrong with its code, and the field that holds it.
+    fn mistake(&self) -> Option<(&'static str, String)> {
         match &self.manifest.backend {
             #[cfg(feature = "script")]
-            super::Backend::Script(source) => super::script::check(source).map_err(|problem| {
-                let whole = crate::registry::part::Part::whole(body).and_then(|part| part.object());
-                match whole.as_ref().ok().and_then(|fields| fields.get("script")) {
-                    Some(part) => part.fault(problem),
-                    None => Fault::of("script", problem),
-                }
-            }),
-            _ => Ok(()),
+            super::Backend::Script(source) => Some(("script", super::script::check(source).err()?)),
+            #[cfg(feature = "wasm")]
+            super::Backend::Wasm(bytes) => Some(("wasm", super::module::check(bytes).err()?)),
+            _ => None,
         }
     }
 
@@ -145,6 +153,11 @@ impl Book {
     /// The command of a name in the registry.
     pub fn get(&self, key: &str) -> Option<&Arc<Entry>> {
         self.by_key.get(key)
+    }
+
+    /// All of them, by their names in the registry.
+    pub fn entries(&self) -> impl Iterator<Item = &Arc<Entry>> {
+        self.by_key.values()
     }
 
     /// How many there are.
@@ -226,6 +239,7 @@ impl Listed<'_> {
                 "usage": one.usage,
                 "help": one.help,
                 "role": one.role.name(),
+                "args": one.arguments(),
             }),
             Self::Added(entry) => {
                 let manifest = &entry.manifest;

@@ -1,6 +1,7 @@
 //! The commands that every server has.
 
 use crate::base::role::Role;
+use serde_json::{Value, json};
 
 /// A command that the server carries out itself.
 #[derive(Clone, Copy, Debug)]
@@ -17,6 +18,27 @@ pub struct BuiltIn {
     pub team: bool,
     /// For contacts too.
     pub contacts: bool,
+}
+
+impl BuiltIn {
+    /// Its arguments as `cmds` tells them: what its usage says.
+    pub(super) fn arguments(&self) -> Vec<Value> {
+        let words = self.usage.split(' ').take_while(|word| !matches!(*word, "" | "|" | "…"));
+        let arguments = words.map(|word| {
+            let name = word.trim_matches(['[', ']']);
+            let required = !word.starts_with('[');
+            match name {
+                "USER" => json!({"name": "user", "type": "user", "required": required}),
+                "TEXT" | "WHY" => json!({"name": name, "type": "rest", "required": required}),
+                name if name.contains('|') => {
+                    let choices: Vec<&str> = name.split('|').collect();
+                    json!({"name": "", "type": "choice", "choices": choices, "required": required})
+                }
+                name => json!({"name": name, "type": "string", "required": required}),
+            }
+        });
+        arguments.collect()
+    }
 }
 
 const fn for_all(name: &'static str, usage: &'static str, help: &'static str) -> BuiltIn {

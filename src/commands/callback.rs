@@ -37,14 +37,13 @@ impl Posted<'_> {
     /// The body of the call.
     pub fn body(&self) -> String {
         let command = format!("/{}", self.name);
-        let display = if self.display.is_empty() { self.user } else { self.display };
         let fields = [
             ("team_id", "ringpost"),
             ("team_domain", "ringpost"),
             ("channel_id", self.room),
             ("channel_name", self.room),
             ("user_id", self.user),
-            ("user_name", display),
+            ("user_name", self.display),
             ("command", &command),
             ("text", self.text),
             ("api_app_id", "ringpost"),

@@ -1,7 +1,7 @@
 //! The manifest of a command: its JSON, read strictly, so that a fault names line and column.
 
-use super::BUILT_IN;
 use super::template::Template;
+use super::{BUILT_IN, packed};
 use crate::base::limits::{
     COMMAND_ALIASES_MAX, COMMAND_ARGUMENTS_MAX, COMMAND_AT_ONCE_MAX, COMMAND_CHOICES_MAX,
     COMMAND_COOLDOWN_S_MAX, COMMAND_FUEL_MAX, COMMAND_HELP_BYTES_MAX, COMMAND_MEMORY_KB_MAX,
@@ -310,15 +310,10 @@ fn callback(part: &Part<'_>) -> Result<Callback, Fault> {
     Ok(Callback { url: url.text(URL_BYTES_MAX)?.into(), secret: secret.into() })
 }
 
-/// A module is Base64 of its bytes. What it does is looked at when it is first called.
+/// A module is packed bytes. What it does is looked at when it is put.
 fn module(part: &Part<'_>) -> Result<Arc<[u8]>, Fault> {
     let text = part.text(usize::MAX)?;
-    let bytes = data_encoding::BASE64.decode(text.as_bytes());
-    let bytes = bytes.map_err(|error| part.fault(format!("wants a module in Base64: {error}")))?;
-    match bytes.starts_with(b"\0asm") {
-        true => Ok(bytes.into()),
-        false => Err(part.fault("is no WebAssembly module: it does not begin with \\0asm")),
-    }
+    packed::unpack(&text).map(Into::into).map_err(|problem| part.fault(problem))
 }
 
 fn arguments(fields: &Fields<'_>) -> Result<Vec<Argument>, Fault> {

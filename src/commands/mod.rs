@@ -25,6 +25,11 @@ pub use book::{Book, Entry, Listed};
 mod built_in;
 pub use built_in::{BUILT_IN, BuiltIn, table};
 
+mod menu;
+pub use menu::Menu;
+
+mod packed;
+
 mod manifest;
 pub use manifest::{Argument, Backend, Callback, Limits, Manifest, Shown, Type};
 

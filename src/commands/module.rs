@@ -119,6 +119,12 @@ impl Modules {
     }
 }
 
+/// Looks at a module only to say what is wrong with it.
+pub fn check(bytes: &[u8]) -> Result<(), String> {
+    let read = guarded(|| Known::read(bytes).map(drop));
+    read.unwrap_or_else(|failed| Err(failed.why().to_owned()))
+}
+
 fn config() -> Config {
     let mut config = Config::default();
     config

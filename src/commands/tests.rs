@@ -226,14 +226,14 @@ fn callbacks_are_posted_and_signed_as_slack_does() {
         name: "weather",
         text: "São Paulo & more",
         user: "ann",
-        display: "",
+        display: "Ann",
         room: "a/b",
         response_url: "http://x/respond/1",
         call: "c-1",
     };
     let body = posted.body();
     assert!(body.contains("command=%2Fweather&text=S%C3%A3o+Paulo+%26+more&"), "{body}");
-    assert!(body.contains("channel_id=a%2Fb&") && body.contains("user_name=ann&"), "{body}");
+    assert!(body.contains("channel_id=a%2Fb&") && body.contains("user_name=Ann&"), "{body}");
 }
 
 #[test]
@@ -262,4 +262,80 @@ fn the_table_of_built_in_commands_is_in_order() {
     let names = BUILT_IN.map(|command| command.name);
     assert!(names.is_sorted(), "{names:?}");
     assert!(BUILT_IN.iter().all(|command| !command.help.is_empty()));
+}
+
+#[test]
+fn a_menu_holds_what_contacts_may_use() {
+    let mut book = Book::default();
+    let mut put = |key: &str, body: &str| book.adopt(&definition(key, body)).expect("a manifest");
+    put(
+        "price@wa:1102",
+        r#"{"template": "x", "help": "What 🍕 costs", "args": [{"name": "what"}]}"#,
+    );
+    put("hours", r#"{"template": "x"}"#);
+    put("order@wa:1103", r#"{"template": "x"}"#);
+    put("lunch@general", r#"{"template": "x"}"#);
+    put("staff", r#"{"template": "x", "allow": {"role": "member"}}"#);
+    put("off", r#"{"template": "x", "disabled": "broken"}"#);
+    put("a-name-that-is-longer-than-whatsapp-takes", r#"{"template": "x"}"#);
+    const HELP: &str = "[NAME] — list the commands, or explain one";
+    let all = Menu::of(&book, "1102", &[]).expect("a menu");
+    assert_eq!(
+        all.body(),
+        json!({"commands": [
+            {"command_name": "price", "command_description": "<what> — What  costs"},
+            {"command_name": "hours", "command_description": "/hours"},
+            {"command_name": "help", "command_description": HELP},
+        ]})
+        .to_string()
+    );
+    assert_eq!(all.left_out.len(), 1);
+    for (wanted, want) in [
+        (&["vote", "/price"][..], Ok(&["vote", "price"][..])),
+        (&["order"], Err("there is no command /order for contacts of 1102")),
+        (&["staff"], Err("there is no command /staff for contacts of 1102")),
+        (&["kick"], Err("there is no command /kick for contacts of 1102")),
+        (
+            &["a-name-that-is-longer-than-whatsapp-takes"],
+            Err("/a-name-that-is-longer-than-whatsapp-takes cannot stand in the menu: \
+                 its name is longer than 32 letters"),
+        ),
+    ] {
+        let wanted: Vec<Box<str>> = wanted.iter().map(|name| Box::from(*name)).collect();
+        let menu = Menu::of(&book, "1102", &wanted);
+        let names = menu
+            .as_ref()
+            .map(|menu| menu.commands.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>());
+        assert_eq!(names.as_deref().map_err(|why| why.as_str()), want);
+    }
+    for n in 0..40 {
+        book.adopt(&definition(&format!("n{n}"), r#"{"template": "x"}"#)).expect("a manifest");
+    }
+    let full = Menu::of(&book, "1102", &[]).expect("a menu");
+    assert_eq!((full.commands.len(), full.left_out.len()), (30, 1 + 13));
+    assert_eq!(full.commands[0].0, "price", "the number's own come first");
+}
+
+#[test]
+fn built_in_commands_tell_their_arguments() {
+    let told = |name: &str| {
+        let one = BUILT_IN.iter().find(|one| one.name == name).expect("a command");
+        let all = Listed::BuiltIn(one).value()["args"].as_array().cloned().expect("a list");
+        let words = all.iter().map(|one| {
+            let choices = one["choices"].as_array().map_or(String::new(), |all| format!("{all:?}"));
+            let mark = if one["required"] == true { "" } else { "?" };
+            format!("{}{mark}{choices}", one["type"].as_str().expect("a type"))
+        });
+        words.collect::<Vec<_>>().join(" ")
+    };
+    for (name, want) in [
+        ("who", ""),
+        ("kick", "user"),
+        ("ban", "user string? rest?"),
+        ("assign", "user?"),
+        ("access", r#"choice[String("open"), String("members")]"#),
+        ("poll", "string"),
+    ] {
+        assert_eq!(told(name), want, "{name}");
+    }
 }

@@ -41,7 +41,7 @@ mod cli;
 pub use cli::{ChatOptions, Command, HandlersTestOptions, Inputs, load};
 
 mod remote;
-pub use remote::{KEY_ENV, RemoteOptions, RemoteVerb};
+pub use remote::{KEY_ENV, LocalCommand, RemoteOptions, RemoteVerb, TrialOptions};
 
 mod docs;
 pub use docs::{default_file, settings_table};

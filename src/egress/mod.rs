@@ -123,6 +123,13 @@ pub enum Request {
         /// The rendered body.
         body: Arc<str>,
     },
+    /// `POST /{version}/{number}/conversational_automation`.
+    Menu {
+        /// `phone_number_id`.
+        number: Arc<str>,
+        /// The rendered body.
+        body: Arc<str>,
+    },
     /// `GET /{version}/{media}`: where a file is.
     MediaInfo {
         /// By whose token.

@@ -52,13 +52,9 @@ impl Desk {
 
     pub(super) async fn perform(&self, request: Request) -> Result<Got, Miss> {
         match request {
-            Request::Message { number, body } => {
-                let uri = self.graph()?.object(&number, "/messages").map_err(refused)?;
-                let headers = vec![self.bearer(&number)?, json()];
-                let payload = Payload::bytes(body.as_bytes().to_vec());
-                let pool = &self.graph_pool;
-                let response = self.ask(pool, Method::POST, uri, headers, payload).await?;
-                self.read(response, GRAPH_ANSWER_BYTES_MAX).await
+            Request::Message { number, body } => self.tell(&number, "/messages", &body).await,
+            Request::Menu { number, body } => {
+                self.tell(&number, "/conversational_automation", &body).await
             }
             Request::MediaInfo { number, media } => {
                 let uri = self.graph()?.object(&media, "").map_err(refused)?;
@@ -86,6 +82,15 @@ impl Desk {
                 self.ask_guarded(what, &headers, &body, (within, answer_bytes_max)).await
             }
         }
+    }
+
+    /// A POST of JSON to an edge of a number.
+    async fn tell(&self, number: &str, edge: &str, body: &str) -> Result<Got, Miss> {
+        let uri = self.graph()?.object(number, edge).map_err(refused)?;
+        let headers = vec![self.bearer(number)?, json()];
+        let payload = Payload::bytes(body.as_bytes().to_vec());
+        let response = self.ask(&self.graph_pool, Method::POST, uri, headers, payload).await?;
+        self.read(response, GRAPH_ANSWER_BYTES_MAX).await
     }
 
     /// A request to an address that is looked at first, within its time.

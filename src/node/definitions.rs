@@ -23,7 +23,8 @@ pub fn changed(
     ts_us: i64,
 ) -> Result<Vec<Arc<Definition>>, NodeError> {
     let mut changed = Vec::new();
-    for (kind, name, ..) in Kind::ALL {
+    // Commands, which may have several files, are put by the thread that watches them.
+    for (kind, name, ..) in Kind::ALL.into_iter().filter(|(kind, ..)| *kind != Kind::Command) {
         let folder = folder.join(format!("{name}s"));
         let listing = match std::fs::read_dir(&folder) {
             Ok(listing) => listing,

@@ -19,7 +19,6 @@ use crate::programs;
 use crate::registry::{Kind, Registry, check_name_of, check_size};
 use crate::shard::definitions;
 use crate::shard::world::{Mail, World};
-use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -156,11 +155,7 @@ fn extension(path: &Path) -> &str {
 /// What a program says of itself, with the program.
 fn described(path: &Path) -> Result<String, String> {
     let said = programs::describe(path).map_err(|why| format!("--describe: {why}"))?;
-    let wrong = |error: serde_json::Error| format!("--describe wants a JSON object: {error}");
-    let mut fields: Map<String, Value> = serde_json::from_slice(&said).map_err(wrong)?;
-    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    fields.insert("exec".to_owned(), name.into());
-    Ok(Value::Object(fields).to_string())
+    files::of_program(path, &said)
 }
 
 /// Has a definition put, or removed.

@@ -102,6 +102,11 @@ pub fn start(
     Ok(())
 }
 
+/// Runs one program, here and now.
+pub fn call(path: &Path, input: &str, allowance: &Allowance) -> Outcome {
+    process::run(path, &[], input, allowance)
+}
+
 /// Asks a program what it is: what it prints for `--describe`.
 pub fn describe(path: &Path) -> Outcome {
     let allowance =

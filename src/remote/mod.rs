@@ -1,15 +1,17 @@
-//! `ringpost command`: commands of a running server, by its HTTP API.
+//! `ringpost command`: commands of a running server, by its HTTP API; and a trial without one.
 //!
 //! **Never:** a key on the command line, which every user of the machine can read.
 
 mod call;
 
-use crate::commands::files;
+mod local;
+
+mod trial;
+
 use crate::config::{RemoteOptions as Options, RemoteVerb as Verb};
 use call::Server;
-use serde_json::{Map, Value, json};
-use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
+use serde_json::{Value, json};
+use std::io::{self, Write};
 
 /// Success.
 pub const EXIT_DONE: u8 = 0;
@@ -20,8 +22,10 @@ pub const EXIT_ERROR: u8 = 2;
 
 /// Does it. Data goes to `out`, words to `words`; gives the exit status.
 pub fn run(options: &Options, out: &mut dyn Write, words: &mut dyn Write) -> io::Result<u8> {
-    if let Verb::Scan { args } = &options.verb {
-        return scan(args, words);
+    match &options.verb {
+        Verb::Scan { args } => return scan(args, words),
+        Verb::Test(trial) => return trial::run(trial, options.json, out, words),
+        _ => {}
     }
     let server = Server::new(&options.url, options.key.as_deref());
     match act(options, &server) {
@@ -29,13 +33,7 @@ pub fn run(options: &Options, out: &mut dyn Write, words: &mut dyn Write) -> io:
             show(options, &value, out)?;
             Ok(EXIT_DONE)
         }
-        Err(Failure { status, text, hint }) => {
-            writeln!(words, "error: {text}")?;
-            if !hint.is_empty() {
-                writeln!(words, "hint: {hint}")?;
-            }
-            Ok(status)
-        }
+        Err(failure) => failure.tell(words),
     }
 }
 
@@ -51,13 +49,22 @@ impl Failure {
     fn new(status: u8, text: impl Into<String>, hint: impl Into<String>) -> Self {
         Self { status, text: text.into(), hint: hint.into() }
     }
+
+    /// Says it; gives the exit status.
+    fn tell(&self, words: &mut dyn Write) -> io::Result<u8> {
+        writeln!(words, "error: {}", self.text)?;
+        if !self.hint.is_empty() {
+            writeln!(words, "hint: {}", self.hint)?;
+        }
+        Ok(self.status)
+    }
 }
 
 fn act(options: &Options, server: &Server) -> Result<Value, Failure> {
     let path = |key: &str| format!("commands/{}", escaped(key));
     match &options.verb {
-        Verb::Add { key, files, fields, dry_run } => {
-            let body = manifest(files, fields)?;
+        Verb::Add { key, local, dry_run } => {
+            let body = local::manifest(local)?;
             let query = if *dry_run { "?dry_run=1" } else { "" };
             server.ask("PUT", &format!("{}{query}", path(key)), &[], Some(&body))
         }
@@ -81,49 +88,13 @@ fn act(options: &Options, server: &Server) -> Result<Value, Failure> {
             let path = format!("rooms/{}/commands", escaped(room));
             server.ask("POST", &path, user.as_slice(), Some(&body))
         }
-        Verb::Scan { .. } => unreachable!("the caller did it"),
-    }
-}
-
-/// The manifest that is put.
-fn manifest(paths: &[PathBuf], fields: &[(&'static str, String)]) -> Result<String, Failure> {
-    let mut parts = Vec::new();
-    for path in paths {
-        let extension = path.extension().and_then(|end| end.to_str()).unwrap_or_default();
-        if path.as_os_str() == "-" {
-            let mut bytes = Vec::new();
-            let read = io::stdin().read_to_end(&mut bytes);
-            read.map_err(|error| unread(path, &error))?;
-            parts.push((files::MANIFEST.to_owned(), bytes));
-        } else if files::is_part(extension) {
-            let bytes = std::fs::read(path).map_err(|error| unread(path, &error))?;
-            parts.push((extension.to_owned(), bytes));
-        } else {
-            let text = format!("{} is no part of a command", path.display());
-            return Err(Failure::new(EXIT_ERROR, text, "files end with .json, .rhai or .wasm"));
+        Verb::Publish { number, names, dry_run } => {
+            let query = if *dry_run { "?dry_run=1" } else { "" };
+            let body = json!({"commands": names}).to_string();
+            server.ask("PUT", &format!("menus/{}{query}", escaped(number)), &[], Some(&body))
         }
+        Verb::Scan { .. } | Verb::Test(_) => unreachable!("the caller did it"),
     }
-    let body = files::assemble(parts)
-        .map_err(|fault| Failure::new(EXIT_REFUSED, fault.to_string(), ""))?;
-    if fields.is_empty() {
-        return Ok(body);
-    }
-    let known = if body.is_empty() { Ok(Map::new()) } else { serde_json::from_str(&body) };
-    let mut known: Map<String, Value> =
-        known.map_err(|error| Failure::new(EXIT_REFUSED, error.to_string(), ""))?;
-    for (name, text) in fields {
-        let value = match *name {
-            "http" => json!({"url": text}),
-            "aliases" => text.split(',').map(str::trim).collect::<Vec<_>>().into(),
-            _ => text.as_str().into(),
-        };
-        known.insert((*name).to_owned(), value);
-    }
-    Ok(Value::Object(known).to_string())
-}
-
-fn unread(path: &Path, error: &io::Error) -> Failure {
-    Failure::new(EXIT_ERROR, format!("cannot read {}: {error}", path.display()), "")
 }
 
 /// A segment of a path (RFC 3986 §3.3).
@@ -158,6 +129,16 @@ fn show(options: &Options, value: &Value, out: &mut dyn Write) -> io::Result<()>
                 let gap = if why.is_empty() { "" } else { "  " };
                 let line = format!("{name:keys$}  {kind:kinds$}  {off}{why}{gap}{help}");
                 writeln!(out, "{}", line.trim_end())?;
+            }
+            Ok(())
+        }
+        Verb::Publish { .. } => {
+            let lines = |list: &str| value[list].as_array().cloned().unwrap_or_default();
+            for one in lines("commands") {
+                writeln!(out, "/{}  {}", text(&one["name"]), text(&one["hint"]))?;
+            }
+            for one in lines("left_out") {
+                writeln!(out, "not /{}: {}", text(&one["name"]), text(&one["why"]))?;
             }
             Ok(())
         }

@@ -80,6 +80,7 @@ enum What {
     File { number: Box<str>, id: Box<str> },
     Upload { number: Box<str>, mime: Box<str> },
     Command { room: Name },
+    Menu { number: Box<str>, dry_run: bool },
     Respond { shard: ShardId, ticket: u64, proof: Box<str> },
 }
 
@@ -139,6 +140,8 @@ fn decide(request: &Request<'_>, world: &World) -> Result<(Route, usize), Plan> 
         (["media", _, _], _) => return Err(not_allowed("GET, HEAD")),
         (["media", number], "POST") => (upload(request, number)?, MEDIA_UPLOAD_BYTES_MAX),
         (["media", _], _) => return Err(not_allowed("POST")),
+        (["menus", number], "PUT") => (menu(request, number)?, WS_MESSAGE_BYTES_MAX),
+        (["menus", _], _) => return Err(not_allowed("PUT")),
         (["subscriptions", name, verb], method) => of_subscription(name, verb, method)?,
         (["handlers", name, "counts"], "GET") => (What::Counts { name: (*name).into() }, 0),
         (["handlers", _, "counts"], _) => return Err(not_allowed("GET")),
@@ -213,7 +216,7 @@ fn definitions(
     kind: Kind,
     name: Option<&str>,
 ) -> Result<(What, usize), Plan> {
-    let dry_run = parameter(request, "dry_run")?.is_some_and(|value| value != "0");
+    let dry_run = is_dry_run(request)?;
     match (method, name.map(Name::from)) {
         ("GET", name) => Ok((What::Definitions { kind, name }, 0)),
         ("PUT", Some(name)) => Ok((What::Define { kind, name, dry_run }, DEFINITION_BYTES_MAX)),
@@ -238,6 +241,18 @@ fn upload(request: &Request<'_>, number: &str) -> Result<What, Plan> {
             Err(error(400, "bad_file", hint))
         }
     }
+}
+
+fn menu(request: &Request<'_>, number: &str) -> Result<What, Plan> {
+    if !is_number(number) {
+        let hint = "a menu is put at /api/v1/menus/ and a phone_number_id";
+        return Err(error(404, "not_found", hint));
+    }
+    Ok(What::Menu { number: number.into(), dry_run: is_dry_run(request)? })
+}
+
+fn is_dry_run(request: &Request<'_>) -> Result<bool, Plan> {
+    Ok(parameter(request, "dry_run")?.is_some_and(|value| value != "0"))
 }
 
 fn file(number: &str, id: &str) -> Result<What, Plan> {
@@ -319,6 +334,20 @@ fn ids(body: &[u8]) -> Result<Vec<u64>, Refusal> {
     fields.map(|fields| fields.ids).map_err(|error| request::bad(&error.to_string()))
 }
 
+/// The names in `{"commands": […]}`; none when there is no body.
+fn names(body: &[u8]) -> Result<Vec<Box<str>>, Refusal> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Fields {
+        commands: Vec<Box<str>>,
+    }
+    if body.trim_ascii().is_empty() {
+        return Ok(Vec::new());
+    }
+    let fields: Result<Fields, _> = serde_json::from_slice(body);
+    fields.map(|fields| fields.commands).map_err(|error| request::bad(&error.to_string()))
+}
+
 /// Whom a request goes to, now that its body is there.
 enum Errand {
     Hub(Name, ApiRequest),
@@ -382,6 +411,9 @@ impl Route {
                 };
                 let ask = Ask::Command { name, text, cid, v, since_us: now_us };
                 ApiRequest::Room { room, ask }
+            }
+            What::Menu { number, dry_run } => {
+                ApiRequest::Menu { number, commands: names(body)?, dry_run }
             }
             What::Respond { shard, ticket, proof } => {
                 let body = text()?.into();

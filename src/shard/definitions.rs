@@ -37,10 +37,7 @@ pub fn check(kind: Kind, name: &str, body: &str, networks: &[Network]) -> Result
 }
 
 fn check_command(name: &str, body: &str, networks: &[Network]) -> Result<(), Fault> {
-    let (kind, name, version) = (Kind::Command, name.into(), 1);
-    let definition = Definition { kind, name, version, by: "".into(), ts_us: 0, body: body.into() };
-    let entry = Entry::read(&definition)?;
-    entry.check(body)?;
+    let entry = Entry::draft(name, body)?;
     for begin in &entry.manifest.fetch {
         let fault = |problem: String| Fault::of("fetch", problem);
         check_url(begin, networks).map_err(|error| fault(error.to_string()))?;

@@ -123,6 +123,13 @@ impl Shard {
                 self.calls_out.push_back((due_ms, call));
                 self.tend_calls();
             }
+            Effect::Menu { ticket, number, body } => {
+                let request = Request::Menu { number, body };
+                let call = Call { caller: Caller::Shard(self.id), ticket, request };
+                // Somebody waits for its reply, which comes within egress's own limits.
+                self.calls_out.push_back((u64::MAX, call));
+                self.tend_calls();
+            }
             Effect::Execute { ticket, program, input, due_ms, memory_bytes, output_bytes } => {
                 let time = Duration::from_millis(due_ms.saturating_sub(self.now.mono_ms()));
                 let allowance = Allowance { time, memory_bytes, output_bytes };

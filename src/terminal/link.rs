@@ -1,12 +1,14 @@
 //! The socket's thread: connects, passes frames to and from the session, connects again.
 
 use super::commands::Input;
+use super::complete::Question;
 use super::hold::Hold;
 use super::note::Note;
 use super::screen::Screen;
 use super::session::Session;
 use super::{ChatError, Url};
 use crate::base::codes::{Advice, CloseReason};
+use serde_json::Value;
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::io::ErrorKind;
@@ -35,6 +37,8 @@ const OUTBOX_MAX: usize = 256;
 pub enum Line {
     /// Do this, and say when it is on the screen.
     Enter(Input, SyncSender<()>),
+    /// Ask the server this about the active room, and pass the answer on.
+    Ask(Question, SyncSender<Value>),
     /// There will be no more: leave when everything has been sent.
     End,
 }
@@ -51,6 +55,8 @@ pub struct Link {
     epoch: Instant,
     attempt: u32,
     retry_at_ms: u64,
+    /// Who waits for the answer to a question.
+    asker: Option<SyncSender<Value>>,
     /// Set when the input has ended: messages left, and until when one must be answered.
     leaving: Option<(usize, u64)>,
 }
@@ -68,6 +74,7 @@ impl Link {
             epoch: Instant::now(),
             attempt: 0,
             retry_at_ms: 0,
+            asker: None,
             leaving: None,
         }
     }
@@ -99,6 +106,10 @@ impl Link {
             let now_ms = self.now_ms();
             self.session.tick(now_ms);
             self.show();
+            if let (Some(told), Some(asker)) = (self.session.take_told(), &self.asker) {
+                // The keyboard's side may have stopped waiting.
+                let _ = asker.try_send(told);
+            }
             if let Some((before, deadline_ms)) = self.leaving {
                 match self.session.unanswered() {
                     0 => {
@@ -134,19 +145,29 @@ impl Link {
                 }
             },
         };
-        while let Some(Line::Enter(input, done)) = line {
-            let now_ms = self.now_ms();
-            self.session.enter(input, now_ms);
-            self.show();
-            // The keyboard's side may have stopped waiting.
-            let _ = done.try_send(());
+        while let Some(next) = line {
+            match next {
+                Line::Enter(input, done) => {
+                    let now_ms = self.now_ms();
+                    self.session.enter(input, now_ms);
+                    self.show();
+                    // The keyboard's side may have stopped waiting.
+                    let _ = done.try_send(());
+                }
+                Line::Ask(question, answer) => {
+                    self.session.question(&question);
+                    self.asker = Some(answer);
+                }
+                Line::End => {
+                    let deadline_ms = self.now_ms() + LEAVE_TIMEOUT_MS;
+                    self.leaving = Some((self.session.unanswered(), deadline_ms));
+                    return;
+                }
+            }
             if self.session.unanswered() >= OUTBOX_MAX {
                 return;
             }
             line = lines.try_recv().ok();
-        }
-        if line.is_some() {
-            self.leaving = Some((self.session.unanswered(), self.now_ms() + LEAVE_TIMEOUT_MS));
         }
     }
 

@@ -8,6 +8,8 @@
 
 pub mod commands;
 
+pub mod complete;
+
 pub mod note;
 
 pub mod escape;
@@ -31,21 +33,25 @@ mod screen;
 mod link;
 
 use self::commands::Input;
+use self::complete::{Keyboard, Question};
 use self::link::{Line, Link};
 use self::render::{LocalTime, Renderer, Style};
 use self::screen::{Output, Screen};
 use self::session::{Session, SessionOptions};
-use rustyline::DefaultEditor;
 use rustyline::error::ReadlineError;
+use rustyline::history::DefaultHistory;
+use rustyline::{CompletionType, Config, Editor, Helper};
 use std::fmt;
 use std::io::{self, BufRead, IsTerminal, Write};
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
 /// How long the prompt waits for the screen to show what a typed line did.
 const ECHO_TIMEOUT: Duration = Duration::from_millis(200);
+/// How long a Tab waits for what can be completed.
+const COMPLETE_TIMEOUT: Duration = Duration::from_millis(500);
 /// Lines read ahead of the socket's thread.
 const LINES_MAX: usize = 64;
 
@@ -184,13 +190,22 @@ pub fn run(options: ChatOptions) -> Result<(), ChatError> {
         return pipe(link, io::stdin().lock());
     }
     let failed = |error: ReadlineError| ChatError::Terminal(error.to_string());
-    let mut editor = DefaultEditor::new().map_err(failed)?;
+    let (sender, lines) = sync_channel(LINES_MAX);
+    let asking = sender.clone();
+    let keyboard = Keyboard::new(move |question: Question| {
+        let (answer, answers) = sync_channel(1);
+        asking.try_send(Line::Ask(question, answer)).ok()?;
+        answers.recv_timeout(COMPLETE_TIMEOUT).ok()
+    });
+    let config = Config::builder().completion_type(CompletionType::List).build();
+    let mut editor: Editor<_, DefaultHistory> = Editor::with_config(config).map_err(failed)?;
+    editor.set_helper(Some(keyboard));
     let printer = editor.create_external_printer().map_err(failed)?;
     let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let style = if plain { Style::Bare } else { Style::Colour };
     let screen = Screen::new(Output::Terminal(Box::new(printer)), Renderer::new(style, local_time));
     let link = Link::new(url, session, screen, prompt.clone());
-    converse(link, &mut editor, &prompt)
+    converse(link, &mut editor, &prompt, (sender, lines))
 }
 
 /// Sends the lines of `input`.
@@ -218,10 +233,10 @@ fn pipe(link: Link, input: impl BufRead) -> Result<(), ChatError> {
 /// Sends the lines that a person types.
 fn converse(
     link: Link,
-    editor: &mut DefaultEditor,
+    editor: &mut Editor<impl Helper, DefaultHistory>,
     prompt: &Mutex<String>,
+    (sender, lines): (SyncSender<Line>, Receiver<Line>),
 ) -> Result<(), ChatError> {
-    let (sender, lines) = sync_channel(LINES_MAX);
     let link = thread::spawn(move || {
         let ended = link.run(&lines);
         if let Err(error) = &ended {
@@ -266,7 +281,7 @@ fn converse(
 }
 
 /// Takes the typed line off the screen: it comes back as a message, with its time and offset.
-fn erase_typed(editor: &mut DefaultEditor, prompt: &str, line: &str) {
+fn erase_typed(editor: &mut Editor<impl Helper, DefaultHistory>, prompt: &str, line: &str) {
     let columns = editor.dimensions().map_or(0, |(columns, _)| usize::from(columns));
     // Only where its width is certain: one row of plain letters.
     if line.is_ascii() && prompt.is_ascii() && prompt.len() + line.len() < columns {

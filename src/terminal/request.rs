@@ -31,6 +31,8 @@ pub enum Request {
     Who(String),
     /// The own status.
     Status,
+    /// What the person's keyboard wants to know: the verb, and the room.
+    Question(&'static str, String),
 }
 
 impl Request {
@@ -45,6 +47,7 @@ impl Request {
             Self::Fill(room) | Self::History(room) => ("history", Some(room)),
             Self::Who(room) => ("who", Some(room)),
             Self::Status => ("status", None),
+            Self::Question(verb, room) => (verb, Some(room)),
         }
     }
 

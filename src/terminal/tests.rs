@@ -146,3 +146,47 @@ fn errors_say_what_to_do() {
     server.join().expect("the server saw what it should");
     assert!(refused.to_string().contains("no token (401 unauthorized)"), "{refused}");
 }
+
+#[test]
+fn a_tab_completes_commands_and_their_arguments() {
+    let answer = |question: Question| match question {
+        Question::Commands(prefix) if prefix == "kick" || prefix == "k" => {
+            Some(json!({"cmds": [{"name": "kick", "usage": "<who> [how]", "args": [
+                {"name": "who", "type": "user"},
+                {"name": "how", "type": "choice", "choices": ["softly", "so hard", "never"]},
+                {"name": "again", "type": "bool"},
+                {"name": "days", "type": "int", "min": 1},
+            ]}]}))
+        }
+        Question::Commands(prefix) if prefix.is_empty() => {
+            Some(json!({"cmds": [{"name": "who", "usage": ""}, {"name": "z"}]}))
+        }
+        Question::Commands(_) => Some(json!({"cmds": []})),
+        Question::Users => Some(json!({"users": [{"user": "ann"}, {"user": "Al Bo"}]})),
+    };
+    let keyboard = Keyboard::new(answer);
+    for (line, begin, want) in [
+        ("/k", 0, &["/kick <who> [how]: /kick "][..]),
+        ("/sta", 0, &["/status online|away|dnd [TEXT]: /status "]),
+        ("/kick ", 6, &["ann: ann ", "Al Bo: \"Al Bo\" "]),
+        ("/kick A", 6, &["ann: ann ", "Al Bo: \"Al Bo\" "]),
+        ("/kick ann so", 10, &["softly: softly ", "so hard: \"so hard\" "]),
+        ("/kick ann  \"so ", 11, &["so hard: \"so hard\" "]),
+        ("/kick \"Al Bo\" n", 14, &["never: never "]),
+        ("/kick ann never ", 16, &["true: true ", "false: false "]),
+        ("/kick ann never true ", 21, &[]),
+    ] {
+        let (at, pairs) = keyboard.candidates(line).expect("a command");
+        let pairs = pairs.iter().map(|pair| format!("{}: {}", pair.display, pair.replacement));
+        assert_eq!(
+            (at, pairs.collect::<Vec<_>>()),
+            (begin, want.iter().map(|w| w.to_string()).collect()),
+            "{line}"
+        );
+    }
+    let names = keyboard.candidates("/").expect("a command").1;
+    assert_eq!(names.len(), commands::COMMANDS.len() + 1, "both know /who");
+    for none in ["hello", "//k", "/unknown x", "/kick ann never true 1 x"] {
+        assert!(keyboard.candidates(none).is_none(), "{none}");
+    }
+}

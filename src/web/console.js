@@ -2,6 +2,7 @@
 /** The console page: joins the client (ringpost.js), the rooms (room.js) and the page. */
 
 import { connect } from './ringpost.js';
+import { commandOf, completion } from './complete.js';
 import { RoomModel } from './room.js';
 import { drawEdge, drawHead, drawPeople, drawRooms, drawTyping } from './panels.js';
 import { store, throttled } from './store.js';
@@ -525,29 +526,31 @@ function resize() {
 
 const suggest = throttled(150, async () => {
   const room = current;
-  const prefix = /^\/([^\s/]*)$/.exec(view.text.value)?.[1];
+  const line = view.text.value;
+  const prefix = commandOf(line);
   view.suggest.hidden = true;
   if (prefix === undefined || !room || client.state !== 'open') return;
   const { cmds = [] } = await client.cmds(room.name, prefix).catch(() => ({}));
-  if (room !== current || view.text.value !== `/${prefix}`) return;
-  view.suggest.replaceChildren(...cmds.slice(0, 8).map(suggestion));
-  view.suggest.hidden = cmds.length === 0;
+  if (room !== current || view.text.value !== line) return;
+  const names = { users: [...room.present.keys()], rooms: [...rooms.keys()] };
+  const options = completion(line, cmds, names);
+  view.suggest.replaceChildren(...options.map(suggestion));
+  view.suggest.hidden = options.length === 0;
 });
 
-function suggestion(cmd, index) {
-  const name = plain(cmd.name ?? cmd);
-  const node = el(
-    'li',
-    { role: 'option', ariaSelected: String(index === 0) },
-    el('b', {}, `/${name} `),
-  );
-  node.append(el('i', {}, plain(cmd.usage ?? '')), el('span', {}, plain(cmd.help ?? '')));
-  node.dataset.name = name;
+/** One that only explains cannot be picked. */
+function suggestion({ text, label, usage, help }, index) {
+  const selected = String(index === 0 && text !== null);
+  const node = el('li', { role: 'option', ariaSelected: selected }, el('b', {}, plain(label)));
+  node.append(el('i', {}, plain(usage)), el('span', {}, plain(help)));
+  if (text !== null) node.dataset.text = text;
   return node;
 }
 
 function pick(node) {
-  setText(`/${node.dataset.name} `);
+  if (node.dataset.text === undefined) return;
+  setText(node.dataset.text);
+  suggest();
   view.text.focus();
 }
 
@@ -626,7 +629,7 @@ function pane(name) {
 
 function composerKey(event) {
   if (event.isComposing) return;
-  const options = view.suggest.hidden ? [] : [...view.suggest.children];
+  const options = view.suggest.hidden ? [] : [...view.suggest.querySelectorAll('[data-text]')];
   const at = options.findIndex((node) => node.ariaSelected === 'true');
   const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
   if (options.length && step) {

@@ -50,12 +50,13 @@ macro_rules! asset {
 }
 
 /// Every path that a browser may ask for.
-pub const ASSETS: [(&str, Asset); 13] = [
+pub const ASSETS: [(&str, Asset); 14] = [
     asset!("/", HTML, "console.html"),
     asset!("/console.css", STYLE, "console.css"),
     asset!("/timeline.css", STYLE, "timeline.css"),
     asset!("/narrow.css", STYLE, "narrow.css"),
     asset!("/console.js", SCRIPT, "console.js"),
+    asset!("/complete.js", SCRIPT, "complete.js"),
     asset!("/panels.js", SCRIPT, "panels.js"),
     asset!("/room.js", SCRIPT, "room.js"),
     asset!("/store.js", SCRIPT, "store.js"),

@@ -224,6 +224,17 @@ const STEPS = {
     await alice.locator('.card.error').waitFor();
   },
 
+  async 'commands and their arguments are completed'({ alice }) {
+    const text = alice.locator('#text');
+    await text.pressSequentially('/ki');
+    await alice.locator('#suggest li', { hasText: '/kick' }).waitFor();
+    await text.press('Tab');
+    assert.equal(await text.inputValue(), '/kick ');
+    await alice.locator('#suggest li', { hasText: 'bob' }).click();
+    assert.equal(await text.inputValue(), '/kick bob ');
+    await text.fill('');
+  },
+
   async 'unread messages are counted in other rooms'({ alice, bob }) {
     for (const person of [alice, bob]) {
       await person.locator('#join-room').fill(`${room}-2`);

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { commandOf, completion } from '../../src/web/complete.js';
 import { RoomModel } from '../../src/web/room.js';
 import { hue, initials, isEmoji, listed, pieces, plain } from '../../src/web/text.js';
 
@@ -18,6 +19,49 @@ function room(top = 0) {
   model.joined({ o: top, n: 0, from: top + 1 });
   return model;
 }
+
+test('a line with a slash is completed, its arguments too', () => {
+  const cmds = [
+    {
+      name: 'kick',
+      usage: '<who> [how]',
+      help: 'Out',
+      args: [
+        { name: 'who', type: 'user', required: true },
+        { name: 'how', type: 'choice', choices: ['softly', 'so hard'], help: 'in which way' },
+        { name: 'sure', type: 'bool' },
+        { name: 'days', type: 'int', min: 1, max: 14, default: 1, help: 'for how long' },
+      ],
+    },
+    { name: 'kicks' },
+  ];
+  const names = { users: ['ann', 'Al Bo'], rooms: ['lobby'] };
+  const rows = [
+    ['/k', '/kick |/kicks '],
+    ['/kick ', '/kick ann |/kick "Al Bo" '],
+    ['/kick a', '/kick ann |/kick "Al Bo" '],
+    ['/kick "al b', '/kick "Al Bo" '],
+    ['/kick ann so', '/kick ann softly |/kick ann "so hard" '],
+    ['/kick ann softly ', '/kick ann softly true |/kick ann softly false '],
+    ['/kick ann softly true', ''],
+    ['/kick ann softly true ', 'days: int from 1 to 14 (1): for how long'],
+    ['/kick ann softly true 1 ', ''],
+    ['/unknown ', ''],
+  ];
+  for (const [line, want] of rows) {
+    const got = completion(line, cmds, names)
+      .map(({ text, label, usage, help }) => text ?? `${label}: ${usage}: ${help}`)
+      .join('|');
+    assert.equal(got, want, line);
+  }
+  assert.deepEqual(['/a b', '/', '//a', 'a', '/a'].map(commandOf), [
+    'a',
+    '',
+    undefined,
+    undefined,
+    'a',
+  ]);
+});
 
 test('links are found, and nothing else becomes one', () => {
   const rows = [

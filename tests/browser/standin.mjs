@@ -19,6 +19,12 @@ const TYPES = {
 const COMMANDS = [
   { name: 'help', usage: '[command]', help: 'What commands there are' },
   { name: 'topic', usage: '<text>', help: 'Sets the topic of the room' },
+  {
+    name: 'kick',
+    usage: 'USER',
+    help: 'Removes a user',
+    args: [{ name: 'user', type: 'user', required: true }],
+  },
 ];
 
 export class StandIn {

@@ -16,6 +16,8 @@ mod tidy;
 
 mod tree;
 
+mod trial;
+
 mod whatsapp;
 
 mod whatsapp_send;

@@ -74,7 +74,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("terminal", &["base", "wire", "config"]),
-    ("remote", &["base", "commands", "config", "egress"]),
+    ("remote", &["base", "commands", "config", "egress", "programs"]),
 ];
 
 /// What the programs may import: the scanner never links the server.

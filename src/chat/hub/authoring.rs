@@ -10,7 +10,7 @@ use crate::chat::event::{Effect, Message, Name, Refusal, Role};
 use crate::chat::reply;
 use crate::chat::request::{bad, refuse};
 use crate::commands::{self, BUILT_IN, Listed, Scope, room_key};
-use crate::registry::{Definition, Kind};
+use crate::registry::Kind;
 use serde_json::{Map, Value, json};
 
 impl Hub {
@@ -44,7 +44,7 @@ impl Hub {
         let key: Name = room_key(&name, caller.room).into();
         let body = self.authored(&key, verb, text)?;
         if verb == "add" || verb == "alias" {
-            self.check_new(now, caller, &key, &body)?;
+            self.check_new(&key, &body)?;
         }
         let (kind, dry_run) = (Kind::Command, false);
         let request = ApiRequest::Define { kind, name: key, body: body.into(), dry_run };
@@ -107,18 +107,9 @@ impl Hub {
     }
 
     /// Whether a command can be put, so that whoever wrote it is told what is wrong.
-    fn check_new(
-        &self,
-        now: Now,
-        caller: &Caller<'_>,
-        key: &Name,
-        body: &str,
-    ) -> Result<(), Refusal> {
-        let (version, by, ts_us) = (1, caller.by.user.clone(), now.wall_us);
-        let (kind, name, body) = (Kind::Command, key.clone(), body.into());
-        let definition = Definition { kind, name, version, by, ts_us, body };
-        let read = commands::Entry::read(&definition);
-        read.map(drop).map_err(|fault| bad(&fault.problem))?;
+    fn check_new(&self, key: &Name, body: &str) -> Result<(), Refusal> {
+        commands::Entry::draft(key, body).map_err(|fault| bad(&fault.problem))?;
+        let kind = Kind::Command;
         if self.registry.get(kind, key).is_none() && self.registry.count(kind) >= kind.count_max() {
             return Err(refuse(ErrorCode::TooLarge, "the server has as many commands as it may"));
         }

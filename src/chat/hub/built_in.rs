@@ -285,10 +285,7 @@ impl Hub {
         }
         self.check_may_speak(now, caller.room, caller.by)?;
         let user = &caller.by.user;
-        let name = match self.rooms[caller.room].nick(user) {
-            "" => user,
-            nick => nick,
-        };
+        let name = self.rooms[caller.room].display(user);
         let publicly = Some((user.clone(), format!("* {name} {args}").into()));
         Ok(Said { publicly, ..Said::default() })
     }

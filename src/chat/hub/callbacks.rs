@@ -1,21 +1,22 @@
 //! Owner: calls of commands that leave the server, and the answers that come back, now or later.
 
 use super::Hub;
-use super::commanding::{Caller, Done, speaker};
-use super::keeping::kept_key;
+use super::calls::{Call, reply_text};
+use super::commanding::{Caller, Done};
 use crate::base::clock::Now;
 use crate::base::codes::ErrorCode;
 use crate::base::hash::Map;
 use crate::base::ids::Offset;
 use crate::base::limits::{
-    COMMAND_CALLS_MAX, COMMAND_RESPONSE_MS, COMMAND_RESPONSES_MAX, HANDLER_CALL_REPLY_BYTES_MAX,
+    CALL_GRACE_MS, COMMAND_CALLS_MAX, COMMAND_RESPONSE_MS, COMMAND_RESPONSES_MAX,
+    COMMAND_VALUE_BYTES_MAX, PROGRAM_OUTPUT_BYTES_MAX,
 };
 use crate::chat::dedup::Seen;
-use crate::chat::event::{Asker, Cid, Effect, Name, Outcome, Refusal, Source};
+use crate::chat::event::{Asker, Cid, Effect, Name, Outcome, Refusal};
 use crate::chat::request::refuse;
 use crate::commands::arguments::Given;
 use crate::commands::callback::{self, Posted};
-use crate::commands::program::UNDER_WAY;
+use crate::commands::program::{Output, UNDER_WAY};
 use crate::commands::{Backend, Entry, Shown};
 use data_encoding::HEXLOWER;
 use hmac::{Hmac, KeyInit, Mac};
@@ -24,8 +25,6 @@ use sha2::Sha256;
 use std::sync::Arc;
 use subtle::ConstantTimeEq;
 
-/// Milliseconds after which a call whose reply was lost is given up, beyond its own time.
-const GRACE_MS: u64 = 250;
 /// Failures in a row after which nobody is asked for a while.
 const BREAKER_FAILURES: u32 = 5;
 /// For how long, milliseconds.
@@ -48,14 +47,7 @@ type Headers = Vec<(Box<str>, Box<str>)>;
 
 #[derive(Debug)]
 struct Flight {
-    call: Box<str>,
-    name: Box<str>,
-    args: Box<str>,
-    entry: Arc<Entry>,
-    by: Asker,
-    room: Name,
-    cid: Cid,
-    since_us: u64,
+    call: Call,
     /// When its first answer must be there, ms of the monotonic clock.
     due_ms: u64,
     /// Until when later answers are taken.
@@ -76,22 +68,21 @@ enum Stage {
     Ended,
 }
 
-impl Flight {
-    fn caller(&self) -> Caller<'_> {
-        Caller {
-            call: self.call.clone(),
-            by: &self.by,
-            room: &self.room,
-            cid: self.cid.clone(),
-            version: None,
-            since_us: self.since_us,
-            confirmed: true,
-            depth: 0,
-        }
+impl Leaving {
+    /// A call whose time is over.
+    fn take_over(&mut self, now_ms: u64) -> Option<Flight> {
+        let ticket = *self.flights.iter().find(|(_, flight)| flight.is_over(now_ms))?.0;
+        self.flights.remove(&ticket)
     }
+}
 
-    fn state_key(&self) -> String {
-        kept_key(&self.entry.key, &format!("{UNDER_WAY}{}", self.call))
+impl Flight {
+    /// Whether its time is over.
+    fn is_over(&self, now_ms: u64) -> bool {
+        match self.stage {
+            Stage::Asked => self.due_ms + CALL_GRACE_MS <= now_ms,
+            Stage::Deferred | Stage::Ended => self.until_ms <= now_ms,
+        }
     }
 }
 
@@ -100,8 +91,9 @@ impl Hub {
     fn check_may_leave(&mut self, now_ms: u64, entry: &Entry, name: &str) -> Result<(), Refusal> {
         let flights = &mut self.commanding.leaving.flights;
         let overloaded = |text: &str| refuse(ErrorCode::Overloaded, text);
-        let under_way =
-            flights.values().filter(|one| one.entry.key == entry.key && one.stage != Stage::Ended);
+        let under_way = flights
+            .values()
+            .filter(|one| one.call.entry.key == entry.key && one.stage != Stage::Ended);
         if under_way.count() >= entry.manifest.limits.at_once {
             let text = format!("/{name} is busy with {} calls", entry.manifest.limits.at_once);
             return Err(overloaded(&text));
@@ -129,34 +121,24 @@ impl Hub {
         now: Now,
         caller: &Caller<'_>,
         (entry, name): (&Arc<Entry>, &str),
-        given: &Given,
+        given: Given,
         effects: &mut Vec<Effect>,
     ) -> Result<Done, Refusal> {
         let now_ms = now.mono_ms();
         self.check_may_leave(now_ms, entry, name)?;
         self.calling_number += 1;
         let ticket = self.calling_number;
-        let (user, room, text) = (&caller.by.user, caller.room, &*given.line);
-        let request = self.posted(now, caller, (entry, name, ticket), given);
+        let request = self.posted(now, caller, (entry, name, ticket), &given);
+        let call = Call::new(caller, entry, name, given);
+        let append = self.note_beginning(now, &call, effects)?;
         let flight = Flight {
-            call: caller.call.clone(),
-            name: name.into(),
-            args: given.line.clone(),
-            entry: Arc::clone(entry),
-            by: caller.by.clone(),
-            room: room.clone(),
-            cid: caller.cid.clone(),
-            since_us: caller.since_us,
-            due_ms: now_ms + entry.manifest.limits.time_ms,
+            due_ms: now_ms + call.time_ms(),
             until_ms: now_ms + COMMAND_RESPONSE_MS,
             responses_left: COMMAND_RESPONSES_MAX,
             stage: Stage::Asked,
             request: Some(request),
+            call,
         };
-        let value =
-            json!({"user": **user, "name": name, "args": text, "cid": *caller.cid}).to_string();
-        let key = flight.state_key();
-        let append = self.keep(now, (room, user), &key, &value, effects)?;
         self.commanding.leaving.flights.insert(ticket, flight);
         self.leave_when_durable(append, ticket, effects);
         Ok(Done::Pending(append))
@@ -176,7 +158,7 @@ impl Hub {
             return (Vec::new(), json.into());
         };
         let (user, room, call) = (&caller.by.user, caller.room, &*caller.call);
-        let (display, response_url) = (self.rooms[room].nick(user), self.response_url(ticket));
+        let (display, response_url) = (self.rooms[room].display(user), self.response_url(ticket));
         let (text, response_url) = (&*given.line, &*response_url);
         let posted = Posted { name, text, user, display, room, response_url, call };
         let body: Box<str> = posted.body().into();
@@ -190,15 +172,18 @@ impl Hub {
             return self.go_to_work(ticket, effects);
         };
         let Some((headers, body)) = flight.request.take() else { return };
-        let (due_ms, limits) = (flight.due_ms, flight.entry.manifest.limits);
-        effects.push(match &flight.entry.manifest.backend {
+        let manifest = &flight.call.entry.manifest;
+        let (due_ms, limits) = (flight.due_ms, manifest.limits);
+        effects.push(match &manifest.backend {
             Backend::Http(callback) => {
                 let (url, mime, body) = ((*callback.url).into(), callback::MIME, Some(body));
                 Effect::Fetch { ticket, url, headers, body, mime, due_ms }
             }
             Backend::Exec(program) => {
                 let (program, input) = (Arc::clone(program), body);
-                let (memory_bytes, output_bytes) = (limits.memory_kb << 10, limits.output_bytes);
+                let memory_bytes = limits.memory_kb << 10;
+                // Its words, and what it keeps beside them.
+                let output_bytes = PROGRAM_OUTPUT_BYTES_MAX;
                 Effect::Execute { ticket, program, input, due_ms, memory_bytes, output_bytes }
             }
             other => unreachable!("{} does not leave", other.name()),
@@ -219,7 +204,7 @@ impl Hub {
         result: Result<(u16, Vec<u8>), Box<str>>,
         effects: &mut Vec<Effect>,
     ) {
-        let Some(flight) = self.commanding.leaving.flights.remove(&ticket) else {
+        let Some(mut flight) = self.commanding.leaving.flights.remove(&ticket) else {
             return self.work_answered(now, ticket, result, effects);
         };
         if flight.stage != Stage::Asked {
@@ -227,29 +212,32 @@ impl Hub {
             self.commanding.leaving.flights.insert(ticket, flight);
             return;
         }
-        let said = match result {
-            Ok((200..=299, body)) => {
-                let text = String::from_utf8_lossy(&body);
-                let end = text.floor_char_boundary(HANDLER_CALL_REPLY_BYTES_MAX);
-                callback::Said::read(&text[..end]).map_err(|why| format!("its answer: {why}"))
+        let is_program = matches!(flight.call.entry.manifest.backend, Backend::Exec(_));
+        let done = match result {
+            Ok((200..=299, body)) if is_program => {
+                self.said_by_program(now, &flight.call, &body, effects)
             }
+            Ok((200..=299, body)) => callback::Said::read(&reply_text(&body))
+                .map(|said| self.said_by_callback(now, &mut flight, said, effects))
+                .map_err(|why| format!("its answer: {why}")),
             Ok((status, _)) => Err(format!("it answered with HTTP status {status}")),
             Err(why) => Err(why.into()),
         };
-        match said {
-            Ok(said) => {
-                self.commanding.leaving.breakers.remove(&flight.entry.key);
-                self.said_by_callback(now, ticket, flight, said, effects);
-            }
-            Err(why) => self.flight_failed(now, flight, &why, effects),
+        match done {
+            Ok(()) => drop(self.commanding.leaving.breakers.remove(&flight.call.entry.key)),
+            Err(why) => return self.flight_failed(now, &flight, &why, effects),
+        }
+        if !is_program {
+            self.commanding.leaving.flights.insert(ticket, flight);
         }
     }
 
-    fn flight_failed(&mut self, now: Now, flight: Flight, why: &str, effects: &mut Vec<Effect>) {
-        let late = flight.due_ms <= now.mono_ms();
+    fn flight_failed(&mut self, now: Now, flight: &Flight, why: &str, effects: &mut Vec<Effect>) {
+        let Flight { call, due_ms, .. } = flight;
+        let late = *due_ms <= now.mono_ms();
         let outcome = if late { Outcome::Timeout } else { Outcome::Failed };
-        self.end_flight(now, &flight, outcome, effects);
-        let key = flight.entry.key.clone();
+        self.conclude(now, call, outcome, effects);
+        let key = call.entry.key.clone();
         let (count, until_ms) = self.commanding.leaving.breakers.entry(key.clone()).or_default();
         *count += 1;
         if *count >= BREAKER_FAILURES {
@@ -257,82 +245,75 @@ impl Hub {
         }
         // Why is for whoever put it; who asked need not know where it lives.
         let text = match late {
-            true => format!("/{} did not answer in time", flight.name),
-            false => format!("/{} failed", flight.name),
+            true => format!("/{} did not answer in time", call.name),
+            false => format!("/{} failed", call.name),
         };
-        self.say_for(now, &flight, "error", text, effects);
+        self.tell_caller(now, call, "error", text, effects);
         self.command_failed(now, &key, why, effects);
+    }
+
+    /// Does what a program of the operator's asks for, and ends its call. The error says why it
+    /// cannot be done; then nothing was.
+    fn said_by_program(
+        &mut self,
+        now: Now,
+        call: &Call,
+        body: &[u8],
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), String> {
+        let output = Output::read(body, call.entry.manifest.limits.output_bytes)?;
+        if output.fetch.is_some() {
+            return Err("`fetch` is for scripts and modules; a program can ask itself".to_owned());
+        }
+        self.keep_all(now, call, &output, effects).map_err(|failed| failed.why().to_owned())?;
+        for text in output.progress {
+            self.tell_caller(now, call, "progress", text, effects);
+        }
+        self.conclude(now, call, Outcome::Ok, effects);
+        self.show_answer(now, call, output.shown, output.text, effects);
+        Ok(())
     }
 
     /// Shows what was said, now or later.
     fn said_by_callback(
         &mut self,
         now: Now,
-        ticket: u64,
-        mut flight: Flight,
+        flight: &mut Flight,
         said: callback::Said,
         effects: &mut Vec<Effect>,
     ) {
+        let call = &flight.call;
         let mut text = said.text;
-        text.truncate(text.floor_char_boundary(flight.entry.manifest.limits.output_bytes));
+        text.truncate(text.floor_char_boundary(call.entry.manifest.limits.output_bytes));
         if said.progress {
-            self.say_for(now, &flight, "progress", text, effects);
+            self.tell_caller(now, call, "progress", text, effects);
         } else if text.is_empty() {
             if flight.stage == Stage::Asked {
                 flight.stage = Stage::Deferred;
             }
         } else {
             if flight.stage != Stage::Ended {
-                self.end_flight(now, &flight, Outcome::Ok, effects);
-                flight.stage = Stage::Ended;
+                self.conclude(now, call, Outcome::Ok, effects);
             }
-            match said.shown.unwrap_or(flight.entry.manifest.shown) {
-                Shown::Ephemeral => self.say_for(now, &flight, "ephemeral", text, effects),
-                Shown::InChannel => self.say_in(now, &flight, text, effects),
-            }
+            self.show_answer(now, call, said.shown, text, effects);
+            flight.stage = Stage::Ended;
         }
-        self.commanding.leaving.flights.insert(ticket, flight);
     }
 
-    /// Tells whoever asked.
-    fn say_for(
+    /// Shows an answer to whom it, or its manifest, says.
+    fn show_answer(
         &mut self,
         now: Now,
-        flight: &Flight,
-        kind: &str,
+        call: &Call,
+        shown: Option<Shown>,
         text: String,
         effects: &mut Vec<Effect>,
     ) {
-        if crate::base::names::is_contact(&flight.by.user) {
-            return self.say_in(now, flight, text, effects);
+        match shown.unwrap_or(call.entry.manifest.shown) {
+            _ if text.is_empty() => {}
+            Shown::Ephemeral => self.tell_caller(now, call, "ephemeral", text, effects),
+            Shown::InChannel => self.tell_room(now, call, text.into(), effects),
         }
-        self.whisper(now, &flight.caller(), kind, text, effects);
-    }
-
-    fn say_in(&mut self, now: Now, flight: &Flight, text: String, effects: &mut Vec<Effect>) {
-        let (room, user) = (&flight.room, speaker(&flight.entry.name));
-        let text = (text.into(), None);
-        let done = self.write(now, (room, &user), Source::Command, text, None, effects);
-        if let Err(refusal) = done {
-            let text =
-                format!("/{} said something that cannot be shown: {}", flight.name, refusal.text);
-            self.whisper(now, &flight.caller(), "error", text, effects);
-        }
-    }
-
-    /// Writes the record of a call that has ended.
-    fn end_flight(
-        &mut self,
-        now: Now,
-        flight: &Flight,
-        outcome: Outcome,
-        effects: &mut Vec<Effect>,
-    ) {
-        let line = (&*flight.name, &*flight.args);
-        self.note_call(now, &flight.caller(), line, (outcome, 0), effects);
-        let by = (&flight.room, &flight.by.user);
-        // What a full log cannot forget now is forgotten at the next start.
-        let _ = self.keep(now, by, &flight.state_key(), "", effects);
     }
 
     /// A later answer came to the address that the call was given.
@@ -360,12 +341,15 @@ impl Hub {
                 Ok(()) => {
                     flight.responses_left -= u8::from(!said.progress);
                     self.grant_value(by, &json!({}), effects);
-                    return self.said_by_callback(now, ticket, flight, said, effects);
+                    self.said_by_callback(now, &mut flight, said, effects);
+                    None
                 }
             },
         };
         self.commanding.leaving.flights.insert(ticket, flight);
-        self.refuse(by.from, by.id, &refusal.expect("everything else has returned"), effects);
+        if let Some(refusal) = refusal {
+            self.refuse(by.from, by.id, &refusal, effects);
+        }
     }
 
     /// Where later answers are taken.
@@ -387,20 +371,11 @@ impl Hub {
     /// Gives up the calls whose time is over, and forgets those that may say no more. Writes down
     /// what became of calls that a stop has cut off.
     pub(super) fn tend_flights(&mut self, now: Now, effects: &mut Vec<Effect>) {
-        let now_ms = now.mono_ms();
-        if !self.commanding.leaving.flights.is_empty() {
-            let over = |flight: &Flight| match flight.stage {
-                Stage::Asked => flight.due_ms + GRACE_MS <= now_ms,
-                Stage::Deferred | Stage::Ended => flight.until_ms <= now_ms,
-            };
-            let flights = &self.commanding.leaving.flights;
-            let over: Vec<u64> =
-                flights.iter().filter(|(_, one)| over(one)).map(|(ticket, _)| *ticket).collect();
-            for ticket in over {
-                let flight = self.commanding.leaving.flights.remove(&ticket).expect("just seen");
-                if flight.stage != Stage::Ended {
-                    self.flight_failed(now, flight, "there was no answer in time", effects);
-                }
+        // As many as the log takes records of now.
+        while self.check_log(COMMAND_VALUE_BYTES_MAX).is_ok() {
+            let Some(flight) = self.commanding.leaving.take_over(now.mono_ms()) else { break };
+            if flight.stage != Stage::Ended {
+                self.flight_failed(now, &flight, "there was no answer in time", effects);
             }
         }
         while let Some((room, key, value)) = self.commanding.leaving.lost.pop() {

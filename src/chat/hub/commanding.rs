@@ -332,7 +332,7 @@ impl Hub {
                 self.run(now, &caller, &name, args, effects)
             }
             Backend::Http(_) | Backend::Exec(_) => {
-                self.call_back(now, caller, (&entry, name), &given, effects)
+                self.call_back(now, caller, (&entry, name), given, effects)
             }
             Backend::Script(_) | Backend::Wasm(_) => {
                 self.work(now, caller, (&entry, name), given, effects)
@@ -363,10 +363,7 @@ impl Hub {
         };
         let random = if template.is_random() { self.random() } else { 0 };
         let room = &self.rooms[caller.room];
-        let name = match room.nick(&caller.by.user) {
-            "" => &caller.by.user,
-            nick => nick,
-        };
+        let name = room.display(&caller.by.user);
         let (user, wall_ms) = (&caller.by.user, now.wall_ms());
         let facts = Facts { user, name, room: caller.room, count, wall_ms, random };
         template.render(given, &facts, entry.manifest.limits.output_bytes)

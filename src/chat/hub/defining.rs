@@ -45,6 +45,9 @@ impl Hub {
                 }
                 self.tell(shard, Message::Respond { by, ticket, proof, body }, effects);
             }
+            ApiRequest::Menu { number, commands, dry_run } => {
+                self.publish_menu(by, (&number, &commands), dry_run, effects);
+            }
             request @ (ApiRequest::Define { .. } | ApiRequest::Amend { .. }) => {
                 let request = Box::new(request);
                 self.tell(ORDERLY, Message::Define { by, request, told: None }, effects);

@@ -1,13 +1,14 @@
 //! Owner: what handlers do in rooms, and the calls that they make.
 
 use super::Hub;
+use super::calls::reply_text;
 use super::commanding::Line;
 use super::occasions::Hand;
 use super::owner::Post;
 use crate::base::clock::Now;
 use crate::base::codes::ErrorCode;
 use crate::base::ids::{Address, ConnId, Offset};
-use crate::base::limits::{HANDLER_CALL_REPLY_BYTES_MAX, HANDLER_CALLS_MAX};
+use crate::base::limits::{CALL_GRACE_MS, HANDLER_CALLS_MAX};
 use crate::base::names::HANDLER_PREFIX;
 use crate::chat::event::{
     Asker, ConversationChange, ConversationState, Effect, Fact, Message, Name, Record, Refusal,
@@ -18,9 +19,6 @@ use crate::chat::room::Step;
 use crate::handlers::{self, Action, CallReply, Planned, Say};
 use crate::registry::sign::{SigningKey, signed_headers};
 use std::sync::Arc;
-
-/// Milliseconds after which a call whose reply was lost is given up, beyond its own time.
-const CALL_GRACE_MS: u64 = 250;
 
 /// A call that is under way.
 #[derive(Debug)]
@@ -279,15 +277,17 @@ impl Hub {
         effects: &mut Vec<Effect>,
     ) {
         let Some(calling) = self.calling.remove(&ticket) else {
-            // Or of a command; or it came too late.
-            return self.callback_answered(now, ticket, result, effects);
+            // Or of a menu, or a command; or it came too late.
+            return match self.publishing.remove(&ticket) {
+                Some(publishing) => self.menu_published(publishing, &result, effects),
+                None => self.callback_answered(now, ticket, result, effects),
+            };
         };
         let text;
         let (status, body, error) = match &result {
             Ok((status, body)) => {
-                text = String::from_utf8_lossy(body);
-                let end = text.floor_char_boundary(HANDLER_CALL_REPLY_BYTES_MAX);
-                (*status, &text[..end], "")
+                text = reply_text(body);
+                (*status, &*text, "")
             }
             Err(error) => (0, "", &**error),
         };

@@ -7,6 +7,7 @@
 mod authoring;
 mod built_in;
 mod callbacks;
+mod calls;
 mod changes;
 mod commanding;
 mod conversing;
@@ -22,6 +23,7 @@ mod identity;
 mod inbound;
 mod joining;
 mod keeping;
+mod menus;
 mod occasions;
 mod outgoing;
 mod owner;
@@ -185,6 +187,8 @@ pub struct Hub {
     /// Calls of handlers, by ticket.
     calling: Map<u64, handling::Calling>,
     calling_number: u64,
+    /// Menus on their way to the platform, by ticket.
+    publishing: Map<u64, menus::Publishing>,
     /// Connections that wait for an answer of the API.
     api_conns: Set<ConnId>,
 
@@ -299,6 +303,7 @@ impl Hub {
             rules: occasions::Rules::default(),
             calling: Map::default(),
             calling_number: 0,
+            publishing: Map::default(),
             api_conns: Set::default(),
             users: Map::default(),
             forgets: erasing::Forgets::default(),

@@ -120,6 +120,9 @@ impl Stage {
                     let body = body.unwrap_or_default();
                     self.fetches.push((ticket, format!("{url} {body}{headers}")));
                 }
+                Effect::Menu { ticket, number, body } => {
+                    self.fetches.push((ticket, format!("{number} {body}")));
+                }
                 Effect::Execute { ticket, program, input, .. } => {
                     self.fetches.push((ticket, format!("{program} {input}")));
                 }

@@ -15,23 +15,22 @@
 //! else waits for is at most one slice, however many calls there are.
 
 use super::Hub;
+use super::calls::{Call, reply_text};
 use super::commanding::{Caller, Done, Said, speaker};
-use super::keeping::kept_key;
 use crate::base::clock::Now;
 use crate::base::codes::ErrorCode;
 use crate::base::hash::Map;
 use crate::base::limits::{
-    COMMAND_CALLS_MAX, COMMAND_FETCHES_MAX, COMMAND_KEYS_MAX, COMMAND_NAMES_MAX,
-    COMMAND_STATE_BYTES_MAX, HANDLER_CALL_REPLY_BYTES_MAX,
+    CALL_GRACE_MS, COMMAND_CALLS_MAX, COMMAND_FETCHES_MAX, COMMAND_NAMES_MAX,
+    COMMAND_STATE_BYTES_MAX,
 };
-use crate::base::names::{is_contact, split_conversation};
-use crate::chat::event::{Asker, Cid, Effect, Name, Outcome, Refusal, Source};
+use crate::base::names::split_conversation;
+use crate::chat::event::{Effect, Outcome, Refusal};
 use crate::chat::request::refuse;
 use crate::commands::arguments::Given;
-use crate::commands::program::{Failed, Fetch, Input, Names, Output, Reply, State, UNDER_WAY};
+use crate::commands::program::{Failed, Fetch, Input, Names, Output, Reply};
 use crate::commands::{Backend, Engines, Entry, Run, Shown, Step};
-use serde_json::json;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// What calls may take at once of the time that they share, µs: a message that came with them
@@ -41,8 +40,6 @@ const SPARE_US_MAX: u64 = 500;
 const SHARE: u64 = 4;
 /// Calls of modules that have begun and not ended, each with its memory.
 const BEGUN_MAX: usize = 4;
-/// Milliseconds after which a fetch whose reply was lost is given up, beyond its own time.
-const GRACE_MS: u64 = 250;
 const NUMBER_MAX: u64 = 1 << 53;
 
 /// Calls of programs on this shard.
@@ -66,21 +63,13 @@ pub struct Working {
     due_us: u64,
 }
 
-/// One call.
+/// A call that takes turns.
 #[derive(Debug)]
 struct Job {
-    call: Box<str>,
-    name: Box<str>,
-    given: Given,
-    entry: Arc<Entry>,
-    by: Asker,
-    room: Name,
-    cid: Cid,
-    since_us: u64,
+    call: Call,
     /// When its run must have ended, or its question be answered, ms of the monotonic clock.
     due_ms: u64,
     fetches_left: u8,
-    cost: u64,
     /// What its last fetch brought.
     reply: Option<Reply>,
     /// What it asks next.
@@ -90,26 +79,9 @@ struct Job {
 }
 
 impl Job {
-    fn caller(&self) -> Caller<'_> {
-        Caller {
-            call: self.call.clone(),
-            by: &self.by,
-            room: &self.room,
-            cid: self.cid.clone(),
-            version: None,
-            since_us: self.since_us,
-            confirmed: true,
-            depth: 0,
-        }
-    }
-
-    fn state_key(&self) -> String {
-        kept_key(&self.entry.key, &format!("{UNDER_WAY}{}", self.call))
-    }
-
     /// Whether both use the same state, so that one must not begin before the other has ended.
     fn shares(&self, other: &Self) -> bool {
-        self.entry.key == other.entry.key && self.room == other.room
+        self.call.entry.key == other.call.entry.key && self.call.room == other.call.room
     }
 }
 
@@ -174,7 +146,7 @@ impl Working {
 
     /// A script ends with its slice; a module may need memory for longer.
     fn may_begin(&self, job: &Job) -> bool {
-        !matches!(job.entry.manifest.backend, Backend::Wasm(_)) || self.begun() < BEGUN_MAX
+        !matches!(job.call.entry.manifest.backend, Backend::Wasm(_)) || self.begun() < BEGUN_MAX
     }
 
     /// Takes the next call that may run: in turn one that has not begun and one that has, so that
@@ -195,7 +167,7 @@ impl Working {
     /// A call that waits though its time is over.
     fn take_late(&mut self, now_ms: u64) -> Option<Job> {
         let mut asking = self.asking.iter();
-        if let Some((&ticket, _)) = asking.find(|(_, job)| job.due_ms + GRACE_MS <= now_ms) {
+        if let Some((&ticket, _)) = asking.find(|(_, job)| job.due_ms + CALL_GRACE_MS <= now_ms) {
             return self.asking.remove(&ticket);
         }
         let at = self.waiting.iter().position(|job| job.due_ms <= now_ms)?;
@@ -206,8 +178,8 @@ impl Working {
     fn step(&mut self, job: &mut Job, turn: Turn, clock: fn() -> u64) -> (Step, u64) {
         let began_us = clock();
         let step = match turn {
-            Turn::First(input) => self.engines.begin(&job.entry, *input, &mut job.cost),
-            Turn::Next(run) => Engines::go_on(run, &mut job.cost),
+            Turn::First(input) => self.engines.begin(&job.call.entry, *input, &mut job.call.cost),
+            Turn::Next(run) => Engines::go_on(run, &mut job.call.cost),
         };
         let took_us = clock().saturating_sub(began_us);
         self.spare_us = self.spare_us.saturating_sub(took_us);
@@ -242,17 +214,9 @@ impl Hub {
         }
         self.check_room_for(entry, name)?;
         let mut job = Job {
-            call: caller.call.clone(),
-            name: name.into(),
-            given,
-            entry: Arc::clone(entry),
-            by: caller.by.clone(),
-            room: caller.room.clone(),
-            cid: caller.cid.clone(),
-            since_us: caller.since_us,
+            call: Call::new(caller, entry, name, given),
             due_ms: now.mono_ms() + entry.manifest.limits.time_ms,
             fetches_left: COMMAND_FETCHES_MAX,
-            cost: 0,
             reply: None,
             fetch: None,
             is_known: false,
@@ -270,8 +234,8 @@ impl Hub {
             Ok(None) => self.pend(now, job, None, effects).map(Done::Pending),
             Ok(Some(said)) => Ok(Done::Ended(said)),
             Err(failed) => {
-                self.commanding.cost = job.cost;
-                self.command_failed(now, &job.entry.key, failed.why(), effects);
+                self.commanding.cost = job.call.cost;
+                self.command_failed(now, &job.call.entry.key, failed.why(), effects);
                 let (code, text) = described(&job, &failed);
                 Err(refuse(code, &text))
             }
@@ -284,7 +248,7 @@ impl Hub {
         if count >= COMMAND_CALLS_MAX {
             return overloaded("too many calls of commands are under way");
         }
-        let of_it = || self.working.jobs().filter(|job| job.entry.key == entry.key).count();
+        let of_it = || self.working.jobs().filter(|job| job.call.entry.key == entry.key).count();
         if count >= at_once && of_it() >= at_once {
             return overloaded(&format!("/{name} is busy with {at_once} calls"));
         }
@@ -301,10 +265,7 @@ impl Hub {
     ) -> Input {
         let random = self.random() % NUMBER_MAX;
         let (user, room) = (&caller.by.user, &self.rooms[caller.room]);
-        let display = match room.nick(user) {
-            "" => user,
-            nick => nick,
-        };
+        let display = room.display(user);
         let present = room.presence.page("").map(|(name, _)| name.clone());
         let members = room.members.keys().cloned();
         let between = split_conversation(caller.room);
@@ -335,20 +296,9 @@ impl Hub {
 
     /// What the program of a call is told.
     fn input_of(&mut self, now: Now, job: &Job) -> Box<Input> {
-        let input = self.input(now, &job.caller(), (&job.entry, &job.name), &job.given);
+        let Call { entry, name, given, .. } = &job.call;
+        let input = self.input(now, &job.call.caller(), (entry, name), given);
         Box::new(Input { reply: job.reply.clone(), ..input })
-    }
-
-    /// What a command keeps where it was called.
-    fn state_of(&self, entry: &Entry, room: &Name) -> State {
-        let room = &self.rooms[room];
-        if !room.keeps_anything() {
-            return State::default();
-        }
-        let begin = kept_key(&entry.key, "");
-        let all = room.kept_of(&begin).map(|(key, value)| (&key[begin.len()..], value));
-        let own = all.filter(|(key, _)| !key.starts_with(UNDER_WAY));
-        State(own.map(|(key, value)| (key.into(), value.into())).collect())
     }
 
     /// Does what a program asks for beside its answer. Gives the answer; nothing when it wants to
@@ -362,27 +312,27 @@ impl Hub {
     ) -> Result<Option<Said>, Failed> {
         let broken = Failed::Broken;
         if let Some(fetch) = &output.fetch {
-            fetch.check(&job.entry.manifest).map_err(broken)?;
+            fetch.check(&job.call.entry.manifest).map_err(broken)?;
             if job.fetches_left == 0 {
                 return Err(broken(format!("it fetches more than {COMMAND_FETCHES_MAX} times")));
             }
         }
-        self.keep_all(now, job, &output, effects)?;
+        self.keep_all(now, &job.call, &output, effects)?;
         for text in output.progress {
-            self.tell_caller(now, job, "progress", text, effects);
+            self.tell_caller(now, &job.call, "progress", text, effects);
         }
         if output.fetch.is_some() {
             job.fetches_left -= 1;
             job.fetch = output.fetch;
-            job.due_ms = now.mono_ms() + job.entry.manifest.limits.time_ms;
+            job.due_ms = now.mono_ms() + job.call.time_ms();
             return Ok(None);
         }
-        let shown = output.shown.unwrap_or(job.entry.manifest.shown);
-        let mut said = Said { privately: output.privately, cost: job.cost, publicly: None };
+        let shown = output.shown.unwrap_or(job.call.entry.manifest.shown);
+        let mut said = Said { privately: output.privately, cost: job.call.cost, publicly: None };
         match shown {
             _ if output.text.is_empty() => {}
             Shown::InChannel => {
-                said.publicly = Some((speaker(&job.entry.name), output.text.into()));
+                said.publicly = Some((speaker(&job.call.entry.name), output.text.into()));
             }
             Shown::Ephemeral => {
                 let gap = if said.privately.is_empty() { "" } else { "\n" };
@@ -390,57 +340,6 @@ impl Hub {
             }
         }
         Ok(Some(said))
-    }
-
-    /// Keeps what a program wants kept: all of it or nothing.
-    fn keep_all(
-        &mut self,
-        now: Now,
-        job: &Job,
-        output: &Output,
-        effects: &mut Vec<Effect>,
-    ) -> Result<(), Failed> {
-        if output.keep.is_empty() {
-            return Ok(());
-        }
-        let known = self.state_of(&job.entry, &job.room);
-        let mut all: BTreeMap<&str, &str> =
-            known.0.iter().map(|(key, value)| (&**key, &**value)).collect();
-        for (key, value) in &output.keep {
-            match value {
-                Some(value) => drop(all.insert(key, value)),
-                None => drop(all.remove(&**key)),
-            }
-        }
-        let bytes: usize = all.iter().map(|(key, value)| key.len() + value.len()).sum();
-        // Calls under way stand beside what is kept.
-        let count_max =
-            COMMAND_KEYS_MAX - job.entry.manifest.limits.at_once.min(COMMAND_KEYS_MAX / 2);
-        if all.len() > count_max || bytes > COMMAND_STATE_BYTES_MAX {
-            let text = format!(
-                "it keeps more than {count_max} values, or {COMMAND_STATE_BYTES_MAX} bytes, here"
-            );
-            return Err(Failed::Broken(text));
-        }
-        let full = |refusal: Refusal| Failed::Broken(refusal.text.into());
-        self.check_log(
-            output
-                .keep
-                .iter()
-                .map(|(key, value)| {
-                    super::RECORD_OVERHEAD_BYTES
-                        + key.len()
-                        + value.as_ref().map_or(0, |value| value.len())
-                })
-                .sum(),
-        )
-        .map_err(full)?;
-        for (key, value) in &output.keep {
-            let key = kept_key(&job.entry.key, key);
-            let value = value.as_deref().unwrap_or_default();
-            self.keep(now, (&job.room, &job.by.user), &key, value, effects).map_err(full)?;
-        }
-        Ok(())
     }
 
     /// Writes down that a call is under way. It goes on when that is in the log. Gives the append.
@@ -453,13 +352,7 @@ impl Hub {
     ) -> Result<u64, Refusal> {
         let append = match job.is_known {
             true => self.log.appends,
-            false => {
-                let (user, name, line, cid) =
-                    (&*job.by.user, &*job.name, &*job.given.line, &*job.cid);
-                let value = json!({"user": user, "name": name, "args": line, "cid": cid});
-                let by = (&job.room, &job.by.user);
-                self.keep(now, by, &job.state_key(), &value.to_string(), effects)?
-            }
+            false => self.note_beginning(now, &job.call, effects)?,
         };
         job.is_known = true;
         self.calling_number += 1;
@@ -493,13 +386,9 @@ impl Hub {
         effects: &mut Vec<Effect>,
     ) {
         let Some(mut job) = self.working.asking.remove(&ticket) else { return };
-        job.due_ms = now.mono_ms() + job.entry.manifest.limits.time_ms;
+        job.due_ms = now.mono_ms() + job.call.time_ms();
         job.reply = Some(match result {
-            Ok((status, body)) => {
-                let text = String::from_utf8_lossy(&body);
-                let end = text.floor_char_boundary(HANDLER_CALL_REPLY_BYTES_MAX);
-                Reply::Answer { status, body: text[..end].into() }
-            }
+            Ok((status, body)) => Reply::Answer { status, body: reply_text(&body).into() },
             Err(error) => Reply::Failed { error },
         });
         if self.working.may_run(now, &job) {
@@ -554,69 +443,29 @@ impl Hub {
 
     /// A call has ended well: its record, and what it says.
     fn end_job(&mut self, now: Now, job: &Job, said: Said, effects: &mut Vec<Effect>) {
-        self.note_end(now, job, Outcome::Ok, effects);
-        if let Some((user, text)) = said.publicly {
-            self.tell_room(now, job, &user, text, effects);
+        self.conclude(now, &job.call, Outcome::Ok, effects);
+        if let Some((_, text)) = said.publicly {
+            self.tell_room(now, &job.call, text, effects);
         }
-        self.tell_caller(now, job, "ephemeral", said.privately, effects);
+        self.tell_caller(now, &job.call, "ephemeral", said.privately, effects);
     }
 
     fn job_failed(&mut self, now: Now, job: &Job, failed: &Failed, effects: &mut Vec<Effect>) {
         let (code, text) = described(job, failed);
-        self.note_end(now, job, Outcome::of_refusal(code), effects);
-        self.tell_caller(now, job, "error", text, effects);
-        self.command_failed(now, &job.entry.key, failed.why(), effects);
+        self.conclude(now, &job.call, Outcome::of_refusal(code), effects);
+        self.tell_caller(now, &job.call, "error", text, effects);
+        self.command_failed(now, &job.call.entry.key, failed.why(), effects);
     }
 
     /// Time is over for a call; one that has not had a turn has not failed by itself.
     fn end_late(&mut self, now: Now, job: Job, has_begun: bool, effects: &mut Vec<Effect>) {
         if has_begun {
-            let text = format!("its {} ms were over", job.entry.manifest.limits.time_ms);
+            let text = format!("its {} ms were over", job.call.time_ms());
             return self.job_failed(now, &job, &Failed::Spent(text), effects);
         }
-        self.note_end(now, &job, Outcome::Timeout, effects);
-        let text = format!("/{} did not get its turn in time; try again", job.name);
-        self.tell_caller(now, &job, "error", text, effects);
-    }
-
-    fn note_end(&mut self, now: Now, job: &Job, outcome: Outcome, effects: &mut Vec<Effect>) {
-        let line = (&*job.name, &*job.given.line);
-        self.note_call(now, &job.caller(), line, (outcome, job.cost), effects);
-        // What a full log cannot forget now is forgotten at the next start.
-        let by = (&job.room, &job.by.user);
-        let _ = self.keep(now, by, &job.state_key(), "", effects);
-    }
-
-    /// Tells whoever asked; a contact reads only what is sent to it.
-    fn tell_caller(
-        &mut self,
-        now: Now,
-        job: &Job,
-        kind: &str,
-        text: String,
-        effects: &mut Vec<Effect>,
-    ) {
-        if !is_contact(&job.by.user) {
-            self.whisper(now, &job.caller(), kind, text, effects);
-        } else if !text.is_empty() {
-            self.tell_room(now, job, &speaker(&job.entry.name), text.into(), effects);
-        }
-    }
-
-    fn tell_room(
-        &mut self,
-        now: Now,
-        job: &Job,
-        user: &Name,
-        text: Box<str>,
-        effects: &mut Vec<Effect>,
-    ) {
-        let place = (&job.room, user);
-        let done = self.write(now, place, Source::Command, (text, None), None, effects);
-        if let Err(refusal) = done {
-            let text = format!("/{} said what cannot be shown: {}", job.name, refusal.text);
-            self.whisper(now, &job.caller(), "error", text, effects);
-        }
+        self.conclude(now, &job.call, Outcome::Timeout, effects);
+        let text = format!("/{} did not get its turn in time; try again", job.call.name);
+        self.tell_caller(now, &job.call, "error", text, effects);
     }
 
     /// Gives up calls whose time is over, as many as the log takes records of now.
@@ -636,5 +485,5 @@ fn described(job: &Job, failed: &Failed) -> (ErrorCode, String) {
         Failed::Broken(_) => (ErrorCode::CommandFailed, "failed"),
         Failed::Spent(_) => (ErrorCode::CommandTimeout, "was stopped"),
     };
-    (code, format!("/{} {verb}: {}", job.name, failed.why()))
+    (code, format!("/{} {verb}: {}", job.call.name, failed.why()))
 }

@@ -2,6 +2,7 @@
 
 use crate::commands::program::{Failed, Fetch, Input, Names, Output, Reply, State, guarded};
 use crate::commands::{Entry, Shown};
+use data_encoding::BASE64;
 use serde_json::json;
 
 #[test]
@@ -131,19 +132,21 @@ fn a_panic_ends_one_program_only() {
 }
 
 #[test]
-fn a_script_is_checked_when_it_is_put() {
-    let check = |script: &str| {
-        let body = json!({"help": "x", "script": script}).to_string();
-        let entry: Entry = super::entry("x", &body).expect("a manifest");
-        entry.check(&body).map_err(|fault| fault.to_string())
+fn code_is_looked_at_when_it_is_put() {
+    let check = |field: &str, code: &str| {
+        let body = json!({"help": "x", field: code}).to_string();
+        Entry::draft("x", &body).map(drop).map_err(|fault| fault.to_string())
     };
-    assert_eq!(check("reply(text);"), Ok(()));
-    let fault = check("let a = 1;\nlet b = (2;");
-    if cfg!(feature = "script") {
-        let fault = fault.expect_err("a syntax error");
-        let want = "line 1, column 22: `script`: line 2, column 11: ";
-        assert!(fault.starts_with(want), "{fault}");
-    } else {
-        assert_eq!(fault, Ok(()));
+    let no_module = BASE64.encode(b"\0asm\x01\0\0\0");
+    for (field, code, is_built, want) in [
+        ("script", "reply(text);", true, ""),
+        ("script", "let a = 1;\nlet b = (2;", cfg!(feature = "script"), "line 2, column 11: "),
+        ("wasm", &no_module, cfg!(feature = "wasm"), "it does not export its memory"),
+    ] {
+        let found = check(field, code).err().unwrap_or_default();
+        let place =
+            format!("line 1, column {}: `{field}`: ", if field == "wasm" { 20 } else { 22 });
+        let want = if want.is_empty() || !is_built { want.to_owned() } else { place + want };
+        assert!(found.starts_with(&want) && found.is_empty() == want.is_empty(), "{code}: {found}");
     }
 }

@@ -11,6 +11,7 @@
 //! * What the server took back after a crash is told.
 
 use super::commands::Input;
+use super::complete::Question;
 use super::note::{Message, Note, Progress};
 use super::request::{self, Request};
 use super::room::{Room, Turn};
@@ -71,6 +72,7 @@ pub struct Session {
     pub(super) notes: Vec<Note>,
     events: Vec<Value>,
     rejected: Option<String>,
+    told: Option<Value>,
     bye_after_ms: Option<u64>,
 }
 
@@ -114,6 +116,22 @@ impl Session {
     /// Why the server did not take the `hello`: another connection would not help.
     pub fn rejected(&self) -> Option<&str> {
         self.rejected.as_deref()
+    }
+
+    /// Asks about the active room; an answer to an older question is none.
+    pub fn question(&mut self, question: &Question) {
+        self.told = None;
+        self.requests.retain(|_, request| !matches!(request, Request::Question(..)));
+        let is_joined = self.rooms.get(&self.active).is_some_and(|room| room.joined);
+        if self.online && is_joined {
+            let (verb, d) = question.asked();
+            self.ask(Request::Question(verb, self.active.clone()), d);
+        }
+    }
+
+    /// The answer to the last question, once.
+    pub fn take_told(&mut self) -> Option<Value> {
+        self.told.take()
     }
 
     /// How long the server wants us to stay away before the next connection, at most.
@@ -326,6 +344,7 @@ impl Session {
             Request::Join(name) => self.joined(&name, d),
             Request::Send { room, cid } => self.sent(&room, &cid, d),
             Request::Fill(name) => self.page(&name, d),
+            Request::Question(..) => self.told = Some(d.clone()),
             other => self.notes.extend(other.told(d, &self.options.user)),
         }
     }
@@ -432,6 +451,8 @@ impl Session {
                 self.notes.push(Note::Error(format!("not sent: {why}: {text}")));
             }
             Some(Request::Hello) => self.rejected = Some(why),
+            // Nobody has typed it.
+            Some(Request::Question(..)) => {}
             Some(Request::Join(name)) => self.shut_out(&name, &why),
             Some(Request::Fill(name)) => {
                 // Without history the live events are all there is.

@@ -3,6 +3,8 @@
 
 use super::client::Client;
 use super::desk::{call, granted, post};
+use super::graph::{Graph, Reply};
+use super::outgoing::sending;
 use super::process::{Folder, Plan, Server};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader};
@@ -156,12 +158,15 @@ fn files_and_programs_become_commands_while_it_runs() {
     std::fs::create_dir_all(&commands).expect("a folder");
     std::fs::create_dir_all(&programs).expect("a folder");
     let text = |path: &Path| path.to_str().expect("UTF-8").to_owned();
+    std::fs::write(commands.join("echo.rhai"), "`${text}!`").expect("a file");
+    std::fs::write(commands.join("echo.json"), r#"{"help": "Says it"}"#).expect("a file");
     let server = Plan::new()
         .set("api.definitions", &text(&definitions))
         .set("commands.programs", &text(&programs))
         .start();
     let mut ann = Client::member(&server, "ann", "ops");
     assert!(types(&mut ann, "/hi").starts_with("refused: there is no command"));
+    await_heard(&mut ann, "/echo ha", "command:echo: ha!");
     std::fs::write(commands.join("hi.json"), r#"{"template": "one"}"#).expect("a file");
     await_heard(&mut ann, "/hi", "command:hi: one");
     std::fs::write(commands.join("hi.json"), r#"{"template": "number two"}"#).expect("a file");
@@ -230,4 +235,31 @@ fn the_shell_adds_shows_runs_and_removes_commands() {
     let (status, log, _) = ringpost(&server, &["log", "hi", "--data", &data]);
     assert!(status == 0 && log.contains("/hi") && log.contains("outcome=ok"), "{log}");
     assert!(ringpost(&server, &["stats", "--data", &data]).1.contains("hi"));
+}
+
+#[test]
+fn contacts_see_a_menu_of_commands() {
+    let graph = Graph::start();
+    let server = sending(&graph).start();
+    put(&server, "price@wa:1102", &json!({"template": "5", "help": "What it costs"}));
+    let shown = "/price  What it costs\n/help  [NAME] — list the commands, or explain one\n";
+    let (status, said, words) = ringpost(&server, &["publish", "1102", "--dry-run"]);
+    assert_eq!((status, said.as_str()), (0, shown), "{words}");
+    assert_eq!(ringpost(&server, &["publish", "1102", "price"]).1, "/price  What it costs\n");
+    let asked = graph.message();
+    assert!(asked.path.ends_with("/1102/conversational_automation"), "{}", asked.path);
+    let want = json!({"commands": [
+        {"command_name": "price", "command_description": "What it costs"}
+    ]});
+    assert_eq!(asked.body, want, "and nothing was told by the dry run");
+    graph.script(&[Reply::Error(100)]);
+    for (args, want) in [
+        (&["publish", "1102"][..], "error: WhatsApp refused the menu with status 400"),
+        (&["publish", "1103"], "error: this server sends nothing by 1103"),
+        (&["publish", "1102", "kick"], "error: there is no command /kick for contacts of 1102"),
+        (&["publish", "eleven"], "error: a menu is put at"),
+    ] {
+        let (status, said, words) = ringpost(&server, args);
+        assert!((status, said.as_str()) == (1, "") && words.starts_with(want), "{words}");
+    }
 }

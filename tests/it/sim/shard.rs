@@ -178,6 +178,7 @@ impl Shard {
             | Effect::Measure { .. }
             | Effect::Defined(_)
             | Effect::Fetch { .. }
+            | Effect::Menu { .. }
             | Effect::Execute { .. } => {}
         }
     }

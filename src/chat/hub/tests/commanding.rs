@@ -301,6 +301,40 @@ fn a_callback_that_fails_again_and_again_is_switched_off() {
 }
 
 #[test]
+fn a_program_of_the_operator_keeps_and_tells_as_others_do() {
+    let mut stage = stage();
+    stage.put("job", r#"{"exec": "job", "limits": {"output_bytes": 20}}"#);
+    let mut run = |said: &str| {
+        stage.types(2, "/job");
+        let (ticket, input) = stage.fetches.pop().expect("a call");
+        let state: serde_json::Value =
+            serde_json::from_str(input.split_once(' ').expect("a program and its input").1)
+                .expect("JSON");
+        stage.event(Event::Fetched { ticket, result: Ok((200, said.as_bytes().to_vec())) });
+        stage.sync();
+        (state["state"].to_string(), stage.shown().join(", "), stage.calls().pop())
+    };
+    let keeps = r#"{"text": "done", "response_type": "ephemeral", "progress": ["half"],
+        "keep": {"n": "1"}}"#;
+    for (said, state, shown, outcome) in [
+        ("in words\n", "{}", "1: command:job in words, 2: command:job in words", "Ok"),
+        ("", "{}", "", "Ok"),
+        (keeps, "{}", "2 sees progress: half, 2 sees ephemeral: done", "Ok"),
+        (r#"{"keep": {"n": null}}"#, r#"{"n":"1"}"#, "", "Ok"),
+        (
+            r#"{"fetch": {"url": "https://a.example/"}}"#,
+            "{}",
+            "2 sees error: /job failed",
+            "Failed",
+        ),
+        ("more than it may say here", "{}", "2 sees error: /job failed", "Failed"),
+    ] {
+        let want = (state.to_owned(), shown.to_owned(), Some(format!("bob /job  {outcome}")));
+        assert_eq!(run(said), want, "{said}");
+    }
+}
+
+#[test]
 fn a_call_that_the_server_did_not_survive_is_lost_and_not_made_again() {
     let mut stage = stage();
     stage.put("wx", r#"{"http": {"url": "https://a.example/c"}}"#);
