@@ -26,7 +26,7 @@ pub struct Case {
 }
 
 /// All of them.
-pub const CASES: [Case; 20] = [
+pub const CASES: [Case; 23] = [
     Case { name: "mask 64 bytes", prepare: || masking(64), answer: 64 },
     Case { name: "mask 4 KiB", prepare: || masking(4_096), answer: 4_096 },
     Case { name: "encode a frame of 64 bytes", prepare: || encoding(64), answer: 66 },
@@ -43,22 +43,41 @@ pub const CASES: [Case; 20] = [
     Case { name: "20 handlers, one replies", prepare: || considering("the menu"), answer: 1 },
     Case { name: "a script's echo", prepare: || commands::engine(&commands::script()), answer: 90 },
     Case { name: "a module's echo", prepare: || commands::engine(&commands::module()), answer: 90 },
-    Case { name: "call a template", prepare: || commands::call(1, "", SAYS), answer: 1 },
-    Case { name: "the same, of 10,000", prepare: || commands::call(10_000, "", SAYS), answer: 1 },
+    Case { name: "say the same", prepare: || commands::typed(1, SAID, SAYS), answer: 1 },
+    Case {
+        name: "say the same, of 10,000",
+        prepare: || commands::typed(MANY, SAID, SAYS),
+        answer: 1,
+    },
+    Case {
+        name: "call a built-in command",
+        prepare: || commands::typed(1, "/me says so, and so do I, when people ask.", SAYS),
+        answer: 1,
+    },
+    Case { name: "call a template", prepare: || commands::typed(1, "/echo", SAYS), answer: 1 },
+    Case {
+        name: "call a template, of 10,000",
+        prepare: || commands::typed(MANY, "/echo", SAYS),
+        answer: 1,
+    },
     Case {
         name: "call a script",
-        prepare: || commands::call(1, commands::ECHO, &commands::script()),
+        prepare: || commands::typed(1, commands::ECHO, &commands::script()),
         answer: 1,
     },
     Case {
         name: "call a module",
-        prepare: || commands::call(1, commands::ECHO, &commands::module()),
+        prepare: || commands::typed(1, commands::ECHO, &commands::module()),
         answer: 1,
     },
 ];
 
 /// The manifest of a template that says as much as the text below.
 const SAYS: &str = r#"{"template": "$user says so, and so do I, when people ask."}"#;
+/// What it says.
+const SAID: &str = "alice says so, and so do I, when people ask.";
+/// So many commands are known.
+const MANY: usize = 10_000;
 const TEXT: &str = "a text of forty-eight bytes, as people write it.";
 const KEY: [u8; 4] = [0x12, 0x9a, 0x5c, 0xf3];
 

@@ -1,5 +1,5 @@
 //! Calls of commands: the back-ends by themselves, and whole calls through a hub, beside which
-//! `route a send` is what a message alone costs.
+//! "say the same" is what the message alone costs.
 
 use ringpost::base::clock::Now;
 use ringpost::base::ids::{ConnId, EpochId, ShardId};
@@ -12,9 +12,11 @@ use ringpost::registry::{Definition, Kind};
 use serde_json::json;
 use std::time::Instant;
 
-/// JSON of ninety bytes, in both cases.
-pub const ECHO: &str =
-    r#"["alice","general",1795000000000,"a text as people write it, in capitals, after that.",""]"#;
+/// A call with JSON of ninety bytes.
+pub const ECHO: &str = concat!(
+    r#"/echo ["alice","general",1795000000000,"a text as people write it, "#,
+    r#"in capitals, after that.",""]"#,
+);
 
 /// Gives the text of its call in capitals: what stands behind `{"text":"`, without its escapes.
 const MODULE: &str = r#"(module (memory (export "memory") 1)
@@ -61,7 +63,7 @@ pub fn engine(body: &str) -> Box<dyn FnMut() -> u64> {
     let entry = Entry::read(&definition).expect("a good manifest");
     let mut engines = Engines::new(stopwatch_us);
     let input = Input {
-        text: ECHO.into(),
+        text: ECHO["/echo ".len()..].into(),
         call: "c-1-0-1".into(),
         name: "echo".into(),
         user: "alice".into(),
@@ -78,8 +80,9 @@ pub fn engine(body: &str) -> Box<dyn FnMut() -> u64> {
     })
 }
 
-/// A call through a hub, among `count` commands: its record, its answer to one member, its `ok`.
-pub fn call(count: usize, line: &'static str, body: &str) -> Box<dyn FnMut() -> u64> {
+/// What a member types goes through a hub that knows `count` commands, to the message that all see
+/// and its `ok`; of a command, its record too.
+pub fn typed(count: usize, text: &str, body: &str) -> Box<dyn FnMut() -> u64> {
     let now = Now { wall_us: 1_795_000_000_000_000, mono_us: 1_000_000 };
     let options = HubOptions { clock: || 0, ..HubOptions::unlimited(ShardId(0), 1) };
     let mut hub = Hub::new(options, now);
@@ -107,7 +110,7 @@ pub fn call(count: usize, line: &'static str, body: &str) -> Box<dyn FnMut() -> 
     let (_, appends) = tell(Event::Text { conn, text: hello });
     tell(Event::Durable { appends });
     let frame = |number: usize| {
-        let d = json!({"cid": format!("c{number:08}"), "text": format!("/echo {line}")});
+        let d = json!({"cid": format!("c{number:08}"), "text": text});
         json!({"t": "send", "id": number, "room": "general", "d": d}).to_string()
     };
     // More than a room remembers, so that none is a repetition.

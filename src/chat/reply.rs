@@ -96,10 +96,7 @@ fn write_msg(out: &mut String, new: NewMsg<'_>) {
     out.push_str(r#","o":"#);
     push_number(out, new.o.0);
     out.push_str(r#","ts":"#);
-    match u64::try_from(new.ts_ms) {
-        Ok(ts_ms) => push_number(out, ts_ms),
-        Err(_) => drop(write!(out, "{}", new.ts_ms)),
-    }
+    push_time(out, new.ts_ms);
     out.push_str(r#","d":{"from":"#);
     quote(out, new.from);
     optional(out, r#","name":"#, new.name);
@@ -402,8 +399,13 @@ pub fn ok(id: u32, d: &Value) -> Frame {
 /// The `ok` of a `send`, which is the only reply on a hot path.
 pub fn ok_sent(id: u32, o: Offset, ts_ms: i64, dup: bool) -> Frame {
     framed(|out| {
-        let o = o.0;
-        let _ = write!(out, r#"{{"t":"ok","id":{id},"d":{{"o":{o},"ts":{ts_ms},"dup":{dup}}}}}"#);
+        out.push_str(r#"{"t":"ok","id":"#);
+        push_number(out, id.into());
+        out.push_str(r#","d":{"o":"#);
+        push_number(out, o.0);
+        out.push_str(r#","ts":"#);
+        push_time(out, ts_ms);
+        out.push_str(if dup { r#","dup":true}}"# } else { r#","dup":false}}"# });
     })
 }
 
@@ -502,6 +504,14 @@ fn push_number(out: &mut String, mut number: u64) {
         }
     }
     out.push_str(std::str::from_utf8(&digits[begin..]).expect("digits are text"));
+}
+
+/// Appends a time, ms since 1970, which a clock may have before that.
+fn push_time(out: &mut String, ts_ms: i64) {
+    match u64::try_from(ts_ms) {
+        Ok(ts_ms) => push_number(out, ts_ms),
+        Err(_) => drop(write!(out, "{ts_ms}")),
+    }
 }
 
 /// Appends `text` as a JSON string.

@@ -8,6 +8,7 @@ use super::presence::Presence;
 use super::tail::{Entry, Tail};
 use crate::base::ids::{Offset, ShardId};
 use crate::base::limits::{HISTORY_LIMIT_MAX, PRESENCE_TICK_MS, RESUME_EVENTS_MAX};
+use crate::base::names::is_contact;
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
@@ -179,12 +180,14 @@ impl Room {
         self.kept(&format!("nick {user}")).unwrap_or_default()
     }
 
-    /// What others here call `user`.
+    /// What others here call `user`: their nick, or a contact's own name.
     pub fn display<'a>(&'a self, user: &'a str) -> &'a str {
-        match self.nick(user) {
-            "" => user,
-            nick => nick,
-        }
+        let known = || match &self.conversation {
+            Some(outside) if is_contact(user) => &*outside.contact.name,
+            _ => "",
+        };
+        let names = [self.nick(user), known(), user];
+        names.into_iter().find(|name| !name.is_empty()).unwrap_or_default()
     }
 
     /// What `user` may do here.

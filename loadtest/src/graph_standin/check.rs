@@ -14,6 +14,25 @@ fn invalid(what: &str, why: &str) -> Wrong {
     (131_009, format!("Parameter {what} is not valid: {why}"))
 }
 
+/// Whether the platform would show such a menu of commands.
+pub fn menu(body: &Value) -> Result<(), String> {
+    let commands = body["commands"].as_array().ok_or("commands must be an array")?;
+    if commands.len() > 30 {
+        return Err("at most 30 commands".to_owned());
+    }
+    for command in commands {
+        let letters = |field: &str| command[field].as_str().unwrap_or_default().chars().count();
+        let name = command["command_name"].as_str().unwrap_or_default();
+        if !(1..=32).contains(&letters("command_name")) || name.starts_with('/') {
+            return Err(format!("command_name {name:?} must have 1 to 32 characters and no slash"));
+        }
+        if !(1..=256).contains(&letters("command_description")) {
+            return Err(format!("command_description of {name:?} must have 1 to 256 characters"));
+        }
+    }
+    Ok(())
+}
+
 /// The recipient of a good body.
 pub fn message(body: &Value) -> Result<String, Wrong> {
     if body["messaging_product"] != "whatsapp" {

@@ -59,6 +59,8 @@ pub struct Graph {
     sent: VecDeque<Value>,
     files: VecDeque<(String, form::File)>,
     files_bytes: usize,
+    /// What contacts see of a number when they type a slash.
+    menus: BTreeMap<String, Value>,
     ids: u64,
     counts: BTreeMap<&'static str, u64>,
 }
@@ -75,6 +77,7 @@ impl Graph {
             sent: VecDeque::new(),
             files: VecDeque::new(),
             files_bytes: 0,
+            menus: BTreeMap::new(),
             ids: 0,
             counts: BTreeMap::new(),
         }
@@ -85,6 +88,7 @@ impl Graph {
         match (request.method.as_str(), parts.as_slice()) {
             ("GET", ["standin", "sent"]) => ok(&Value::from(Vec::from(self.sent.clone()))),
             ("GET", ["standin", "counts"]) => ok(&json!(self.counts)),
+            ("GET", ["standin", "menus"]) => ok(&json!(self.menus)),
             ("POST", ["standin", "say"]) => self.say(request, now_ms, wall_ms),
             (method, parts) => {
                 let reply = match self.authorize(request) {
@@ -102,6 +106,7 @@ impl Graph {
         match (method, parts) {
             ("POST", [_, number, "messages"]) => self.messages(number, request, now),
             ("POST", [_, _, "media"]) => self.upload(request),
+            ("POST", [_, number, "conversational_automation"]) => self.menu(number, request),
             ("GET", ["standin", "file", id]) => match self.file(id) {
                 Some(file) => Reply {
                     status: 200,
@@ -340,6 +345,16 @@ impl Graph {
             self.files_bytes -= oldest.bytes.len();
         }
         ok(&json!({"id": id}))
+    }
+
+    fn menu(&mut self, number: &str, request: &Request) -> Reply {
+        let menu = serde_json::from_slice(&request.body).unwrap_or_default();
+        if let Err(why) = check::menu(&menu) {
+            return refused(400, 100, &why);
+        }
+        self.count("menus");
+        self.menus.insert(number.to_owned(), menu);
+        ok(&json!({"success": true}))
     }
 
     fn file(&self, id: &str) -> Option<&form::File> {

@@ -258,3 +258,25 @@ fn statuses_are_posted_until_they_are_taken() {
     let header = signature::sign(&body, &secret);
     assert!(signature::verify(&body, Some(header.as_bytes()), &[secret]).is_ok());
 }
+
+#[test]
+fn menus_are_taken_as_the_platform_takes_them() {
+    let mut graph = graph(&["--webhook", "http://127.0.0.1:1/"]);
+    let named = |name: &str, hint: &str| json!({"command_name": name, "command_description": hint});
+    let good = json!({"commands": [named("price", "What it costs")]});
+    for (body, status) in [
+        (good.clone(), 200),
+        (json!({"commands": vec![named("a", "b"); 31]}), 400),
+        (json!({"commands": [named("/price", "b")]}), 400),
+        (json!({"commands": [named(&"a".repeat(33), "b")]}), 400),
+        (json!({"commands": [named("a", "")]}), 400),
+        (json!({}), 400),
+    ] {
+        let path = "/v25.0/1102/conversational_automation";
+        let reply = graph.answer(&request("POST", path, &body.to_string()), 0, 0);
+        assert_eq!(reply.status, status, "{body}");
+    }
+    let shown = graph.answer(&request("GET", "/standin/menus", ""), 0, 0);
+    let shown: Value = serde_json::from_slice(&shown.body).expect("JSON");
+    assert_eq!(shown, json!({"1102": good}));
+}

@@ -69,6 +69,17 @@ enum Stage {
 }
 
 impl Leaving {
+    /// Calls that have not ended.
+    pub(super) fn under_way(&self) -> impl Iterator<Item = &Call> {
+        let open = self.flights.values().filter(|flight| flight.stage != Stage::Ended);
+        open.map(|flight| &flight.call)
+    }
+
+    /// Gives up calls; their beginnings are gone from the log.
+    pub(super) fn forget(&mut self, is_gone: impl Fn(&Call) -> bool) {
+        self.flights.retain(|_, flight| !is_gone(&flight.call));
+    }
+
     /// A call whose time is over.
     fn take_over(&mut self, now_ms: u64) -> Option<Flight> {
         let ticket = *self.flights.iter().find(|(_, flight)| flight.is_over(now_ms))?.0;

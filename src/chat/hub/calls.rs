@@ -150,6 +150,19 @@ impl Hub {
         }
     }
 
+    /// Whether such a call has begun and not ended.
+    pub(super) fn is_under_way(&self, is_it: impl Fn(&Call) -> bool) -> bool {
+        self.commanding.leaving.under_way().chain(self.working.under_way()).any(is_it)
+    }
+
+    /// Gives up what was called by somebody, or somewhere, that is forgotten: nobody is answered,
+    /// and nothing more is written of it.
+    pub(super) fn forget_calls(&mut self, is_gone: impl Fn(&str, &str) -> bool) {
+        let is_gone = |user: &Name, room: &Name| is_gone(user, room);
+        self.commanding.forget(is_gone);
+        self.working.forget_calls(|call| is_gone(&call.by.user, &call.room));
+    }
+
     /// What a command keeps where it was called.
     pub(super) fn state_of(&self, entry: &Entry, room: &Name) -> State {
         let room = &self.rooms[room];

@@ -6,6 +6,7 @@
 //! that was under way when the server died is known too, and not made again.
 
 use super::callbacks::Leaving;
+use super::calls::Call;
 use super::keeping::kept_key;
 use super::owner::Post;
 use super::{Hub, Waiting};
@@ -114,6 +115,16 @@ pub struct Commanding {
     pub(super) cost: u64,
 }
 
+impl Commanding {
+    /// Forgets what is remembered of calls by somebody, or somewhere.
+    pub(super) fn forget(&mut self, is_gone: impl Fn(&Name, &Name) -> bool) {
+        self.asked.retain(|(room, user), _| !is_gone(user, room));
+        // Of a room or of a user: whichever it is.
+        self.cooldowns.retain(|(_, who), _| !is_gone(who, who));
+        self.leaving.forget(|call| is_gone(&call.by.user, &call.room));
+    }
+}
+
 /// A line behind its slash: the name and the rest.
 pub(super) fn split_command(line: &str) -> (&str, &str) {
     let (name, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
@@ -177,18 +188,21 @@ impl Hub {
     fn is_repeated(
         &mut self,
         now: Now,
-        room: &Name,
+        name: &Name,
         by: &Asker,
         cid: &Cid,
         effects: &mut Vec<Effect>,
     ) -> bool {
-        let room = self.rooms.get_mut(room).expect("admitted");
+        let room = self.rooms.get_mut(name).expect("admitted");
         room.cids.forget(now.mono_ms() as i64);
         let seen = (!cid.is_empty()).then(|| room.cids.get(&by.user, cid)).flatten();
-        if let Some(seen) = seen {
-            self.confirm(by, seen.append, &json!({"state": "done", "dup": true}), effects);
-        }
-        seen.is_some()
+        let Some(seen) = seen else { return false };
+        let append = seen.append;
+        let is_same =
+            |call: &Call| call.cid == *cid && call.by.user == by.user && call.room == *name;
+        let state = if self.is_under_way(is_same) { "pending" } else { "done" };
+        self.confirm(by, append, &json!({"state": state, "dup": true}), effects);
+        true
     }
 
     fn remember_call(&mut self, now: Now, caller: &Caller<'_>, append: u64) {

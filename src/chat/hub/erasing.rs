@@ -60,6 +60,7 @@ impl Hub {
             contact.iter().for_each(|contact| self.forget_links(contact));
             self.users.remove(user);
         }
+        self.forget_calls(|user, room| is_of(what, user, room));
         Forgetting::Done
     }
 
@@ -84,6 +85,18 @@ impl Hub {
             self.dismiss(*conn, CloseReason::Erased, effects);
         }
         !theirs.is_empty() || self.users.get(user).is_some_and(|user| user.is_online())
+    }
+}
+
+/// Whether what `user` has under way in a room goes too.
+fn is_of(what: &Forget, user: &str, room: &str) -> bool {
+    match what {
+        Forget::User { user: theirs, contact, .. } => {
+            **theirs == *user
+                || contact.as_ref().is_some_and(|contact| is_conversation(room, contact))
+        }
+        Forget::Room { room: wanted, .. } => **wanted == *room,
+        Forget::Message { .. } | Forget::Aged { .. } => false,
     }
 }
 

@@ -113,6 +113,19 @@ impl Working {
         self.held.remove(&ticket);
     }
 
+    /// Calls that have not ended.
+    pub(super) fn under_way(&self) -> impl Iterator<Item = &Call> {
+        self.jobs().map(|job| &job.call)
+    }
+
+    /// Gives up calls that are gone from the log.
+    pub(super) fn forget_calls(&mut self, is_gone: impl Fn(&Call) -> bool) {
+        self.held.retain(|_, (job, _)| !is_gone(&job.call));
+        self.asking.retain(|_, job| !is_gone(&job.call));
+        self.waiting.retain(|job| !is_gone(&job.call));
+        self.running.retain(|(job, _)| !is_gone(&job.call));
+    }
+
     /// All that run, or will before anybody answers them something.
     fn in_turn(&self) -> impl Iterator<Item = &Job> {
         let held = self.held.values().map(|(job, _)| job);

@@ -367,11 +367,13 @@ fn contacts_use_commands_by_writing_them() {
         r#"{"args": [{"name": "item"}], "template": "$item: 5",
         "help": "What it costs"}"#,
     );
+    stage.put("greet", r#"{"template": "Hi $name"}"#);
     stage.put("staff", r#"{"template": "x", "allow": {"role": "member"}, "help": "Staff"}"#);
     stage.records.clear();
-    let texts = ["/Price tea", "/price", "/staff", "/who", "/ hm", "/help"];
+    let texts = ["/Price tea", "/price", "/staff", "/who", "/ hm", "/greet", "/help"];
     for (index, text) in texts.iter().enumerate() {
-        let item = item(&format!("w{index}"), message(text, None, None));
+        let ids = ContactIds { user_id: Some("GB.7".into()), ..ContactIds::default() };
+        let item = Inbound { ids, ..item(&format!("w{index}"), message(text, None, None)) };
         stage.event(Event::Inbound { ticket: 1, item });
         stage.sync();
     }
@@ -385,7 +387,8 @@ fn contacts_use_commands_by_writing_them() {
         "command:price: tea: 5",
         "command:price: `item` is missing: a text; for example: /price <item>",
         "command:staff: /staff is for members; you are a guest",
-        "command:help: /help [NAME] — list the commands, or explain one\n/no — do not do what was \
+        "command:greet: Hi Ines",
+        "command:help: /greet\n/help [NAME] — list the commands, or explain one\n/no — do not do what was \
          asked about\n/ping — see whether the server answers\n/price <item> — What it \
          costs\n/vote NUMBER — choose in the poll\n/yes — do what was asked about",
     ];

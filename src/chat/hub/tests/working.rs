@@ -189,6 +189,8 @@ fn a_short_module_answers_at_once_and_a_long_one_between_others() {
     assert!(stage.log.is_empty());
     stage.sync();
     assert!(stage.log[0].contains(r#""state":"pending""#), "{:?}", stage.log);
+    stage.call(2, "long", "x");
+    assert!(stage.log[1].contains(r#""dup":true,"state":"pending""#), "{:?}", stage.log);
     stage.log.clear();
     stage.event(Event::Work);
     assert_eq!(stage.types(1, "hello")[0], "1: alice hello", "others are served between slices");
@@ -201,7 +203,8 @@ fn a_short_module_answers_at_once_and_a_long_one_between_others() {
     // Asked for again it is not run again.
     stage.call(2, "long", "x");
     stage.sync();
-    assert!(stage.log.last().expect("an answer").contains(r#""dup":true"#));
+    let answer = stage.log.last().expect("an answer");
+    assert!(answer.contains(r#""dup":true,"state":"done""#), "{answer}");
     assert_eq!(stage.work(), 0);
 }
 
@@ -318,4 +321,38 @@ fn a_thousand_calls_are_one_slice_at_a_time() {
     assert!(stage.shown().iter().filter(|line| *line == late).count() > 50);
     let ended = stage.calls().len();
     assert_eq!(ended, 1_030, "each call has its record");
+}
+
+#[test]
+fn calls_of_somebody_who_is_erased_end_without_a_word() {
+    let mut stage = stage();
+    let script = "fetch(`https://a.example/`); fn on_reply(status, body) { body }";
+    stage.put_script("wx", json!({"fetch": ["https://a.example/"]}), script);
+    stage.put_module("long", json!({}), LONG);
+    stage.put("far", r#"{"http": {"url": "https://a.example/"}}"#);
+    for name in ["wx", "long", "far"] {
+        stage.call(2, name, name);
+        stage.call(1, name, name);
+    }
+    stage.sync();
+    assert_eq!(stage.fetches.len(), 3, "one of them waits, for the state that both share");
+    let (user, alias) = ("bob".into(), "erased-1".into());
+    let what = Forget::User { user, alias, contact: None };
+    let mut effects = Vec::new();
+    while stage.hub.forget(&what, &mut effects) != Forgetting::Done {
+        stage.event(Event::Closed { conn: conn(2), code: CloseReason::Erased.code() });
+    }
+    stage.hub.forgotten();
+    stage.log.clear();
+    for _ in 0..2 {
+        for (ticket, _) in std::mem::take(&mut stage.fetches) {
+            stage.event(Event::Fetched { ticket, result: Ok((200, b"done".to_vec())) });
+        }
+        stage.work();
+        stage.sync();
+    }
+    let mut calls = stage.calls();
+    calls.sort();
+    assert_eq!(calls, ["alice /far  Ok", "alice /long  Ok", "alice /wx  Ok"]);
+    assert_eq!(stage.shown().iter().filter(|line| line.contains("done")).count(), 3);
 }
