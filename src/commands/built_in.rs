@@ -67,7 +67,7 @@ pub const BUILT_IN: [BuiltIn; 31] = [
     of(
         Role::Member,
         "command",
-        "add|alias|rm|show|list|enable|disable|log NAME …",
+        "add|alias|help|rm|show|list|enable|disable NAME …",
         "add and change commands of this room",
     ),
     for_anybody("help", "[NAME]", "list the commands, or explain one"),
