@@ -388,8 +388,8 @@ fn contacts_use_commands_by_writing_them() {
         "command:price: `item` is missing: a text; for example: /price <item>",
         "command:staff: /staff is for members; you are a guest",
         "command:greet: Hi Ines",
-        "command:help: /greet\n/help [NAME] — list the commands, or explain one\n/no — do not do what was \
-         asked about\n/ping — see whether the server answers\n/price <item> — What it \
+        "command:help: /greet\n/help [NAME] — list the commands, or explain one\n/no — do not do \
+         what was asked about\n/ping — see whether the server answers\n/price <item> — What it \
          costs\n/vote NUMBER — choose in the poll\n/yes — do what was asked about",
     ];
     assert_eq!(said.collect::<Vec<_>>(), want);
