@@ -174,7 +174,7 @@ fn hubs(config: &Config, shard_count: u16, clock: Clock, random: &[u8; 64]) -> V
             dev: config.server.dev,
             token_secret: config.auth.secret.as_ref().map_or(Vec::new(), |s| s.expose().to_vec()),
             key: random[32..].try_into().expect("32 bytes"),
-            boot_s: (now.wall_us / 1_000_000) as u64,
+            boot_ms: (now.wall_us / 1_000) as u64,
             ack: policy(config).name(),
             fanout_durable: config.fanout == Fanout::Durable,
             frames: bucket(limits.frames),

@@ -373,7 +373,7 @@ impl Hub {
     fn proof(&self, ticket: u64) -> String {
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.options.key).expect("any length");
         mac.update(b"respond");
-        mac.update(&self.options.boot_s.to_le_bytes());
+        mac.update(&self.options.boot_ms.to_le_bytes());
         mac.update(&self.options.shard.0.to_le_bytes());
         mac.update(&ticket.to_le_bytes());
         HEXLOWER.encode(&mac.finalize().into_bytes()[..16])
@@ -426,18 +426,25 @@ impl Hub {
         let _ = self.keep(now, (room, &user), key, "", effects);
     }
 
-    /// Notes a call of the log that has no end there.
+    /// Notes the calls of the log that have no end there. Whoever made one may ask again before its
+    /// end is written down: it is known from now on.
     pub(super) fn find_lost_calls(&mut self) {
+        let mut lost: Vec<(Name, Box<str>, Box<str>)> = Vec::new();
         for room in self.rooms.values() {
             for (key, value) in room.all_kept() {
                 if key.split_once(' ').is_some_and(|(_, rest)| rest.starts_with(UNDER_WAY)) {
-                    self.commanding.leaving.lost.push((
-                        room.name.clone(),
-                        key.into(),
-                        value.into(),
-                    ));
+                    lost.push((room.name.clone(), key.into(), value.into()));
                 }
             }
         }
+        for (room, _, value) in &lost {
+            let value: Value = serde_json::from_str(value).unwrap_or_default();
+            let text = |name: &str| value[name].as_str().unwrap_or_default();
+            if !text("cid").is_empty() {
+                let who = (room, text("user").into(), text("cid").into());
+                self.restore_cid(self.begin.wall_ms(), who, Offset(0));
+            }
+        }
+        self.commanding.leaving.lost = lost;
     }
 }

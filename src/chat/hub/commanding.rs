@@ -147,8 +147,8 @@ impl Hub {
         }
         self.check_log(name.len() + args.len())?;
         self.commanding.number += 1;
-        let (boot_s, shard) = (self.options.boot_s, self.options.shard.0);
-        let call = format!("c-{boot_s:x}-{shard}-{}", self.commanding.number).into();
+        let (boot_ms, shard) = (self.options.boot_ms, self.options.shard.0);
+        let call = format!("c-{boot_ms:x}-{shard}-{}", self.commanding.number).into();
         let confirmed = false;
         let mut caller = Caller { call, by, room, cid, version, since_us, confirmed, depth: 0 };
         let (mut name, mut args) = (name.to_lowercase(), Box::from(args));

@@ -257,7 +257,7 @@ impl Hub {
     }
 
     pub(super) fn sid(&self, number: u64) -> String {
-        format!("{:x}-{}-{number:x}", self.options.boot_s, self.options.shard.0)
+        format!("{:x}-{}-{number:x}", self.options.boot_ms, self.options.shard.0)
     }
 
     /// Ends a connection from our side.

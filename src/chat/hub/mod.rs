@@ -77,8 +77,9 @@ pub struct HubOptions {
     pub token_secret: Vec<u8>,
     /// Random bytes of this process: session secrets are made from them.
     pub key: [u8; 32],
-    /// Start of the process, seconds since 1970: makes session ids unique over restarts.
-    pub boot_s: u64,
+    /// Start of the process, ms since 1970: makes ids of sessions and calls unique over restarts, which
+    /// may follow each other within a second.
+    pub boot_ms: u64,
     /// The ack policy as clients are told.
     pub ack: &'static str,
     /// Deliver only what is durable.
@@ -111,7 +112,7 @@ impl HubOptions {
             dev: true,
             token_secret: Vec::new(),
             key: [7; 32],
-            boot_s: 1,
+            boot_ms: 1,
             ack: "fsync",
             fanout_durable: false,
             frames: Rate::UNLIMITED,

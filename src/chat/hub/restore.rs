@@ -273,7 +273,12 @@ impl Hub {
         }
     }
 
-    fn restore_cid(&mut self, ts_ms: i64, (room, user, cid): (&Name, Name, Cid), o: Offset) {
+    pub(super) fn restore_cid(
+        &mut self,
+        ts_ms: i64,
+        (room, user, cid): (&Name, Name, Cid),
+        o: Offset,
+    ) {
         // A record of the future was written before the wall clock went back.
         let age_ms = (self.begin.wall_ms() - ts_ms).max(0);
         let at_ms = self.begin.mono_ms() as i64 - age_ms;

@@ -674,7 +674,7 @@ impl World {
         key[..8].copy_from_slice(&(self.starts << 32 | 0x5eed).to_le_bytes());
         HubOptions {
             key,
-            boot_s: 1_795_000_000 + self.starts,
+            boot_ms: 1_795_000_000 + self.starts,
             ack: self.plan.ack(),
             fanout_durable: self.plan.fanout_durable,
             frames: limited(FRAMES_PER_S, FRAMES_BURST),
