@@ -277,7 +277,7 @@ impl Hub {
             d["text"] = privately.as_str().into();
         }
         self.confirm(caller.by, append, &d, effects);
-        self.whisper(now, caller, "ephemeral", privately, effects);
+        self.whisper_after(now, caller, append, privately, effects);
         if let Some((user, (text, direction, extra))) = letter {
             let post = Post { extra, ..Post::plain(&user, text, Source::Command, direction) };
             self.post_letter(now, caller.room, post, effects);
@@ -299,6 +299,24 @@ impl Hub {
             let frame = reply::passing("cmd", caller.room, now.wall_ms(), d);
             self.answer(caller.by.from, frame, effects);
         }
+    }
+
+    /// The answer of a call, when its record is as safe as a message must be before it is shown.
+    fn whisper_after(
+        &mut self,
+        now: Now,
+        caller: &Caller<'_>,
+        append: u64,
+        text: String,
+        effects: &mut Vec<Effect>,
+    ) {
+        if !self.options.fanout_durable || text.is_empty() || caller.by.api {
+            return self.whisper(now, caller, "ephemeral", text, effects);
+        }
+        let d = json!({"call": caller.call, "kind": "ephemeral", "text": text});
+        let frame = reply::passing("cmd", caller.room, now.wall_ms(), d);
+        let what = Waiting::Reply { to: caller.by.from, id: None, frame, since_us: None };
+        self.when_durable(append, what, effects);
     }
 
     /// Runs what is known by this name here.
