@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::egress::{Calls, EgressSender, channel};
 use crate::log::AckPolicy;
 use crate::outbox::Word;
-use crate::programs::{self, Job, Programs};
+use crate::programs::{self, Jobs, Programs};
 use crate::shard::archive::Question;
 use crate::shard::media;
 use crate::shard::world::{Mail, Outlet, Ways, World};
@@ -43,7 +43,7 @@ pub struct Far {
     words: Option<Receiver<Word>>,
     calls: Calls,
     items: Receiver<Item>,
-    jobs: Option<Receiver<Job>>,
+    jobs: Option<Jobs>,
     files: Receiver<media::Word>,
 }
 
@@ -98,11 +98,7 @@ impl Outward {
 }
 
 /// Starts the threads that run programs. They end with the process.
-fn start_programs(
-    jobs: &Receiver<Job>,
-    folder: &Path,
-    world: &Arc<World>,
-) -> Result<(), NodeError> {
+fn start_programs(jobs: &Jobs, folder: &Path, world: &Arc<World>) -> Result<(), NodeError> {
     let world = Arc::clone(world);
     let reply = move |shard: ShardId, ticket, outcome| {
         let shard = usize::from(shard.0);

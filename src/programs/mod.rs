@@ -8,8 +8,8 @@
 //! ```
 //!
 //! A program gets no environment but `PATH` and `RINGPOST_CALL`, starts in the folder of programs,
-//! and may use so much memory and processor time. When its time is over its whole process group is
-//! killed, and so it is when it has said more than it may.
+//! and may use so much memory and processor time, of which it takes what the server leaves. When its
+//! time is over its whole process group is killed, and so it is when it has said more than it may.
 //!
 //! **Never:** a shell that sees what somebody typed; a name with a slash in it; more processes at a
 //! time than threads.
@@ -21,7 +21,7 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 #[cfg(test)]
 mod tests;
@@ -34,7 +34,7 @@ const QUEUE_MAX: usize = 256;
 /// What a process may use.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Allowance {
-    /// From its start to its end.
+    /// From when it is handed over to its end.
     pub time: Duration,
     /// Of addresses (RLIMIT_AS).
     pub memory_bytes: u64,
@@ -60,42 +60,45 @@ pub struct Job {
 /// What it wrote on standard output; or, in a line for people, why it is of no use.
 pub type Outcome = Result<Vec<u8>, String>;
 
+/// Calls, each with when it was handed over.
+type Queued = (Instant, Job);
+
 /// Gives calls to the threads.
 #[derive(Clone, Debug)]
-pub struct Programs(Sender<Job>);
+pub struct Programs(Sender<Queued>);
+
+/// Where the threads take calls from.
+#[derive(Clone, Debug)]
+pub struct Jobs(Receiver<Queued>);
 
 impl Programs {
     /// Hands a call over, or gives it back. Never waits.
     pub fn try_run(&self, job: Job) -> Result<(), Box<Job>> {
-        self.0.try_send(job).map_err(|error| match error {
-            TrySendError::Full(job) | TrySendError::Disconnected(job) => Box::new(job),
+        self.0.try_send((Instant::now(), job)).map_err(|error| match error {
+            TrySendError::Full((_, job)) | TrySendError::Disconnected((_, job)) => Box::new(job),
         })
     }
 }
 
 /// Both ends of a channel of calls: those who call have theirs before the threads run.
-pub fn channel() -> (Programs, Receiver<Job>) {
+pub fn channel() -> (Programs, Jobs) {
     let (sender, jobs) = bounded(QUEUE_MAX);
-    (Programs(sender), jobs)
+    (Programs(sender), Jobs(jobs))
 }
 
 /// Starts the threads, which end with the senders. `reply` is called once for each call.
 pub fn start(
     folder: &Path,
-    jobs: &Receiver<Job>,
+    jobs: &Jobs,
     reply: impl Fn(ShardId, u64, Outcome) + Clone + Send + 'static,
 ) -> io::Result<()> {
     for number in 0..PROCESSES_MAX {
-        let (folder, jobs, reply) = (folder.to_owned(), jobs.clone(), reply.clone());
+        let (folder, Jobs(jobs), reply) = (folder.to_owned(), jobs.clone(), reply.clone());
         let thread = std::thread::Builder::new().name(format!("ringpost-program-{number}"));
         thread.spawn(move || {
-            for job in jobs {
-                let Job { shard, ticket, program, input, allowance } = job;
-                let outcome = match path(&folder, &program) {
-                    Some(path) => process::run(&path, &[], &input, &allowance),
-                    None => Err(format!("{program:?} is no name of a program")),
-                };
-                reply(shard, ticket, outcome);
+            for (since, job) in jobs {
+                let (shard, ticket) = (job.shard, job.ticket);
+                reply(shard, ticket, carry_out(&folder, &job, since.elapsed()));
             }
         })?;
     }
@@ -105,6 +108,20 @@ pub fn start(
 /// Runs one program, here and now.
 pub fn call(path: &Path, input: &str, allowance: &Allowance) -> Outcome {
     process::run(path, &[], input, allowance)
+}
+
+/// Runs the program of a call that has waited for so long. Nobody waits any more for one whose time
+/// is over, and it would keep others waiting.
+fn carry_out(folder: &Path, job: &Job, waited: Duration) -> Outcome {
+    let time = job.allowance.time.saturating_sub(waited);
+    if time.is_zero() {
+        return Err("it did not get its turn in time".to_owned());
+    }
+    let allowance = Allowance { time, ..job.allowance };
+    match path(folder, &job.program) {
+        Some(path) => process::run(&path, &[], &job.input, &allowance),
+        None => Err(format!("{:?} is no name of a program", job.program)),
+    }
 }
 
 /// Asks a program what it is: what it prints for `--describe`.

@@ -3,7 +3,7 @@
 use super::{Allowance, Outcome};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::{Errno, ioctl_fionbio};
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process_group, setpriority_process};
 use rustix::time::Timespec;
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 
 /// What is kept of standard error, for the operator.
 const COMPLAINT_BYTES: usize = 4 << 10;
+/// What it may write there in all: reading more would only keep a processor busy.
+const COMPLAINTS_BYTES_MAX: usize = 1 << 20;
 /// How often a process is looked at that has closed its output and goes on.
 const LOOK: Duration = Duration::from_millis(2);
 /// Files that a process may have open; the largest file it may write.
@@ -22,6 +24,11 @@ const FILES_MAX: u64 = 64;
 const FILE_BLOCKS_MAX: u64 = (64 << 20) / 512;
 /// Sets limits and becomes the program. Nothing that it is told is looked at by it.
 const SHELL: &str = "/bin/sh";
+/// Of all priorities the least: a program that computes shall not keep the server waiting.
+const NICE: i32 = 19;
+/// Better, where util-linux is at hand: only what nobody else wants of the processors, so that the
+/// server need not wait until a slice ends.
+const IDLE: &str = "if command -v chrt >/dev/null; then exec chrt -i 0 \"$0\" \"$@\"; fi; ";
 /// How a shell ends that found nothing to become (POSIX, 2.8.2).
 const NOT_FOUND: i32 = 127;
 
@@ -43,6 +50,9 @@ pub(super) fn run(path: &Path, args: &[&str], input: &str, allowance: &Allowance
         .process_group(0);
     let mut child = command.spawn().map_err(|error| format!("{SHELL} cannot be run: {error}"))?;
     let pid = Pid::from_child(&child);
+    // Long before it has become the program, and started anything that would not have it too. One
+    // that has ended needs none.
+    let _ = setpriority_process(Some(pid), NICE);
     let said = converse(&mut child, input, allowance, deadline);
     let ended = match said {
         Ok(said) => wait(&mut child, deadline).map(|status| (said, status)),
@@ -72,7 +82,7 @@ fn limits(allowance: &Allowance) -> String {
     let (memory_kb, seconds) = (allowance.memory_bytes >> 10, allowance.time.as_secs() + 1);
     format!(
         "ulimit -v {memory_kb} && ulimit -t {seconds} && ulimit -n {FILES_MAX} && \
-         ulimit -f {FILE_BLOCKS_MAX} && ulimit -c 0 && exec \"$0\" \"$@\""
+         ulimit -f {FILE_BLOCKS_MAX} && ulimit -c 0 && {IDLE}exec \"$0\" \"$@\""
     )
 }
 
@@ -97,7 +107,7 @@ fn converse(
         fd.map_or(Ok(()), |fd| ioctl_fionbio(fd, true)).map_err(|error| broken(&error))?;
     }
     stderr.as_ref().map_or(Ok(()), |fd| ioctl_fionbio(fd, true)).map_err(|e| broken(&e))?;
-    let (mut said, mut rest) = (Said::default(), input.as_bytes());
+    let (mut said, mut rest, mut complained) = (Said::default(), input.as_bytes(), 0);
     while stdout.is_some() || stderr.is_some() {
         if rest.is_empty() {
             stdin = None;
@@ -117,9 +127,13 @@ fn converse(
         }
         let most = allowance.output_bytes;
         drain(&mut stdout, &mut said.output, most + 1).map_err(|error| broken(&error))?;
-        drain(&mut stderr, &mut said.complaint, COMPLAINT_BYTES).map_err(|e| broken(&e))?;
+        let count = drain(&mut stderr, &mut said.complaint, COMPLAINT_BYTES);
+        complained += count.map_err(|error| broken(&error))?;
         if said.output.len() > most {
             return Err(format!("it said more than {most} bytes"));
+        }
+        if complained > COMPLAINTS_BYTES_MAX {
+            return Err(format!("it complained in more than {COMPLAINTS_BYTES_MAX} bytes"));
         }
     }
     Ok(said)
@@ -142,25 +156,26 @@ fn wait_for(
     }
 }
 
-/// Reads what is there. What is beyond `most` is read and not kept.
-fn drain(pipe: &mut Option<impl Read>, out: &mut Vec<u8>, most: usize) -> std::io::Result<()> {
-    let mut bytes = [0; 4_096];
+/// Reads what is there, and gives how much that was. What is beyond `most` is read and not kept.
+fn drain(pipe: &mut Option<impl Read>, out: &mut Vec<u8>, most: usize) -> std::io::Result<usize> {
+    let (mut bytes, mut total) = ([0; 4_096], 0);
     while let Some(open) = pipe {
         match open.read(&mut bytes) {
             Ok(0) => *pipe = None,
             Ok(count) => {
+                total += count;
                 let room = most.saturating_sub(out.len());
                 out.extend_from_slice(&bytes[..count.min(room)]);
                 if room == 0 {
-                    return Ok(());
+                    break;
                 }
             }
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Ok(()),
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => break,
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
     }
-    Ok(())
+    Ok(total)
 }
 
 fn wait(child: &mut Child, deadline: Instant) -> Result<ExitStatus, String> {
