@@ -47,6 +47,9 @@ pub mod heap;
 
 mod ring;
 
+mod prompt;
+pub use prompt::be_prompt;
+
 pub mod disk;
 
 mod handle;

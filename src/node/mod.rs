@@ -40,6 +40,7 @@ use crate::chat::event::{Fact, Record};
 use crate::chat::hub::{Hub, HubOptions};
 use crate::commands::program::is_guarded;
 use crate::config::{self, Config, Fanout};
+use crate::log::be_prompt;
 use crate::log::directory::log_dir;
 use crate::log::heap;
 use crate::log::record::{EpochV1, NameId};
@@ -327,7 +328,10 @@ fn start_shards(
             .io_memory(EXECUTOR_MEMORY)
             .ring_depth(128);
         let handle = builder
-            .spawn(move || async move { shard_main(part, connections_max, &born, &opened).await })
+            .spawn(move || async move {
+                be_prompt();
+                shard_main(part, connections_max, &born, &opened).await
+            })
             .map_err(|error| NodeError::Executor(error.to_string()))?;
         handles.push(handle);
     }

@@ -20,6 +20,7 @@ mod tests;
 
 pub use super::handle::{AckPolicy, LogCounts, LogHandle, LogState};
 
+use super::be_prompt;
 use super::directory::{DataDir, LogError};
 use super::disk::{Disk, RealDisk};
 use super::format::SEGMENT_BYTES_MIN;
@@ -125,7 +126,10 @@ impl LogWriter {
         worker.begin_log()?;
         let spawned = std::thread::Builder::new()
             .name("ringpost-log".to_owned())
-            .spawn(move || worker.run())
+            .spawn(move || {
+                be_prompt();
+                worker.run()
+            })
             .map_err(LogError::io("start the log thread for", dir.root()))?;
         Ok((Self { handle, thread: Some(spawned), sealer, dir }, producers))
     }
