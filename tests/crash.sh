@@ -4,7 +4,8 @@
 #
 #   tests/crash.sh --smoke        10 power cuts per file system, 10 kills, 500 rotten bits; two minutes
 #   tests/crash.sh --full         1,000 power cuts per file system, 1,000 kills, 10,000 rotten bits
-#   tests/crash.sh power=100 …    so many rounds of each: power, kill, flips, full, errors, erasures
+#   tests/crash.sh power=100 …    so many rounds of each: power, kill, flips, full, errors, erasures,
+#                                 calls
 #   … --debug                     the server as `cargo test` builds it; --smoke does that anyway
 #
 # Prints one line of figures for each. Exit code 0 when nothing acknowledged was lost and every
@@ -17,14 +18,16 @@ profile=(--release) rounds=()
 for word in "$@"; do
     case "$word" in
     --smoke)
-        rounds=(power=10 kill=10 flips=500 full=2 errors=2 erasures=8)
+        rounds=(power=10 kill=10 flips=500 full=2 errors=2 erasures=8 calls=6)
         profile=()
         ;;
-    --full) rounds=(power=1000 kill=1000 flips=10000 full=100 errors=100 erasures=200) ;;
+    --full)
+        rounds=(power=1000 kill=1000 flips=10000 full=100 errors=100 erasures=200 calls=200)
+        ;;
     --debug) profile=() ;;
-    power=* | kill=* | flips=* | full=* | errors=* | erasures=*) rounds+=("$word") ;;
+    power=* | kill=* | flips=* | full=* | errors=* | erasures=* | calls=*) rounds+=("$word") ;;
     *)
-        sed -n '2,13s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
+        sed -n '2,14s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
         exit 2
         ;;
     esac
@@ -32,7 +35,7 @@ done
 [ ${#rounds[@]} -eq 0 ] && exec "${BASH_SOURCE[0]}" --help
 
 # Parts that were not asked for take no round.
-for part in power kill flips full errors erasures; do
+for part in power kill flips full errors erasures calls; do
     [[ " ${rounds[*]} " == *" $part="* ]] || rounds+=("$part=0")
 done
 export RINGPOST_CRASH

@@ -39,7 +39,8 @@ pub struct Figures {
 }
 
 impl Figures {
-    fn fault(&mut self, what: String) {
+    /// Notes what was wrong.
+    pub fn fault(&mut self, what: String) {
         if self.faults.len() < 20 {
             self.faults.push(what);
         }

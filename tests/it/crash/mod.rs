@@ -23,6 +23,15 @@ mod derived;
 
 mod erasures;
 
+#[cfg(all(feature = "script", feature = "wasm"))]
+mod registrar;
+
+#[cfg(all(feature = "script", feature = "wasm"))]
+mod patron;
+
+#[cfg(all(feature = "script", feature = "wasm"))]
+mod calls;
+
 use ledger::Figures;
 
 /// How many rounds of `what`: from `RINGPOST_CRASH`, a list like `power=20,kill=100`. `None` where

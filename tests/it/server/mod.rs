@@ -9,7 +9,7 @@ mod commands;
 
 mod complaints;
 
-mod desk;
+pub mod desk;
 
 pub mod process;
 
