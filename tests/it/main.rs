@@ -8,6 +8,9 @@ mod edges;
 
 mod golden_log;
 
+#[cfg(all(feature = "script", feature = "wasm"))]
+mod hostile;
+
 mod server;
 
 mod sim;
