@@ -272,7 +272,9 @@ impl Hub {
         body: &[u8],
         effects: &mut Vec<Effect>,
     ) -> Result<(), String> {
-        let output = Output::read(body, call.entry.manifest.limits.output_bytes)?;
+        // A shell passes on what a disk holds, in whatever letters.
+        let words = String::from_utf8_lossy(body);
+        let output = Output::read(words.as_bytes(), call.entry.manifest.limits.output_bytes)?;
         if output.fetch.is_some() {
             return Err("`fetch` is for scripts and modules; a program can ask itself".to_owned());
         }

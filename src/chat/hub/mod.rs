@@ -77,8 +77,8 @@ pub struct HubOptions {
     pub token_secret: Vec<u8>,
     /// Random bytes of this process: session secrets are made from them.
     pub key: [u8; 32],
-    /// Start of the process, ms since 1970: makes ids of sessions and calls unique over restarts, which
-    /// may follow each other within a second.
+    /// Start of the process, ms since 1970: makes ids of sessions and calls unique over restarts,
+    /// which may follow each other within a second.
     pub boot_ms: u64,
     /// The ack policy as clients are told.
     pub ack: &'static str,

@@ -217,7 +217,7 @@ impl Tavern {
             let body = json!({"name": "s", "text": ""}).to_string();
             let path = format!("rooms/{}/commands", patron.room);
             let said = granted(server, "POST", &path, &body);
-            if said["text"] != (scripts + 1).to_string() {
+            if said["text"] != format!("{}", scripts + 1) {
                 figures.fault(format!("{}: {said} after {scripts} calls", patron.room));
             }
         }

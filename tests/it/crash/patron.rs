@@ -1,5 +1,5 @@
-//! Somebody who calls commands of all kinds through crashes: each call under an id of its own, asked
-//! again after each start until it is answered, and once more when it was.
+//! Somebody who calls commands of all kinds through crashes: each call under an id of its own,
+//! asked again after each start until it is answered, and once more when it was.
 
 use super::ledger::Figures;
 use crate::server::client::Client;
