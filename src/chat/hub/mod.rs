@@ -614,6 +614,8 @@ impl Hub {
         let refusal = refuse(ErrorCode::LogFull, "the log failed before this was safe; try again");
         for (append, what) in std::mem::take(&mut self.waiting) {
             match what {
+                // What answers no request goes with one that is refused here too.
+                Waiting::Reply { id: None, .. } => {}
                 Waiting::Reply { to, id, .. } => self.refuse(to, id, &refusal, effects),
                 Waiting::Inbound { to, ticket, count } => {
                     self.tell(to, Message::InboundDone { ticket, count, accepted: false }, effects);
