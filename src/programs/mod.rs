@@ -8,9 +8,8 @@
 //! ```
 //!
 //! A program gets no environment but `PATH` and `RINGPOST_CALL`, starts in the folder of programs,
-//! and may use so much memory and processor time, of which it takes what the server leaves. When
-//! its time is over its whole process group is killed, and so it is when it has said more than it
-//! may.
+//! and may use so much memory and processor time, after the threads of the server. When its time is
+//! over its whole process group is killed, and so it is when it has said more than it may.
 //!
 //! **Never:** a shell that sees what somebody typed; a name with a slash in it; more processes at a
 //! time than threads.

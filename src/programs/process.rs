@@ -24,11 +24,9 @@ const FILES_MAX: u64 = 64;
 const FILE_BLOCKS_MAX: u64 = (64 << 20) / 512;
 /// Sets limits and becomes the program. Nothing that it is told is looked at by it.
 const SHELL: &str = "/bin/sh";
-/// Of all priorities the least: a program that computes shall not keep the server waiting.
-const NICE: i32 = 19;
-/// Better, where util-linux is at hand: only what nobody else wants of the processors, so that the
-/// server need not wait until a slice ends.
-const IDLE: &str = "if command -v chrt >/dev/null; then exec chrt -i 0 \"$0\" \"$@\"; fi; ";
+/// A tenth of what a thread of the server gets where both want a processor: a program that computes
+/// shall not keep the server waiting, and yet come to its end on a machine that others keep busy.
+const NICE: i32 = 10;
 /// How a shell ends that found nothing to become (POSIX, 2.8.2).
 const NOT_FOUND: i32 = 127;
 
@@ -82,7 +80,7 @@ fn limits(allowance: &Allowance) -> String {
     let (memory_kb, seconds) = (allowance.memory_bytes >> 10, allowance.time.as_secs() + 1);
     format!(
         "ulimit -v {memory_kb} && ulimit -t {seconds} && ulimit -n {FILES_MAX} && \
-         ulimit -f {FILE_BLOCKS_MAX} && ulimit -c 0 && {IDLE}exec \"$0\" \"$@\""
+         ulimit -f {FILE_BLOCKS_MAX} && ulimit -c 0 && exec \"$0\" \"$@\""
     )
 }
 
