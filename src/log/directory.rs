@@ -9,6 +9,7 @@ use super::format::SegmentHeader;
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::os::unix::fs::{DirBuilderExt, DirEntryExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use std::{fmt, io};
 
 /// Everything that can go wrong with the log as a whole. Text is made by `Display`, for people.
@@ -71,6 +72,13 @@ pub struct DataDir {
     _lock: File,
 }
 
+/// How often a lock is asked for, and how long after another.
+///
+/// Whoever held it may have begun to start a program: until that has become itself it holds what
+/// its parent held, though the parent is gone.
+const LOOKS: u32 = 10;
+const LOOK: Duration = Duration::from_millis(20);
+
 impl DataDir {
     /// Makes the directory if it is not there, and locks it.
     pub fn lock(root: &Path) -> Result<Self, LogError> {
@@ -82,11 +90,17 @@ impl DataDir {
         let opened =
             OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
         let file = opened.map_err(LogError::io("open the lock file", &path))?;
-        match file.try_lock() {
-            Ok(()) => Ok(Self { root: root.to_path_buf(), _lock: file }),
-            Err(TryLockError::WouldBlock) => Err(LogError::Locked(root.to_path_buf())),
-            Err(TryLockError::Error(source)) => Err(LogError::io("lock", &path)(source)),
+        for look in 1.. {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) if look < LOOKS => std::thread::sleep(LOOK),
+                Err(TryLockError::WouldBlock) => return Err(LogError::Locked(root.to_path_buf())),
+                Err(TryLockError::Error(source)) => {
+                    return Err(LogError::io("lock", &path)(source));
+                }
+            }
         }
+        Ok(Self { root: root.to_path_buf(), _lock: file })
     }
 
     /// The directory itself.

@@ -217,7 +217,8 @@ impl Tavern {
             let body = json!({"name": "s", "text": ""}).to_string();
             let path = format!("rooms/{}/commands", patron.room);
             let said = granted(server, "POST", &path, &body);
-            if said["text"] != format!("{}", scripts + 1) {
+            let want = (scripts + 1).to_string();
+            if said["text"] != want.as_str() {
                 figures.fault(format!("{}: {said} after {scripts} calls", patron.room));
             }
         }

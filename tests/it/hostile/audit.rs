@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 /// What is said to whoever calls while others call too, and how such calls end. Nothing of it is
 /// said by the commands themselves.
-const CROWDED: [(&str, &[&str]); 6] = [
+const CROWDED: [(&str, &[&str]); 8] = [
     (" is off: ", &["failed"]),
     (" is busy with ", &["failed"]),
     ("too many calls of commands", &["failed"]),
@@ -17,6 +17,9 @@ const CROWDED: [(&str, &[&str]); 6] = [
     (" did not get its turn in time", &["timeout"]),
     // A queue in which others stood before it.
     (" did not answer in time", &["timeout"]),
+    // Its time was over before it came to what it is there for, or it was refused a process.
+    (" was stopped: ", &["timeout"]),
+    (" failed", &["failed"]),
 ];
 
 /// The outcomes of all calls in the log, by id.

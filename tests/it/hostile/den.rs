@@ -100,9 +100,15 @@ pub fn await_none_left() {
 
 /// Puts what cannot be put: status and body.
 pub fn put_unfit(server: &Server, name: &str, body: &str) -> (u16, String) {
-    let deep = "[".repeat(100_000);
-    let body = if body == "[[[[" { &deep } else { body };
-    let (status, value) = call(server, "PUT", &format!("commands/{name}"), body);
+    let body = match body {
+        "[[[[" => "[".repeat(100_000),
+        module if module.starts_with("(module") => {
+            let bytes = wat::parse_str(module).expect("a module");
+            json!({"wasm": data_encoding::BASE64.encode(&bytes)}).to_string()
+        }
+        body => body.to_owned(),
+    };
+    let (status, value) = call(server, "PUT", &format!("commands/{name}"), &body);
     assert_ne!(value, json!({}), "{name}: words");
     (status, value.to_string())
 }

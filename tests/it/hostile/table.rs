@@ -245,19 +245,6 @@ fn module(body: &str) -> Vec<u8> {
     wat::parse_str(text).expect("a module")
 }
 
-const STARTS: &str = concat!(
-    r#"{"wasm": ""#,
-    "AGFzbQEAAAABDwNgAX8Bf2ACf38BfmAAAAMEAwABAgUDAQABBxgDBm1lbW9yeQIABWFsbG9jAAADcnVu",
-    "AAEIAQIKEwMEAEEICwQAQgALBwADQAwACws=",
-    r#""}"#,
-);
-const IMPORTS: &str = concat!(
-    r#"{"wasm": ""#,
-    "AGFzbQEAAAABDwNgAABgAX8Bf2ACf38BfgINAQR3YXNpBGV4aXQAAAMDAgECBQMBAAEHGAMGbWVtb3J5",
-    "AgAFYWxsb2MAAQNydW4AAgoLAgQAQQgLBABCAAs=",
-    r#""}"#,
-);
-
 /// What cannot be put at all, and within what is said of it.
 pub const UNFIT: &[(&str, &str, &str)] = &[
     ("ssrf", r#"{"http": {"url": "http://169.254.169.254/latest/meta-data/"}}"#, "public"),
@@ -277,9 +264,8 @@ pub const UNFIT: &[(&str, &str, &str)] = &[
     ),
     ("wasm", r#"{"wasm": "AAAA"}"#, ""),
     ("wasm", r#"{"wasm": "not base64"}"#, ""),
-    // One that starts by itself, for ever, and one that imports something.
-    ("wasm", STARTS, "start"),
-    ("wasm", IMPORTS, "imports"),
+    ("wasm", r#"(module (func $s (loop $l (br $l))) (start $s))"#, "start"),
+    ("wasm", r#"(module (import "wasi" "exit" (func)))"#, "imports"),
     ("exec", r#"{"exec": "../../bin/sh"}"#, ""),
     ("exec", r#"{"exec": "sh;reboot"}"#, ""),
     ("both", r#"{"template": "a", "alias": "/b"}"#, ""),

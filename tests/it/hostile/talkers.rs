@@ -100,6 +100,8 @@ fn talk(
     begin: Instant,
     first: Instant,
 ) -> Talk {
+    // They would be on machines of their own: they wait for nobody's slice to end.
+    ringpost::log::be_prompt();
     let mut talk = Talk::default();
     let mut asked: HashMap<u64, (u32, Instant)> = HashMap::new();
     let mut due = first;
