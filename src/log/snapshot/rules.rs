@@ -250,9 +250,19 @@ fn keep_call<'a>(
 ) {
     let (room, user) = (entry.room(), entry.user());
     if !call.cid.is_empty() && ts_us >= horizon.cids_us {
-        let key = Key { number: ts_us as u64, user, ..key(Section::Rooms, room, Class::Cid) };
+        let key = call_key(room, user, ts_us, &call.cid);
         keep(key, Kept::Seen { ts_us, room, user, o: 0, print: 0, cid: &call.cid });
     }
+}
+
+/// A call has no position: its user's calls of one moment, which a turn of a shard is, are told
+/// apart by what their ids are made of (FNV-1a, 128 bits).
+fn call_key<'a>(room: &'a str, user: &'a str, ts_us: i64, cid: &str) -> Key<'a> {
+    const BASIS: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
+    const PRIME: u128 = 0x0000_0000_0100_0000_0000_0000_0000_013b;
+    let mixed = |print: u128, byte| (print ^ u128::from(byte)).wrapping_mul(PRIME);
+    let (number, print) = (ts_us as u64, cid.bytes().fold(BASIS, mixed));
+    Key { number, user, print, ..key(Section::Rooms, room, Class::Cid) }
 }
 
 /// What a command keeps in a room.
@@ -393,9 +403,10 @@ fn keep_seen<'a>(
     }
     if !seen.cid.is_empty() && ts_us >= horizon.cids_us {
         let user = entry.user();
-        // A call of a command has no position.
-        let (number, caller) = if o == 0 { (ts_us as u64, user) } else { (o, "") };
-        let key = Key { number, user: caller, ..key(Section::Rooms, room, Class::Cid) };
+        let key = match o {
+            0 => call_key(room, user, ts_us, &seen.cid),
+            o => Key { number: o, ..key(Section::Rooms, room, Class::Cid) },
+        };
         keep(key, Kept::Seen { ts_us, room, user, o, print: 0, cid: &seen.cid });
     }
 }

@@ -5,7 +5,7 @@ use crate::log::directory::{DataDir, log_dir};
 use crate::log::producer::Producer;
 use crate::log::reader::Entry;
 use crate::log::record::{
-    EpochV1, Kind, MarkV1, MemberAction, MemberV1, MessageV1, NameId, NameKind, RecordView,
+    CallV1, EpochV1, Kind, MarkV1, MemberAction, MemberV1, MessageV1, NameId, NameKind, RecordView,
     RoomAction, RoomV1,
 };
 use crate::log::recovered::Recovered;
@@ -145,6 +145,36 @@ fn the_newest_of_each_key_stays_and_old_ids_go() {
     let bases: Vec<_> = list(&dir).unwrap().into_iter().map(|(seq, _)| seq).collect();
     assert_eq!(bases.len(), 2);
     assert_eq!(covered_seq(&dir).unwrap(), Some(bases[1]));
+}
+
+#[test]
+fn calls_of_one_moment_are_all_remembered() {
+    let scratch = Scratch::new("calls");
+    life(&scratch, |producer| {
+        let ann = producer.intern(NameKind::User, "ann").unwrap();
+        let lobby = producer.intern(NameKind::Room, "lobby").unwrap();
+        let command = producer.intern(NameKind::Command, "roll").unwrap().0;
+        for cid in ["c1", "c2", "c3"] {
+            let (ts_us, cost, duration_us, outcome) = (9 * MINUTE_US, 0, 1, 1);
+            let (args, call) = ("", "c-1");
+            let call = CallV1 { ts_us, cost, args, call, cid, command, duration_us, outcome };
+            producer.append(ann, lobby, &call).unwrap();
+        }
+    });
+    life(&scratch, |_| ());
+    let dir = log_dir(scratch.path());
+    // From the log, and from the snapshot before.
+    for minute in [10, 11] {
+        fold_at(&scratch, minute).unwrap();
+        let mut all = told(&newest(&dir));
+        all.retain(|line| line.starts_with("seen"));
+        all.sort_unstable();
+        assert_eq!(
+            all,
+            ["seen lobby ann 0 c1 0", "seen lobby ann 0 c2 0", "seen lobby ann 0 c3 0"]
+        );
+        life(&scratch, |_| ());
+    }
 }
 
 #[test]
