@@ -48,8 +48,8 @@ pub(super) fn run(path: &Path, args: &[&str], input: &str, allowance: &Allowance
         .process_group(0);
     let mut child = command.spawn().map_err(|error| format!("{SHELL} cannot be run: {error}"))?;
     let pid = Pid::from_child(&child);
-    // Long before it has become the program, and started anything that would not have it too. One
-    // that has ended needs none.
+    // Before it has become the program, as a rule, and started anything that would not have it too.
+    // One that has ended needs none.
     let _ = setpriority_process(Some(pid), NICE);
     let said = converse(&mut child, input, allowance, deadline);
     let ended = match said {

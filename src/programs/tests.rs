@@ -143,7 +143,7 @@ fn a_call_whose_time_is_over_before_its_turn_does_not_run() {
 
 #[test]
 fn programs_come_after_the_server() {
-    let folder = Folder::new("nice", "cut -d' ' -f19 /proc/self/stat; sh -c 'nice'");
+    let folder = Folder::new("nice", "sleep 0.5; cut -d' ' -f19 /proc/self/stat; sh -c 'nice'");
     let got = run(&folder.0.join("it"), &[], "", &allowance(5_000)).expect("an answer");
     assert_eq!(String::from_utf8_lossy(&got), "10\n10\n");
 }
